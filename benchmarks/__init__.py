@@ -1,0 +1,50 @@
+"""Side-by-side timings against peers: one module per family, one protocol, one report.
+
+Run them with ``python -m sparsereg bench [family] [--quick] [--output FOLDER]``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+__all__ = ["FAMILIES", "main"]
+
+FAMILIES: dict[str, str] = {
+    "lasso": "one lasso fit: time to a relative objective error of 1e-4, 1e-6 and 1e-8",
+    "cold-start": "fresh processes: time to import, to the first fit and to compile the kernels",
+}
+
+
+def main(family: str, *, quick: bool = False, output: str | Path | None = None) -> int:
+    """Run a family of benchmarks, print its table and write its results.
+
+    Parameters
+    ----------
+    family : str
+        A key of `FAMILIES`.
+    quick : bool, default=False
+        Small problems, few repetitions and short time limits: a few minutes at most. Its figures
+        show that the benchmark runs; they are not for quoting.
+    output : path-like or None, default=None
+        The folder for a JSON file and a Markdown table. None means ``benchmarks/results`` of a
+        source tree, and ``sparsereg-benchmarks`` in the working directory for an installed
+        package.
+
+    Returns
+    -------
+    int
+        Exit status: 0.
+
+    Raises
+    ------
+    ValueError
+        If there is no such family.
+    """
+    if family not in FAMILIES:
+        raise ValueError(
+            f"There is no benchmark family {family!r}. There is: {', '.join(FAMILIES)}."
+        )
+    module = importlib.import_module(f"{__name__}.{family.replace('-', '_')}")
+    module.run(quick=quick, output=None if output is None else Path(output))
+    return 0

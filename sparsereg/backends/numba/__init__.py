@@ -1,0 +1,105 @@
+"""The Numba backend: the CPU kernels behind the protocol."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sparsereg.backends.numba import descent, homotopy, matrices
+from sparsereg.backends.protocol import Design, FloatArray, IndexArray, KernelForm
+
+__all__ = ["NumbaBackend", "backend"]
+
+
+class NumbaBackend:
+    """CPU kernels compiled by Numba on first use and cached on disk.
+
+    The methods are described in :class:`sparsereg.backends.protocol.Backend`.
+    """
+
+    name = "numba"
+
+    def available(self) -> tuple[bool, str]:
+        """Always available: Numba is a dependency of the package."""
+        return True, ""
+
+    def owns(self, X: Any) -> bool:
+        """Whatever does not live on a GPU."""
+        return type(X).__module__.split(".", 1)[0] not in {"cupy", "cupyx"}
+
+    def design(self, X: Any, sample_weight: FloatArray | None, center: bool) -> Design:  # noqa: D102
+        return matrices.make_design(X, sample_weight, center)
+
+    def xtr(  # noqa: D102
+        self, design: Design, residual: FloatArray, columns: IndexArray | None = None
+    ) -> FloatArray:
+        return matrices.xtr(design, residual, columns)
+
+    def fitted(self, design: Design, columns: IndexArray, coef: FloatArray) -> FloatArray:  # noqa: D102
+        return matrices.fitted(design, columns, coef)
+
+    def pack(self, design: Design, columns: IndexArray) -> FloatArray:  # noqa: D102
+        return matrices.pack(design, columns, 0, design.shape[0])
+
+    def gram(self, design: Design, rows: IndexArray, columns: IndexArray) -> FloatArray:  # noqa: D102
+        return matrices.gram_block(design, rows, columns)
+
+    def gram_cd(  # noqa: D102
+        self,
+        gram: FloatArray,
+        gradient: FloatArray,
+        coef: FloatArray,
+        form: KernelForm,
+        max_epochs: int,
+        tol: float,
+    ) -> tuple[int, float]:
+        return descent.gram_cd(gram, gradient, coef, *form, max_epochs, tol)
+
+    def residual_cd(  # noqa: D102
+        self,
+        design: Any,
+        columns: IndexArray,
+        residual: FloatArray,
+        coef: FloatArray,
+        form: KernelForm,
+        max_epochs: int,
+        tol: float,
+    ) -> tuple[int, float]:
+        weights = design.sample_weight
+        weighted = residual.copy() if weights is None else weights * residual
+        weights = np.empty(0) if weights is None else weights
+        moments = (weights, design.means, design.sqnorms, columns, weighted, coef)
+        if design.is_sparse:
+            storage = (design.data, design.indices, design.indptr, design.shape[0])
+            return descent.csc_cd(*storage, *moments, *form, max_epochs, tol)
+        return descent.dense_cd(design.X, *moments, *form, max_epochs, tol)
+
+    def line_search(  # noqa: D102
+        self,
+        coef: FloatArray,
+        direction: FloatArray,
+        l1: FloatArray,
+        slope: float,
+        curvature: float,
+        positive: bool,
+    ) -> tuple[float, FloatArray]:
+        return descent.line_search(coef, direction, l1, slope, curvature, positive)
+
+    def homotopy(  # noqa: D102
+        self,
+        gram: FloatArray,
+        gradient: FloatArray,
+        coef: FloatArray,
+        l1: FloatArray,
+        l2: FloatArray,
+        free: npt.NDArray[np.bool_],
+        positive: bool,
+        max_rank: int,
+        max_events: int,
+    ) -> tuple[int, bool]:
+        return homotopy.follow(gram, gradient, coef, l1, l2, free, positive, max_rank, max_events)
+
+
+backend = NumbaBackend()

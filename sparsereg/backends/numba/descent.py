@@ -1,0 +1,172 @@
+"""Coordinate descent kernels, one for each form of the problem; every separable penalty.
+
+A step on coordinate j with curvature L_j = ||x_j||_s^2 / n and negative gradient g_j sets
+w_j <- prox(w_j + g_j / L_j, 1 / L_j). In covariance form the gradient of the working set is kept
+and a step costs |W|; in residual form s*r is kept and a step costs the non-zeros of the column.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sparsereg.backends.numba.jit import REASSOCIATE, kernel
+from sparsereg.backends.numba.penalty_kernels import prox_scalar
+
+
+@kernel(fastmath={"contract"})
+def gram_cd(gram, gradient, coef, kind, params, weights, max_epochs, tol):
+    """Run at most max_epochs cyclic epochs; return their number and the last largest step."""
+    m = coef.shape[0]
+    largest = 0.0
+    epoch = 0
+    while epoch < max_epochs:
+        epoch += 1
+        largest = 0.0
+        for j in range(m):
+            curvature = gram[j, j]
+            if curvature <= 0.0:
+                continue
+            old = coef[j]
+            new = prox_scalar(
+                kind, params, weights[j], old + gradient[j] / curvature, 1.0 / curvature
+            )
+            delta = new - old
+            if delta != 0.0:
+                coef[j] = new
+                for k in range(m):
+                    gradient[k] -= delta * gram[j, k]
+                change = curvature * delta * delta
+                # written so that NaN is kept: overflow must end the loop and be seen
+                if not change <= largest:
+                    largest = change
+        if not largest > tol:
+            break
+    return epoch, largest
+
+
+@kernel(fastmath=REASSOCIATE)
+def _dense_dot(X, j, v):
+    total = 0.0
+    for i in range(X.shape[0]):
+        total += X[i, j] * v[i]
+    return total
+
+
+@kernel()
+def dense_cd(
+    X, weights, means, sqnorms, columns, weighted, coef, kind, params, factors, max_epochs, tol
+):
+    """Residual form on a dense X; ``weighted`` is s*r and follows coef."""
+    n = X.shape[0]
+    has_weights = weights.shape[0] > 0
+    largest = 0.0
+    epoch = 0
+    while epoch < max_epochs:
+        epoch += 1
+        largest = 0.0
+        for c in range(columns.shape[0]):
+            j = columns[c]
+            curvature = sqnorms[j]
+            if curvature <= 0.0:
+                continue
+            mean = means[j]
+            old = coef[c]
+            gradient = _dense_dot(X, j, weighted) / n
+            new = prox_scalar(kind, params, factors[c], old + gradient / curvature, 1.0 / curvature)
+            delta = new - old
+            if delta != 0.0:
+                coef[c] = new
+                if has_weights:
+                    for i in range(n):
+                        weighted[i] -= delta * weights[i] * (X[i, j] - mean)
+                else:
+                    for i in range(n):
+                        weighted[i] -= delta * (X[i, j] - mean)
+                change = curvature * delta * delta
+                if not change <= largest:
+                    largest = change
+        if not largest > tol:
+            break
+    return epoch, largest
+
+
+@kernel()
+def csc_cd(
+    data, indices, indptr, n, weights, means, sqnorms, columns, weighted, coef,
+    kind, params, factors, max_epochs, tol,
+):  # fmt: skip
+    """Residual form on sparse columns, centered by a scalar offset: O(nnz of the column) a step.
+
+    The true weighted residual is ``weighted + offset * s``: a step changes the stored rows of
+    ``weighted`` and the scalar. On return the offset is folded in.
+    """
+    has_weights = weights.shape[0] > 0
+    offset = 0.0
+    largest = 0.0
+    epoch = 0
+    while epoch < max_epochs:
+        epoch += 1
+        largest = 0.0
+        for c in range(columns.shape[0]):
+            j = columns[c]
+            curvature = sqnorms[j]
+            if curvature <= 0.0:
+                continue
+            total = 0.0
+            for k in range(indptr[j], indptr[j + 1]):
+                total += data[k] * weighted[indices[k]]
+            gradient = total / n + offset * means[j]
+            old = coef[c]
+            new = prox_scalar(kind, params, factors[c], old + gradient / curvature, 1.0 / curvature)
+            delta = new - old
+            if delta != 0.0:
+                coef[c] = new
+                for k in range(indptr[j], indptr[j + 1]):
+                    i = indices[k]
+                    weighted[i] -= delta * data[k] * (weights[i] if has_weights else 1.0)
+                offset += delta * means[j]
+                change = curvature * delta * delta
+                if not change <= largest:
+                    largest = change
+        if not largest > tol:
+            break
+    if offset != 0.0:
+        for i in range(n):
+            weighted[i] += offset * (weights[i] if has_weights else 1.0)
+    return epoch, largest
+
+
+@kernel()
+def line_search(coef, direction, l1, slope, curvature, positive):
+    """Exact minimizer over t > 0 of slope*t + curvature*t^2/2 + sum l1 |coef + t direction|.
+
+    ``slope`` is the smooth part's slope at 0. Walks the sign changes in order; with ``positive``
+    the first one is a wall. Returns t (0 if the direction does not descend) and the crossing
+    times, infinite where a coordinate never reaches zero.
+    """
+    m = coef.shape[0]
+    crossing = np.full(m, np.inf)
+    for i in range(m):
+        if direction[i] != 0.0 and coef[i] != 0.0:
+            t = -coef[i] / direction[i]
+            if t > 0.0:
+                crossing[i] = t
+        if coef[i] != 0.0:
+            slope += l1[i] * np.sign(coef[i]) * direction[i]
+        else:
+            slope += l1[i] * abs(direction[i])
+    if not slope < 0.0:
+        return 0.0, crossing
+    order = np.argsort(crossing)
+    for k in range(m + 1):
+        wall = crossing[order[k]] if k < m else np.inf
+        best = -slope / curvature if curvature > 0.0 else np.inf
+        if best <= wall:
+            return best if best < np.inf else 1.0, crossing
+        if wall == np.inf:
+            return 1.0, crossing
+        i = order[k]
+        slope += 2.0 * l1[i] * abs(direction[i])
+        if positive or slope + curvature * wall >= 0.0:
+            return wall, crossing
+    return 1.0, crossing

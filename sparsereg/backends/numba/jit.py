@@ -1,0 +1,30 @@
+"""How kernels are compiled: one decorator, cached on disk, releasing the GIL.
+
+Kernels are typed by plain arrays and scalars (no jitclass, no closures), so that the compiled code
+is found again by the next process. Parallelism is over blocks of columns in a thread pool, never
+inside a kernel: results then do not depend on the number of threads, and kernels may be called
+from many threads at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numba import njit
+
+# Lets LLVM vectorize sums. Infinities and NaN keep their meaning.
+REASSOCIATE = {"reassoc", "contract", "nsz", "arcp"}
+
+
+def kernel(*, fastmath: Any = False, inline: str = "never") -> Callable[[Callable], Any]:
+    """Compile a function for the CPU; without a writable cache folder, in memory only."""
+
+    def decorate(function: Callable) -> Any:
+        options = {"nogil": True, "fastmath": fastmath, "inline": inline, "error_model": "numpy"}
+        try:
+            return njit(cache=True, **options)(function)
+        except RuntimeError:  # no writable folder for the cache
+            return njit(**options)(function)
+
+    return decorate

@@ -1,0 +1,421 @@
+"""X as the kernels read it, and everything that passes over it.
+
+Three storages: dense with contiguous columns (Fortran order), dense with contiguous rows (C
+order), and compressed sparse columns. Each has the same four operations, written for its memory
+order: column moments, X'v, X w, and the packing of centered columns. X is read in place, in
+float32 or float64; every accumulator is float64.
+
+Floors: X'v and the moments read X once (8 n p bytes in float64, 2 n p flops); the residual reads
+the active columns once; the Gram block of m new columns beside k known ones costs 2 n m k flops in
+BLAS-3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sparsereg.backends.numba.jit import REASSOCIATE, kernel
+from sparsereg.backends.numba.threads import run_blocks
+from sparsereg.backends.protocol import FloatArray, IndexArray
+
+# Columns per block of a pass; part of what makes results independent of the number of threads.
+_COLUMN_BLOCK = 512
+# Rows packed at a time when a Gram block is built: keeps the packed copy in cache and small.
+_PACK_BYTES = 8 << 20
+# A centered column counts as constant when its deviation is rounding noise beside its mean.
+_CONSTANT = 64 * np.finfo(np.float64).eps
+
+
+@dataclass(frozen=True)
+class DenseDesign:
+    """A dense X in either memory order, with row weights and column moments."""
+
+    X: np.ndarray
+    sample_weight: FloatArray | None
+    means: FloatArray
+    sqnorms: FloatArray
+    is_sparse = False
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.X.shape  # type: ignore[return-value]
+
+    @property
+    def nnz(self) -> int:
+        return self.X.size
+
+
+@dataclass(frozen=True)
+class SparseDesign:
+    """X in compressed sparse columns, with row weights and column moments."""
+
+    data: np.ndarray
+    indices: np.ndarray
+    indptr: np.ndarray
+    shape: tuple[int, int]
+    sample_weight: FloatArray | None
+    means: FloatArray
+    sqnorms: FloatArray
+    is_sparse = True
+
+    @property
+    def nnz(self) -> int:
+        return self.data.size
+
+
+def make_design(X: Any, sample_weight: FloatArray | None, center: bool) -> Any:
+    """Wrap X (ndarray or CSC) and compute its column moments in one or two passes."""
+    p = X.shape[1]
+    means, sqnorms = np.zeros(p), np.empty(p)
+    weights = _weights_or_empty(sample_weight)
+    if isinstance(X, np.ndarray):
+        X = _readonly(X if X.flags.f_contiguous or X.flags.c_contiguous else np.asfortranarray(X))
+        moments = _moments_columns if X.flags.f_contiguous else _moments_rows
+
+        def task(start: int, stop: int) -> None:
+            moments(X, weights, center, start, stop, means, sqnorms)
+
+        work = 2.0 * X.size
+        build, storage = DenseDesign, (X,)
+    else:
+        storage = (*map(_readonly, (X.data, X.indices, X.indptr)), X.shape)
+        data, indices, indptr, _ = storage
+        n_rows = X.shape[0]
+
+        def task(start: int, stop: int) -> None:
+            _moments_csc(
+                data, indices, indptr, n_rows, weights, center, start, stop, means, sqnorms
+            )
+
+        work = 2.0 * X.data.size
+        build = SparseDesign
+    run_blocks(task, p, _COLUMN_BLOCK, work)
+    sqnorms[sqnorms <= (_CONSTANT * means) ** 2] = 0.0
+    return build(*storage, sample_weight, means, sqnorms)
+
+
+def xtr(design: Any, residual: FloatArray, columns: IndexArray | None = None) -> FloatArray:
+    """Return X_c[:, columns]' (s r) / n, where X_c is the implicitly centered X."""
+    n, p = design.shape
+    weighted = residual if design.sample_weight is None else design.sample_weight * residual
+    listed = np.arange(p) if columns is None else columns
+    means = design.means if columns is None else design.means[columns]
+    out = np.empty(listed.size)
+    if design.is_sparse:
+
+        def task(start: int, stop: int) -> None:
+            _xtv_csc(design.data, design.indices, design.indptr, weighted, listed, start, stop, out)
+
+    elif design.X.flags.f_contiguous:
+
+        def task(start: int, stop: int) -> None:
+            _xtv_columns(design.X, weighted, listed, start, stop, out)
+
+    else:
+        product = _xtv_rows if columns is None else _xtv_rows_listed
+
+        def task(start: int, stop: int) -> None:
+            product(design.X, weighted, listed, start, stop, out)
+
+    run_blocks(task, listed.size, _COLUMN_BLOCK, float(design.nnz) * listed.size / max(p, 1))
+    out -= means * weighted.sum()
+    out /= n
+    return out
+
+
+def fitted(design: Any, columns: IndexArray, coef: FloatArray) -> FloatArray:
+    """Return X_c[:, columns] @ coef."""
+    n = design.shape[0]
+    out = np.zeros(n)
+    if columns.size == 0:
+        return out
+    if design.is_sparse:
+        _xw_csc(design.data, design.indices, design.indptr, columns, coef, out)
+        out -= design.means[columns] @ coef
+    else:
+        product = _xw_columns if design.X.flags.f_contiguous else _xw_rows
+        product(design.X, design.means, columns, coef, out)
+    return out
+
+
+def gram_block(design: Any, rows: IndexArray, columns: IndexArray) -> FloatArray:
+    """Return X_c[:, rows]' diag(s) X_c[:, columns] / n."""
+    n = design.shape[0]
+    if design.is_sparse:
+        out = np.empty((rows.size, columns.size))
+        weights = _weights_or_empty(design.sample_weight)
+
+        def task(start: int, stop: int) -> None:
+            _gram_csc(
+                design.data, design.indices, design.indptr, n, weights, rows, columns,
+                start, stop, out,
+            )  # fmt: skip
+
+        work = float(design.nnz) * rows.size * columns.size / max(design.shape[1], 1)
+        run_blocks(task, columns.size, 8, work)
+        out -= n * np.outer(design.means[rows], design.means[columns])
+        out /= n
+        return out
+    same = rows is columns
+    step = max(64, _PACK_BYTES // (8 * max(rows.size, 1)))
+    out = np.zeros((rows.size, columns.size))
+    for start in range(0, n, step):
+        stop = min(start + step, n)
+        left = pack(design, rows, start, stop)
+        right = left if same else pack(design, columns, start, stop)
+        out += left.T @ right
+    out /= n
+    return out
+
+
+def pack(design: Any, columns: IndexArray, start: int, stop: int) -> FloatArray:
+    """Return rows start:stop of sqrt(s) X_c[:, columns] as a Fortran-ordered float64 copy."""
+    out = np.empty((stop - start, columns.size), order="F")
+    if design.is_sparse:
+        _pack_csc(design.data, design.indices, design.indptr, columns, start, stop, out)
+        out -= design.means[columns]
+    else:
+        product = _pack_columns if design.X.flags.f_contiguous else _pack_rows
+        product(design.X, design.means, columns, start, out)
+    if design.sample_weight is not None:
+        out *= np.sqrt(design.sample_weight[start:stop])[:, None]
+    return out
+
+
+def _readonly(array: np.ndarray) -> np.ndarray:
+    # Kernels see X read-only always: one compiled signature for writable and read-only input.
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _weights_or_empty(sample_weight: FloatArray | None) -> FloatArray:
+    return np.empty(0) if sample_weight is None else sample_weight
+
+
+# ------------------------------------------------------------------------------ contiguous columns
+
+
+@kernel(fastmath=REASSOCIATE)
+def _moments_columns(X, weights, center, start, stop, means, sqnorms):
+    n = X.shape[0]
+    weighted = weights.shape[0] > 0
+    for j in range(start, stop):
+        mean = 0.0
+        if center:
+            if weighted:
+                for i in range(n):
+                    mean += weights[i] * X[i, j]
+            else:
+                for i in range(n):
+                    mean += X[i, j]
+            mean /= n
+        square = 0.0
+        if weighted:
+            for i in range(n):
+                square += weights[i] * (X[i, j] - mean) ** 2
+        else:
+            for i in range(n):
+                square += (X[i, j] - mean) ** 2
+        means[j] = mean
+        sqnorms[j] = square / n
+
+
+@kernel(fastmath=REASSOCIATE)
+def _xtv_columns(X, v, columns, start, stop, out):
+    n = X.shape[0]
+    k = start
+    while k + 4 <= stop:  # four columns at a time, so that v is read once for all of them
+        ja, jb, jc, jd = columns[k], columns[k + 1], columns[k + 2], columns[k + 3]
+        a = 0.0
+        b = 0.0
+        c = 0.0
+        d = 0.0
+        for i in range(n):
+            vi = v[i]
+            a += X[i, ja] * vi
+            b += X[i, jb] * vi
+            c += X[i, jc] * vi
+            d += X[i, jd] * vi
+        out[k] = a
+        out[k + 1] = b
+        out[k + 2] = c
+        out[k + 3] = d
+        k += 4
+    while k < stop:
+        j = columns[k]
+        a = 0.0
+        for i in range(n):
+            a += X[i, j] * v[i]
+        out[k] = a
+        k += 1
+
+
+@kernel()
+def _xw_columns(X, means, columns, coef, out):
+    n = X.shape[0]
+    for k in range(columns.shape[0]):
+        j = columns[k]
+        mean = means[j]
+        value = coef[k]
+        if value != 0.0:
+            for i in range(n):
+                out[i] += value * (X[i, j] - mean)
+
+
+@kernel()
+def _pack_columns(X, means, columns, first, out):
+    for k in range(columns.shape[0]):
+        j = columns[k]
+        mean = means[j]
+        for i in range(out.shape[0]):
+            out[i, k] = X[first + i, j] - mean
+
+
+# --------------------------------------------------------------------------------- contiguous rows
+
+
+@kernel()
+def _moments_rows(X, weights, center, start, stop, means, sqnorms):
+    n = X.shape[0]
+    weighted = weights.shape[0] > 0
+    for j in range(start, stop):
+        means[j] = 0.0
+        sqnorms[j] = 0.0
+    if center:
+        for i in range(n):
+            s = weights[i] if weighted else 1.0
+            for j in range(start, stop):
+                means[j] += s * X[i, j]
+        for j in range(start, stop):
+            means[j] /= n
+    for i in range(n):
+        s = weights[i] if weighted else 1.0
+        for j in range(start, stop):
+            sqnorms[j] += s * (X[i, j] - means[j]) ** 2
+    for j in range(start, stop):
+        sqnorms[j] /= n
+
+
+@kernel()
+def _xtv_rows(X, v, columns, start, stop, out):
+    n = X.shape[0]
+    for j in range(start, stop):
+        out[j] = 0.0
+    i = 0
+    while i + 4 <= n:  # four rows at a time, so that out is read and written once for all of them
+        a = v[i]
+        b = v[i + 1]
+        c = v[i + 2]
+        d = v[i + 3]
+        for j in range(start, stop):
+            out[j] += (a * X[i, j] + b * X[i + 1, j]) + (c * X[i + 2, j] + d * X[i + 3, j])
+        i += 4
+    while i < n:
+        a = v[i]
+        for j in range(start, stop):
+            out[j] += a * X[i, j]
+        i += 1
+
+
+@kernel()
+def _xtv_rows_listed(X, v, columns, start, stop, out):
+    for k in range(start, stop):
+        out[k] = 0.0
+    for i in range(X.shape[0]):
+        vi = v[i]
+        for k in range(start, stop):
+            out[k] += vi * X[i, columns[k]]
+
+
+@kernel()
+def _xw_rows(X, means, columns, coef, out):
+    for i in range(X.shape[0]):
+        total = 0.0
+        for k in range(columns.shape[0]):
+            j = columns[k]
+            total += coef[k] * (X[i, j] - means[j])
+        out[i] += total
+
+
+@kernel()
+def _pack_rows(X, means, columns, first, out):
+    for i in range(out.shape[0]):
+        for k in range(columns.shape[0]):
+            j = columns[k]
+            out[i, k] = X[first + i, j] - means[j]
+
+
+# ------------------------------------------------------------------------ compressed sparse columns
+
+
+@kernel()
+def _moments_csc(data, indices, indptr, n, weights, center, start, stop, means, sqnorms):
+    weighted = weights.shape[0] > 0
+    for j in range(start, stop):
+        mean = 0.0
+        if center:
+            for k in range(indptr[j], indptr[j + 1]):
+                s = weights[indices[k]] if weighted else 1.0
+                mean += s * data[k]
+            mean /= n
+        square = 0.0
+        mass = 0.0  # weight of the rows that are stored; the others hold -mean
+        for k in range(indptr[j], indptr[j + 1]):
+            s = weights[indices[k]] if weighted else 1.0
+            square += s * (data[k] - mean) ** 2
+            mass += s
+        means[j] = mean
+        sqnorms[j] = (square + max(n - mass, 0.0) * mean * mean) / n
+
+
+@kernel()
+def _xtv_csc(data, indices, indptr, v, columns, start, stop, out):
+    for c in range(start, stop):
+        j = columns[c]
+        total = 0.0
+        for k in range(indptr[j], indptr[j + 1]):
+            total += data[k] * v[indices[k]]
+        out[c] = total
+
+
+@kernel()
+def _xw_csc(data, indices, indptr, columns, coef, out):
+    for c in range(columns.shape[0]):
+        j = columns[c]
+        value = coef[c]
+        for k in range(indptr[j], indptr[j + 1]):
+            out[indices[k]] += value * data[k]
+
+
+@kernel()
+def _pack_csc(data, indices, indptr, columns, start, stop, out):
+    for c in range(columns.shape[0]):
+        j = columns[c]
+        for i in range(out.shape[0]):
+            out[i, c] = 0.0
+        for k in range(indptr[j], indptr[j + 1]):
+            i = indices[k]
+            if start <= i < stop:
+                out[i - start, c] += data[k]
+
+
+@kernel()
+def _gram_csc(data, indices, indptr, n, weights, rows, columns, start, stop, out):
+    weighted = weights.shape[0] > 0
+    scattered = np.zeros(n)
+    for c in range(start, stop):
+        j = columns[c]
+        for k in range(indptr[j], indptr[j + 1]):
+            i = indices[k]
+            scattered[i] += data[k] * (weights[i] if weighted else 1.0)
+        for r in range(rows.shape[0]):
+            total = 0.0
+            for k in range(indptr[rows[r]], indptr[rows[r] + 1]):
+                total += data[k] * scattered[indices[k]]
+            out[r, c] = total
+        for k in range(indptr[j], indptr[j + 1]):
+            scattered[indices[k]] = 0.0

@@ -1,0 +1,152 @@
+"""What a backend must do.
+
+A backend owns arithmetic and nothing else: it does not validate, it does not decide when to stop.
+The drivers in :mod:`sparsereg.solvers` are written once against this protocol.
+
+Notation, used by every backend: n rows, p columns, row weights s >= 0 with sum n, column means
+m_j = sum_i s_i x_ij / n (zero without an intercept). Centering is implicit: no primitive ever
+writes to X or materializes X - m.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+IndexArray = npt.NDArray[np.intp]
+
+
+class KernelForm(NamedTuple):
+    """A separable penalty as kernels see it.
+
+    Attributes
+    ----------
+    kind : int
+        Which scalar formulas to use; see :class:`sparsereg.penalties.base.Kind`.
+    params : ndarray of shape (4,)
+        The parameters of that kind; unused ones are zero.
+    weights : ndarray of shape (p,)
+        Non-negative factor of the penalty of each column; ``inf`` means that it stays zero.
+    """
+
+    kind: int
+    params: FloatArray
+    weights: FloatArray
+
+
+class Design(Protocol):
+    """X prepared by a backend: the matrix as its kernels read it, and its column moments."""
+
+    @property
+    def shape(self) -> tuple[int, int]: ...
+    @property
+    def is_sparse(self) -> bool: ...
+    @property
+    def nnz(self) -> int: ...
+    @property
+    def sample_weight(self) -> FloatArray | None: ...
+    @property
+    def means(self) -> FloatArray: ...
+    @property
+    def sqnorms(self) -> FloatArray: ...
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """The primitives of the hot loops. All vectors are float64, whatever X is stored in."""
+
+    name: str
+
+    def available(self) -> tuple[bool, str]:
+        """Whether this backend can run here and, if not, why and what would help."""
+
+    def owns(self, X: Any) -> bool:
+        """Whether X is an array of this backend, so that "auto" chooses it."""
+
+    def design(self, X: Any, sample_weight: FloatArray | None, center: bool) -> Design:
+        """Prepare X: wrap it without copying, and compute column means and squared norms.
+
+        ``sqnorms[j] = sum_i s_i (x_ij - m_j)^2 / n``, exactly zero for constant columns.
+        """
+
+    def xtr(
+        self, design: Design, residual: FloatArray, columns: IndexArray | None = None
+    ) -> FloatArray:
+        """Return ``sum_i s_i (x_ij - m_j) r_i / n`` for every column j, or for those given."""
+
+    def fitted(self, design: Design, columns: IndexArray, coef: FloatArray) -> FloatArray:
+        """Return ``(X[:, columns] - m[columns]) @ coef``."""
+
+    def pack(self, design: Design, columns: IndexArray) -> FloatArray:
+        """Return ``sqrt(s)_i (x_ij - m_j)`` for the given columns, dense, of shape (n, k)."""
+
+    def gram(self, design: Design, rows: IndexArray, columns: IndexArray) -> FloatArray:
+        """Return the block ``sum_i s_i (x_ia - m_a)(x_ib - m_b) / n``, a in rows, b in columns."""
+
+    def gram_cd(
+        self,
+        gram: FloatArray,
+        gradient: FloatArray,
+        coef: FloatArray,
+        form: KernelForm,
+        max_epochs: int,
+        tol: float,
+    ) -> tuple[int, float]:
+        """Cyclic coordinate descent in covariance form, in place.
+
+        ``gradient`` is the negative gradient ``X'(s r)/n`` on the working set and follows
+        ``coef``. Stops when no step of an epoch changes the objective by more than tol; returns
+        the number of epochs and the largest ``L_j delta_j^2`` of the last one.
+        """
+
+    def residual_cd(
+        self,
+        design: Design,
+        columns: IndexArray,
+        residual: FloatArray,
+        coef: FloatArray,
+        form: KernelForm,
+        max_epochs: int,
+        tol: float,
+    ) -> tuple[int, float]:
+        """Cyclic coordinate descent in residual form: O(nnz of the column) a step.
+
+        Changes ``coef`` (the coefficients of ``columns``) in place; ``residual`` belongs to the
+        ``coef`` passed in and is left alone.
+        """
+
+    def line_search(
+        self,
+        coef: FloatArray,
+        direction: FloatArray,
+        l1: FloatArray,
+        slope: float,
+        curvature: float,
+        positive: bool,
+    ) -> tuple[float, FloatArray]:
+        """Minimize ``slope t + curvature t^2/2 + sum l1 |coef + t direction|`` over t >= 0.
+
+        Returns t, zero if nothing descends, and the time at which each coefficient reaches zero
+        (infinite for never). With ``positive`` the first of these is a wall. Runs on the host.
+        """
+
+    def homotopy(
+        self,
+        gram: FloatArray,
+        gradient: FloatArray,
+        coef: FloatArray,
+        l1: FloatArray,
+        l2: FloatArray,
+        free: npt.NDArray[np.bool_],
+        positive: bool,
+        max_rank: int,
+        max_events: int,
+    ) -> tuple[int, bool]:
+        """Move ``coef`` to the exact elastic-net solution on this Gram matrix, in place.
+
+        Returns the number of active-set changes and whether the end was reached. Runs on the
+        host.
+        """

@@ -1,0 +1,169 @@
+"""Which backends exist, and which one serves a call.
+
+Order: explicit parameter, configuration, environment, type of X ("everything follows X"). An
+explicit backend that cannot serve raises; one chosen by configuration or environment falls back
+with a warning. Third parties register under the entry-point group ``sparsereg.backends``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import warnings
+from functools import cache
+from importlib import metadata
+from typing import Any
+
+from sparsereg.backends.protocol import Backend
+from sparsereg.config import requested_backend
+
+_GROUP = "sparsereg.backends"
+_DEFAULT = "numba"
+# Our own two are known by path: scanning entry points costs tens of milliseconds.
+_BUILT_IN = {"numba": "sparsereg.backends.numba", "cupy": "sparsereg.gpu"}
+_logger = logging.getLogger("sparsereg.backend")
+
+
+@cache
+def _entry_points() -> dict[str, metadata.EntryPoint]:
+    return {point.name: point for point in metadata.entry_points(group=_GROUP)}
+
+
+def _names() -> list[str]:
+    return sorted({*_BUILT_IN, *_entry_points()})
+
+
+def check_registered(name: str) -> None:
+    """Raise ValueError unless a backend of that name is registered."""
+    if name not in _BUILT_IN and name not in _entry_points():
+        raise ValueError(
+            f"There is no backend named {name!r}. Registered backends: {', '.join(_names())}; "
+            f'"auto" lets the type of X decide.'
+        )
+
+
+def get_backend(name: str) -> Backend:
+    """Return a registered backend, whether or not it can run here.
+
+    Parameters
+    ----------
+    name : str
+        ``"numba"``, ``"cupy"`` or a name registered by an installed distribution.
+
+    Returns
+    -------
+    Backend
+
+    Raises
+    ------
+    ValueError
+        If no backend of that name is registered.
+    BackendUnavailableError
+        If its module cannot be imported.
+    """
+    check_registered(name)
+    try:
+        if name in _BUILT_IN:
+            return importlib.import_module(_BUILT_IN[name]).backend
+        return _entry_points()[name].load()
+    except ImportError as error:
+        raise _unavailable_error(name, f"it cannot be imported ({error})") from error
+
+
+def list_backends() -> list[tuple[str, bool, str]]:
+    """List the registered backends.
+
+    Returns
+    -------
+    list of (name, available, why)
+        ``why`` is empty for a backend that can run, otherwise it says what is missing.
+    """
+    return [(name, *_availability(name)) for name in _names()]
+
+
+def resolve_backend(requested: str, X: Any) -> Backend:
+    """Choose the backend of one call.
+
+    Parameters
+    ----------
+    requested : str
+        The estimator's ``backend`` parameter; "auto" leaves the choice to the configuration,
+        the environment and the type of X.
+    X : array-like
+        The data.
+
+    Returns
+    -------
+    Backend
+        One that is available.
+
+    Raises
+    ------
+    ValueError
+        If no backend of the requested name is registered.
+    TypeError
+        If X lives on a device and the requested backend computes on the CPU.
+    BackendUnavailableError
+        If the requested backend, or the one that owns X, cannot run here.
+    """
+    if requested != "auto":
+        return _serving(requested, X)
+    name, where = requested_backend()
+    if name is None:
+        return _serving("cupy" if _on_gpu(X) else _DEFAULT, X)
+    check_registered(name)
+    ok, why = _availability(name)
+    if ok:
+        return _serving(name, X)
+    message = f"Backend {name!r}, chosen by {where}, is unavailable: {why} Using {_DEFAULT!r}."
+    warnings.warn(message, _fallback_warning(), stacklevel=4)
+    _logger.warning(message)
+    return _serving(_DEFAULT, X)
+
+
+def _serving(name: str, X: Any) -> Backend:
+    check_registered(name)
+    if name == _DEFAULT and _on_gpu(X):
+        raise TypeError(
+            'X is a CuPy array and backend="numba" computes on the CPU. Pass X.get(), or let '
+            'backend="auto" follow X.'
+        )
+    ok, why = _availability(name)
+    if not ok:
+        raise _unavailable_error(name, why)
+    return get_backend(name)
+
+
+def _availability(name: str) -> tuple[bool, str]:
+    from sparsereg.exceptions import BackendUnavailableError
+
+    try:
+        return get_backend(name).available()
+    except BackendUnavailableError as error:
+        return False, str(error)
+
+
+def _unavailable_error(name: str, why: str) -> Exception:
+    from sparsereg.exceptions import BackendUnavailableError
+
+    usable = [other for other in _names() if other != name and _is_usable(other)]
+    return BackendUnavailableError(
+        f"Backend {name!r} is unavailable: {why} Available here: {', '.join(usable) or 'none'}."
+    )
+
+
+def _is_usable(name: str) -> bool:
+    try:
+        return get_backend(name).available()[0]
+    except Exception:  # somebody else's plug-in: its failure must not hide our own message
+        return False
+
+
+def _on_gpu(X: Any) -> bool:
+    return type(X).__module__.split(".", 1)[0] in {"cupy", "cupyx"}
+
+
+def _fallback_warning() -> type[Warning]:
+    from sparsereg.exceptions import BackendFallbackWarning
+
+    return BackendFallbackWarning

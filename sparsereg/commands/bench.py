@@ -1,0 +1,41 @@
+"""``python -m sparsereg bench``: the timings against other packages, by family."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sparsereg.commands.messages import InputError, unknown_name
+
+
+@click.command()
+@click.argument("family", required=False)
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="Small problems, a few minutes at most: shows that it runs, not figures to quote.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Where to write the results.",
+)
+@click.pass_context
+def bench(context: click.Context, family: str | None, quick: bool, output: Path | None) -> None:
+    """Time sparsereg against the other packages installed here.
+
+    FAMILY is the group of problems to time; without it, the families are listed.
+    """
+    # Lies in benchmarks/ at the top of the repository, where a type checker does not find it.
+    from sparsereg.benchmarks import FAMILIES, main  # type: ignore[import-not-found]
+
+    if family is None:
+        width = max(map(len, FAMILIES))
+        for name, content in FAMILIES.items():
+            click.echo(f"{name:{width}}  {content}")
+        return
+    if family not in FAMILIES:
+        raise InputError(unknown_name("benchmark", family, list(FAMILIES)))
+    context.exit(main(family, quick=quick, output=output))

@@ -1,0 +1,141 @@
+"""From what a user passes to what a solver reads: validation, in scikit-learn's manners."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Integral, Real
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_array, check_consistent_length, check_scalar
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from sparsereg.backends.protocol import FloatArray
+
+
+class Data(NamedTuple):
+    """Validated data. y has shape (n,) or (n, k); weights have sum n, None if they are equal."""
+
+    X: Any
+    y: FloatArray
+    sample_weight: FloatArray | None
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype fitted coefficients are given in: float32 stays float32."""
+        return self.X.dtype
+
+
+# X is read in place in either memory order and either precision; CSR is converted once.
+_X_RULES: dict[str, Any] = {
+    "accept_sparse": "csc",
+    "dtype": [np.float64, np.float32],
+    "accept_large_sparse": True,
+}
+
+
+def validate_fit_data(
+    estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, *, multi_output: bool
+) -> Data:
+    """Validate the arguments of ``fit`` and record the feature names."""
+    X, y = validate_data(estimator, X, y, **_X_RULES, multi_output=multi_output, y_numeric=True)
+    return _finish(X, y, sample_weight)
+
+
+def validate_path_data(X: Any, y: Any, sample_weight: Any) -> Data:
+    """Validate the arguments of a path function."""
+    X = check_array(X, **_X_RULES, input_name="X")
+    y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim != 1:
+        raise ValueError(
+            f"y has shape {y.shape}; a path has one target. Call it once per column of y."
+        )
+    check_consistent_length(X, y)
+    return _finish(X, y, sample_weight)
+
+
+def _finish(X: Any, y: Any, sample_weight: Any) -> Data:
+    if sparse.issparse(X):
+        if not X.has_canonical_format:
+            X = X.copy()
+            X.sum_duplicates()
+    else:
+        X = np.asarray(X)
+    y = np.asarray(y, dtype=np.float64)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    return Data(X, y, normalized_weights(sample_weight, X))
+
+
+def normalized_weights(sample_weight: Any, X: Any) -> FloatArray | None:
+    """Return the weights scaled to sum n, or None where they are all equal."""
+    if sample_weight is None:
+        return None
+    weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
+    if np.any(weights < 0):
+        raise ValueError("Negative values in sample_weight: weights must be 0 or more.")
+    largest = float(weights.max())
+    if largest == 0:
+        raise ValueError("All sample_weight are zero: at least one must be positive.")
+    if np.all(weights == largest):
+        return None
+    weights = weights / largest
+    return weights * (weights.size / weights.sum())
+
+
+def check_penalty_weights(penalty_weights: Any, n_features: int) -> FloatArray | None:
+    """Return the feature weights as float64, or None where they are all one."""
+    if penalty_weights is None:
+        return None
+    weights = check_array(
+        penalty_weights,
+        ensure_2d=False,
+        dtype=np.float64,
+        ensure_all_finite=False,
+        input_name="penalty_weights",
+    )
+    if weights.shape != (n_features,):
+        raise ValueError(
+            f"penalty_weights has shape {weights.shape}; X has {n_features} features, so it must "
+            f"have shape ({n_features},)."
+        )
+    if np.any(np.isnan(weights)) or np.any(weights < 0):
+        raise ValueError(
+            "penalty_weights contains NaN or negative values: each must be 0 (unpenalized), "
+            "positive, or inf (excluded)."
+        )
+    return None if np.all(weights == 1) else weights
+
+
+def check_alphas(alphas: npt.ArrayLike | None, n_alphas: int) -> int | FloatArray:
+    """Return the number of alphas of an automatic grid, or the given alphas in decreasing order."""
+    if alphas is None:
+        alphas = n_alphas
+    if isinstance(alphas, Integral):
+        return int(check_scalar(alphas, "alphas", Integral, min_val=1))
+    values = list(alphas)  # type: ignore[arg-type]
+    if not values:
+        raise ValueError("alphas is empty: give at least one value, or a number of alphas.")
+    for index, alpha in enumerate(values):
+        check_scalar(alpha, f"alphas[{index}]", Real, min_val=0.0)
+        if not np.isfinite(alpha):
+            raise ValueError(f"alphas[{index}] == {alpha}, must be finite.")
+    return np.sort(np.asarray(values, dtype=np.float64))[::-1]
+
+
+@contextmanager
+def unchanged_on_failure(estimator: BaseEstimator) -> Iterator[None]:
+    """Give the estimator its attributes back if the block raises, Ctrl-C included."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise

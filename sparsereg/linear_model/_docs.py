@@ -1,0 +1,162 @@
+"""Docstring parts that several estimators share, written once.
+
+``@documented`` replaces each line ``{name}`` of a docstring by the part of that name.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T", bound=Callable[..., Any])
+
+_PARTS = {
+    "fit_intercept": """
+fit_intercept : bool, default=True
+    Whether to fit b. X is centered implicitly: sparse X stays sparse, and X is never copied.
+""",
+    "penalty_parameters": """
+positive : bool, default=False
+    Restrict the coefficients to be non-negative.
+penalty_weights : array-like of shape (n_features,), default=None
+    Factor v_j of the penalty of each feature: 0 leaves it unpenalized, ``inf`` excludes it.
+""",
+    "stopping_parameters": """
+tol : float, default=1e-4
+    Stop when the duality gap is at most ``tol * sum_i s_i (y_i - mean(y))^2 / n`` (without
+    the mean if there is no intercept).
+max_iter : int, default=10000
+    Budget of iterations: coordinate-descent epochs over the working set, Newton steps and
+    changes of the active set all count.
+""",
+    "backend": """
+backend : str, default="auto"
+    Who computes: "auto" (configuration, environment, then the type of X), "numba", "cupy" or
+    the name of a registered backend.
+""",
+    "random_state": """
+random_state : int, RandomState instance or None, default=None
+    Accepted so that scikit-learn code runs unchanged; the solver is deterministic.
+""",
+    "grid_parameters": """
+eps : float, default=1e-3
+    Ratio of the smallest to the largest alpha of an automatic grid.
+n_alphas : int, default=100
+    Number of alphas of an automatic grid.
+alphas : int or array-like, default=None
+    The alphas themselves (used in decreasing order), or their number; None means ``n_alphas``.
+""",
+    "cv_parameters": """
+cv : int, cross-validation generator or iterable, default=None
+    As in scikit-learn; None is 5 folds without shuffling. Folds are zero weights on the same
+    X: no fold copies it.
+scoring : str or callable, default=None
+    A scikit-learn scorer, greater is better, for ``scores_`` and the choice of alpha; None is
+    the negative mean squared error.
+selection : {"min", "1se"} or callable, default="min"
+    "min" takes the alpha with the best mean score, "1se" the largest alpha within one
+    standard error of it, and a callable gets ``(alphas, scores)``, of shapes (n_alphas,) and
+    (n_alphas, n_folds), and returns an index.
+n_jobs : int, default=None
+    Number of threads over the folds; None is 1 and -1 is all processors.
+""",
+    "verbose_cv": """
+verbose : int, default=0
+    1 shows a progress bar over the alphas.
+""",
+    "solution_attributes": """
+coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
+    Coefficients, in units of y per unit of X; float32 if X is.
+intercept_ : float or ndarray of shape (n_targets,)
+    Intercept, in units of y; 0.0 if ``fit_intercept=False``.
+dual_gap_ : float or ndarray of shape (n_targets,)
+    Certificate: the objective is at most this far above its minimum.
+n_iter_ : int or list of int
+    Iterations used.
+converged_ : bool
+    Whether the tolerance was reached (for every target).
+""",
+    "common_attributes": """
+backend_ : str
+    The backend that computed.
+n_features_in_ : int
+    Number of features seen in ``fit``.
+feature_names_in_ : ndarray of shape (n_features_in_,)
+    Their names, if X had names that are all strings.
+""",
+    "cv_attributes": """
+alpha_ : float
+    The chosen alpha.
+alphas_ : ndarray of shape (n_alphas,) or (n_l1_ratio, n_alphas)
+    The grid, decreasing.
+mse_path_ : ndarray of shape (n_alphas, n_folds) or (n_l1_ratio, n_alphas, n_folds)
+    Mean squared error on each held-out fold.
+scores_ : ndarray of the shape of mse_path_
+    What ``scoring`` said, greater is better; ``-mse_path_`` without it.
+coef_ : ndarray of shape (n_features,)
+    Coefficients of the fit on all data at ``alpha_``; float32 if X is.
+intercept_ : float
+    Its intercept.
+coef_path_ : ndarray of shape (n_features, n_alphas)
+    Coefficients on all data along the grid (at the chosen l1_ratio).
+intercept_path_ : ndarray of shape (n_alphas,)
+    Their intercepts.
+fold_coef_path_ : list of sparse arrays of shape (n_features, n_alphas)
+    Coefficients on the training part of each fold (at the chosen l1_ratio).
+dual_gap_ : float
+    Certificate of the fit on all data at ``alpha_``.
+n_iter_ : int
+    Iterations of that fit, started from the previous alpha.
+converged_ : bool
+    Whether that fit reached its tolerance.
+""",
+    "path_data": """
+X : {array-like, sparse matrix} of shape (n_samples, n_features)
+    Read in place: Fortran and C order, float64 and float32, and CSC are not copied.
+y : array-like of shape (n_samples,)
+    Target.
+""",
+    "path_parameters": """
+sample_weight : float or array-like of shape (n_samples,), default=None
+    Non-negative weights; only their ratios matter.
+coef_init : array-like of shape (n_features,), default=None
+    Where the first alpha starts; None is zero.
+""",
+    "path_returns": """
+alphas : ndarray of shape (n_alphas,)
+    Decreasing.
+coefs : ndarray of shape (n_features, n_alphas)
+    Coefficients; float32 if X is.
+dual_gaps : ndarray of shape (n_alphas,)
+    Certificates.
+n_iters : list of int
+    Iterations, with ``return_n_iter=True`` only.
+""",
+    "path_raises": """
+ValueError, TypeError
+    For wrong parameters or data.
+BackendUnavailableError
+    If ``backend`` names one that cannot serve here.
+""",
+    "fit_raises": """
+ValueError, TypeError
+    For wrong parameters or data; the estimator is then as it was before.
+BackendUnavailableError
+    If ``backend`` names one that cannot serve here.
+""",
+}
+
+
+def documented(thing: T) -> T:
+    """Fill the shared parts into a docstring."""
+    text = inspect.cleandoc(thing.__doc__ or "")
+
+    def fill(match: re.Match[str]) -> str:
+        indent, name = match.groups()
+        lines = _PARTS[name].strip().splitlines()
+        return "\n".join(indent + line if line else line for line in lines)
+
+    thing.__doc__ = re.sub(r"(?m)^( *)\{(\w+)\}$", fill, text)
+    return thing

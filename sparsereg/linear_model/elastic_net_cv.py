@@ -1,0 +1,463 @@
+"""Lasso and elastic net with alpha chosen by cross-validation."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from joblib import effective_n_jobs
+from scipy import sparse
+from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.metrics import get_scorer, get_scorer_names
+from sklearn.model_selection import check_cv
+from sklearn.utils import _safe_indexing
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    _raise_for_params,
+    _routing_enabled,
+    process_routing,
+)
+
+from sparsereg._progress import progress
+from sparsereg.backends.protocol import FloatArray, IndexArray
+from sparsereg.backends.registry import resolve_backend
+from sparsereg.exceptions import PathInterruptedWarning
+from sparsereg.linear_model._base import SparseLinearModel, elastic_net_penalty
+from sparsereg.linear_model._data import (
+    Data,
+    check_alphas,
+    check_penalty_weights,
+    unchanged_on_failure,
+    validate_fit_data,
+)
+from sparsereg.linear_model._docs import documented
+from sparsereg.linear_model._warnings import warn_unless_converged
+from sparsereg.linear_model.elastic_net import ElasticNet
+from sparsereg.losses import Squared
+from sparsereg.model_selection.path_cv import CrossValidatedPath, Scorer, cross_validate_path
+from sparsereg.model_selection.selection import Selection, select_alpha
+from sparsereg.solvers.path import alpha_grid, solve_path
+from sparsereg.solvers.problem import Problem, Solution
+from sparsereg.solvers.workspace import Workspace
+
+
+@documented
+class ElasticNetCV(SparseLinearModel):
+    """Elastic net with alpha, and if wanted l1_ratio, chosen by cross-validation.
+
+    The objective is that of :class:`ElasticNet`.
+
+    Parameters
+    ----------
+    l1_ratio : float or list of float in [0, 1], default=0.5
+        Share of the l1 part; the best of a list is chosen. With 0 give ``alphas``.
+    {grid_parameters}
+    {fit_intercept}
+    {penalty_parameters}
+    {cv_parameters}
+    {stopping_parameters}
+    {backend}
+    {random_state}
+    {verbose_cv}
+
+    Attributes
+    ----------
+    l1_ratio_ : float
+        The chosen l1_ratio.
+    {cv_attributes}
+    {common_attributes}
+
+    See Also
+    --------
+    ElasticNet : The same model at a given alpha.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sparsereg import ElasticNetCV
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = ElasticNetCV(l1_ratio=[0.5, 1.0]).fit(X, y)
+    >>> model.l1_ratio_
+    1.0
+    """
+
+    alpha_: float
+    l1_ratio_: float
+    alphas_: np.ndarray
+    mse_path_: np.ndarray
+    scores_: np.ndarray
+    coef_path_: np.ndarray
+    intercept_path_: np.ndarray
+    fold_coef_path_: list[sparse.csc_array]
+    dual_gap_: float
+    n_iter_: int
+    converged_: bool
+    backend_: str
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        **SparseLinearModel._common_constraints,
+        "l1_ratio": [Interval(Real, 0, 1, closed="both"), "array-like"],
+        "eps": [Interval(Real, 0, None, closed="neither")],
+        "n_alphas": [Interval(Integral, 1, None, closed="left")],
+        "alphas": [Interval(Integral, 1, None, closed="left"), "array-like", None],
+        "cv": ["cv_object"],
+        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
+        "selection": [StrOptions({"min", "1se"}), callable],
+        "n_jobs": [Integral, None],
+    }
+
+    def __init__(
+        self,
+        *,
+        l1_ratio: float | Sequence[float] = 0.5,
+        eps: float = 1e-3,
+        n_alphas: int = 100,
+        alphas: int | npt.ArrayLike | None = None,
+        fit_intercept: bool = True,
+        positive: bool = False,
+        penalty_weights: npt.ArrayLike | None = None,
+        cv: Any = None,
+        scoring: str | Callable[..., float] | None = None,
+        selection: Selection = "min",
+        n_jobs: int | None = None,
+        tol: float = 1e-4,
+        max_iter: int = 10000,
+        backend: str = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.l1_ratio = l1_ratio
+        self.eps = eps
+        self.n_alphas = n_alphas
+        self.alphas = alphas
+        self.fit_intercept = fit_intercept
+        self.positive = positive
+        self.penalty_weights = penalty_weights
+        self.cv = cv
+        self.scoring = scoring
+        self.selection = selection
+        self.n_jobs = n_jobs
+        self.tol = tol
+        self.max_iter = max_iter
+        self.backend = backend
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @documented
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> ElasticNetCV:
+        """Choose alpha by cross-validation, then fit all data along the path.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Read in place by every fold: Fortran and C order, float64 and float32, and CSC are not
+            copied.
+        y : array-like of shape (n_samples,)
+            Target.
+        sample_weight : float or array-like of shape (n_samples,), default=None
+            Non-negative weights of the fits and of the test errors; only their ratios matter.
+        **params : dict
+            Passed to the splitter, such as ``groups``; needs scikit-learn's metadata routing.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        {fit_raises}
+
+        Warns
+        -----
+        ConvergenceWarning
+            If ``tol`` was not reached at some alpha; it names the worst gap.
+        PathInterruptedWarning
+            If Ctrl-C cut the path short; alpha is then chosen among the finished ones.
+        """
+        _raise_for_params(params, self, "fit")
+        with unchanged_on_failure(self):
+            self._validate_params()
+            backend = resolve_backend(self.backend, X)
+            data = validate_fit_data(self, X, y, sample_weight, multi_output=False)
+            self._fit_path(data, backend, self._splits(data, params))
+            self.backend_ = backend.name
+        return self
+
+    def _fit_path(
+        self, data: Data, backend: Any, splits: list[tuple[IndexArray, IndexArray]]
+    ) -> None:
+        weights = check_penalty_weights(self.penalty_weights, data.X.shape[1])
+        ratios = self._l1_ratios()
+        limits = {"tol": self.tol, "max_iter": self.max_iter}
+        penalty = elastic_net_penalty(1.0, ratios[0], weights, self.positive)
+        whole = Problem(data.X, data.y, penalty, Squared(), data.sample_weight, self.fit_intercept)
+        work = Workspace(whole, backend)
+        wanted = check_alphas(self.alphas, self.n_alphas)
+        scorer = _make_scorer(self.scoring, data, self._model())
+
+        # 1. every l1_ratio: all folds down the path
+        problems, grids, tables = [], [], []
+        for ratio in ratios:
+            penalty = elastic_net_penalty(1.0, ratio, weights, self.positive)
+            problems.append(whole.with_penalty(penalty))
+            automatic = isinstance(wanted, int)
+            grids.append(alpha_grid(work, penalty, wanted, self.eps) if automatic else wanted)
+            tables.append(
+                cross_validate_path(
+                    problems[-1], backend, grids[-1], splits, scorer=scorer, **limits,
+                    n_threads=min(effective_n_jobs(self.n_jobs), len(splits)),
+                    verbose=self.verbose,
+                )
+            )  # fmt: skip
+            if tables[-1].n_finished < len(grids[-1]):
+                break
+
+        # 2. the choice
+        chosen, index = _choose(grids, tables, self.selection)
+
+        # 3. all data, down to the end of the path
+        penalty, grid, table = problems[chosen].penalty, grids[chosen], tables[chosen]
+        work.move_to(np.zeros(data.X.shape[1]))
+        steps = solve_path(work, penalty, grid[: table.n_finished], **limits)  # type: ignore[arg-type]
+        solutions = _finish_path(steps, table.n_finished, index, self.verbose)
+        every = [*solutions, *(s for t in tables for row in t.solutions for s in row)]
+        missed = sum(not solution.converged for solution in every)
+        warn_unless_converged(
+            every, self.max_iter, f"this is the worst of {missed} (fold, alpha) pairs"
+        )
+        self._keep(data, ratios[chosen], index, grids, tables, chosen, solutions)
+
+    def _keep(
+        self,
+        data: Data,
+        l1_ratio: float,
+        index: int,
+        grids: list[FloatArray],
+        tables: list[CrossValidatedPath],
+        chosen: int,
+        solutions: list[Solution],
+    ) -> None:
+        several = len(tables) > 1
+        shared = not isinstance(self.alphas, Integral) and self.alphas is not None
+        finished = min(table.n_finished for table in tables)
+        mse = np.array([table.mse[:finished] for table in tables])
+        scores = np.array([table.scores[:finished] for table in tables])
+        alphas = np.array([grid[:finished] for grid in grids[: len(tables)]])
+        self.mse_path_ = mse if several else mse[0]
+        self.scores_ = scores if several else scores[0]
+        self.alphas_ = alphas if several and not shared else alphas[0]
+        self.alpha_ = float(grids[chosen][index])
+        self.l1_ratio_ = l1_ratio
+        solution = solutions[index]
+        dtype = data.dtype
+        self.coef_ = solution.coef.astype(dtype, copy=False)
+        self.intercept_ = dtype.type(solution.intercept) if self.fit_intercept else 0.0
+        self.dual_gap_ = solution.dual_gap
+        self.n_iter_ = solution.n_iter
+        self.converged_ = solution.converged
+        self.coef_path_ = np.stack([s.coef for s in solutions], axis=1).astype(dtype, copy=False)
+        self.intercept_path_ = np.array([s.intercept for s in solutions])
+        self.fold_coef_path_ = [
+            sparse.hstack([sparse.csc_array(s.coef[:, None]) for s in path], format="csc")
+            for path in zip(*tables[chosen].solutions)
+        ]
+
+    def _l1_ratios(self) -> list[float]:
+        ratios = np.atleast_1d(np.asarray(self.l1_ratio, dtype=float))
+        if ratios.ndim != 1 or not ratios.size or np.any((ratios < 0) | (ratios > 1)):
+            raise ValueError(
+                f"l1_ratio={self.l1_ratio!r} must be a number, or a list of numbers, in [0, 1]."
+            )
+        return [float(ratio) for ratio in ratios]
+
+    def _model(self) -> ElasticNet:
+        names = ElasticNet().get_params().keys() & self.get_params().keys() - {"l1_ratio"}
+        return ElasticNet(**{name: getattr(self, name) for name in names})
+
+    def _splits(self, data: Data, params: dict[str, Any]) -> list[tuple[IndexArray, IndexArray]]:
+        splitter = check_cv(self.cv)
+        if _routing_enabled():
+            params = process_routing(self, "fit", **params).splitter.split
+        splits = [
+            (_as_rows(train, data.y.size), _as_rows(test, data.y.size))
+            for train, test in splitter.split(data.X, data.y, **params)
+        ]
+        if not splits:
+            raise ValueError(f"cv={self.cv!r} gives no folds: give at least one split.")
+        return splits
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return the routing of ``fit``'s extra parameters to the splitter."""
+        return (
+            MetadataRouter(owner=self)
+            .add_self_request(self)
+            .add(
+                splitter=check_cv(self.cv),
+                method_mapping=MethodMapping().add(caller="fit", callee="split"),
+            )
+        )
+
+
+@documented
+class LassoCV(ElasticNetCV):
+    """Lasso with alpha chosen by cross-validation.
+
+    The objective is that of :class:`Lasso`.
+
+    Parameters
+    ----------
+    {grid_parameters}
+    {fit_intercept}
+    {penalty_parameters}
+    {cv_parameters}
+    {stopping_parameters}
+    {backend}
+    {random_state}
+    {verbose_cv}
+
+    Attributes
+    ----------
+    {cv_attributes}
+    {common_attributes}
+
+    See Also
+    --------
+    Lasso : The same model at a given alpha.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sparsereg import LassoCV
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = LassoCV(selection="1se").fit(X, y)
+    >>> bool(model.alpha_ > LassoCV().fit(X, y).alpha_)
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        name: rule
+        for name, rule in ElasticNetCV._parameter_constraints.items()
+        if name != "l1_ratio"
+    }
+    l1_ratio = 1.0
+
+    def __init__(
+        self,
+        *,
+        eps: float = 1e-3,
+        n_alphas: int = 100,
+        alphas: int | npt.ArrayLike | None = None,
+        fit_intercept: bool = True,
+        positive: bool = False,
+        penalty_weights: npt.ArrayLike | None = None,
+        cv: Any = None,
+        scoring: str | Callable[..., float] | None = None,
+        selection: Selection = "min",
+        n_jobs: int | None = None,
+        tol: float = 1e-4,
+        max_iter: int = 10000,
+        backend: str = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.eps = eps
+        self.n_alphas = n_alphas
+        self.alphas = alphas
+        self.fit_intercept = fit_intercept
+        self.positive = positive
+        self.penalty_weights = penalty_weights
+        self.cv = cv
+        self.scoring = scoring
+        self.selection = selection
+        self.n_jobs = n_jobs
+        self.tol = tol
+        self.max_iter = max_iter
+        self.backend = backend
+        self.random_state = random_state
+        self.verbose = verbose
+
+
+def _as_rows(rows: npt.ArrayLike, n_samples: int) -> IndexArray:
+    rows = np.asarray(rows)
+    if rows.dtype == bool:
+        rows = np.flatnonzero(rows)
+    rows = rows.astype(np.intp, copy=False)
+    if rows.size == 0 or rows.min() < -n_samples or rows.max() >= n_samples:
+        raise ValueError(
+            f"cv gives a fold whose rows are empty or outside 0 ... {n_samples - 1}: each split "
+            f"must be a pair of non-empty arrays of row numbers (train, test)."
+        )
+    return rows % n_samples
+
+
+def _choose(
+    grids: list[FloatArray], tables: list[CrossValidatedPath], selection: Selection
+) -> tuple[int, int]:
+    """Return the number of the l1_ratio with the best mean score, and the index of its alpha."""
+    best_means = [np.max(np.mean(table.scores, axis=1)) for table in tables]
+    chosen = 0 if np.all(np.isnan(best_means)) else int(np.nanargmax(best_means))
+    table = tables[chosen]
+    return chosen, select_alpha(grids[chosen][: table.n_finished], table.scores, selection)
+
+
+def _finish_path(
+    steps: Iterator[Solution], n_alphas: int, index: int, verbose: int
+) -> list[Solution]:
+    """Collect the path on all data; an interruption after the chosen alpha keeps what is there."""
+    solutions: list[Solution] = []
+    try:
+        for solution in progress(steps, n_alphas, "path on all data", verbose):
+            solutions.append(solution)
+    except KeyboardInterrupt:
+        if len(solutions) <= index:
+            raise
+        warnings.warn(
+            f"Interrupted: coef_path_ has the {len(solutions)} of {n_alphas} alphas that are "
+            f"finished, the chosen one among them.",
+            PathInterruptedWarning,
+            stacklevel=4,
+        )
+    return solutions
+
+
+class _Predicted(RegressorMixin, BaseEstimator):
+    """A fitted regressor whose predictions are known: what named scorers need, and no more."""
+
+    def __init__(self, prediction: FloatArray) -> None:
+        self.prediction = prediction
+
+    def fit(self, X: Any, y: Any) -> _Predicted:
+        return self
+
+    def predict(self, X: Any) -> FloatArray:
+        return self.prediction
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+
+def _make_scorer(
+    scoring: str | Callable[..., float] | None, data: Data, model: ElasticNet
+) -> Scorer | None:
+    """Return the score of one fold and alpha; named scorers need predictions only."""
+    if scoring is None:
+        return None
+
+    def score(solution: Solution, prediction: FloatArray, test: IndexArray) -> float:
+        weights = {} if data.sample_weight is None else {"sample_weight": data.sample_weight[test]}
+        if isinstance(scoring, str):
+            rows = np.zeros((test.size, 1))
+            return float(get_scorer(scoring)(_Predicted(prediction), rows, data.y[test], **weights))
+        fitted = clone(model)
+        fitted.coef_ = solution.coef.astype(data.dtype, copy=False)
+        fitted.intercept_ = solution.intercept
+        fitted.n_features_in_ = solution.coef.size
+        return float(scoring(fitted, _safe_indexing(data.X, test), data.y[test]))
+
+    return score

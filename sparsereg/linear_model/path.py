@@ -1,0 +1,216 @@
+"""Regularization paths as functions, in scikit-learn's manners."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils import check_array, check_scalar
+
+from sparsereg._progress import progress
+from sparsereg.backends.registry import resolve_backend
+from sparsereg.exceptions import PathInterruptedWarning
+from sparsereg.linear_model._base import elastic_net_penalty
+from sparsereg.linear_model._data import check_alphas, check_penalty_weights, validate_path_data
+from sparsereg.linear_model._docs import documented
+from sparsereg.linear_model._warnings import warn_unless_converged
+from sparsereg.losses import Squared
+from sparsereg.solvers.path import alpha_grid, solve_path
+from sparsereg.solvers.problem import Problem, Solution
+from sparsereg.solvers.workspace import Workspace
+
+
+@documented
+def enet_path(
+    X: Any,
+    y: Any,
+    *,
+    l1_ratio: float = 0.5,
+    eps: float = 1e-3,
+    n_alphas: int = 100,
+    alphas: int | npt.ArrayLike | None = None,
+    fit_intercept: bool = False,
+    positive: bool = False,
+    penalty_weights: npt.ArrayLike | None = None,
+    sample_weight: Any = None,
+    coef_init: npt.ArrayLike | None = None,
+    tol: float = 1e-4,
+    max_iter: int = 10000,
+    backend: str = "auto",
+    return_n_iter: bool = False,
+    verbose: int = 0,
+) -> tuple[Any, ...]:
+    """Compute the elastic-net solutions along a path of alphas.
+
+    The objective is that of :class:`ElasticNet`. Ctrl-C keeps the alphas that are finished.
+
+    Parameters
+    ----------
+    {path_data}
+    l1_ratio : float in [0, 1], default=0.5
+        Share of the l1 part; with 0 give ``alphas``.
+    {grid_parameters}
+    fit_intercept : bool, default=False
+        Whether to fit an intercept. As in scikit-learn the default is False here: center y and X,
+        or say True, in which case X is centered implicitly.
+    {penalty_parameters}
+    {path_parameters}
+    {stopping_parameters}
+    {backend}
+    return_n_iter : bool, default=False
+        Whether to return the iterations too.
+    verbose : int, default=0
+        1 shows a progress bar over the alphas.
+
+    Returns
+    -------
+    {path_returns}
+
+    Raises
+    ------
+    {path_raises}
+
+    Warns
+    -----
+    ConvergenceWarning
+        If ``tol`` was not reached at some alpha.
+    PathInterruptedWarning
+        If Ctrl-C cut the path short.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sparsereg import enet_path
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> alphas, coefs, dual_gaps = enet_path(X, y, n_alphas=20, fit_intercept=True)
+    >>> coefs.shape
+    (10, 20)
+    """
+    check_scalar(l1_ratio, "l1_ratio", (int, float), min_val=0, max_val=1)
+    check_scalar(eps, "eps", (int, float), min_val=0, include_boundaries="neither")
+    check_scalar(tol, "tol", (int, float), min_val=0)
+    check_scalar(max_iter, "max_iter", int, min_val=1)
+    engine = resolve_backend(backend, X)
+    data = validate_path_data(X, y, sample_weight)
+    n_features = data.X.shape[1]
+    penalty = elastic_net_penalty(
+        1.0, l1_ratio, check_penalty_weights(penalty_weights, n_features), positive
+    )
+    work = Workspace(
+        Problem(data.X, data.y, penalty, Squared(), data.sample_weight, fit_intercept), engine
+    )
+    wanted = check_alphas(alphas, n_alphas)
+    grid = alpha_grid(work, penalty, wanted, eps) if isinstance(wanted, int) else wanted
+    if coef_init is not None:
+        start = check_array(coef_init, ensure_2d=False, dtype=np.float64, input_name="coef_init")
+        if start.shape != (n_features,):
+            raise ValueError(
+                f"coef_init has shape {start.shape}; X has {n_features} features, so it must have "
+                f"shape ({n_features},)."
+            )
+        work.move_to(start.copy())
+
+    solutions: list[Solution] = []
+    steps = solve_path(work, penalty, grid, tol=tol, max_iter=max_iter)
+    try:
+        for solution in progress(steps, len(grid), "path", verbose):
+            solutions.append(solution)
+    except KeyboardInterrupt:
+        if not solutions:
+            raise
+        warnings.warn(
+            f"Interrupted: returning the {len(solutions)} of {len(grid)} alphas that are finished.",
+            PathInterruptedWarning,
+            stacklevel=2,
+        )
+    missed = sum(not solution.converged for solution in solutions)
+    warn_unless_converged(solutions, max_iter, f"this is the worst of {missed} alphas")
+    done = len(solutions)
+    coefs = np.stack([s.coef for s in solutions], axis=1).astype(data.dtype, copy=False)
+    result = (grid[:done].copy(), coefs, np.array([s.dual_gap for s in solutions]))
+    return (*result, [s.n_iter for s in solutions]) if return_n_iter else result
+
+
+@documented
+def lasso_path(
+    X: Any,
+    y: Any,
+    *,
+    eps: float = 1e-3,
+    n_alphas: int = 100,
+    alphas: int | npt.ArrayLike | None = None,
+    fit_intercept: bool = False,
+    positive: bool = False,
+    penalty_weights: npt.ArrayLike | None = None,
+    sample_weight: Any = None,
+    coef_init: npt.ArrayLike | None = None,
+    tol: float = 1e-4,
+    max_iter: int = 10000,
+    backend: str = "auto",
+    return_n_iter: bool = False,
+    verbose: int = 0,
+) -> tuple[Any, ...]:
+    """Compute the lasso solutions along a path of alphas.
+
+    The objective is that of :class:`Lasso`. Ctrl-C keeps the alphas that are finished.
+
+    Parameters
+    ----------
+    {path_data}
+    {grid_parameters}
+    fit_intercept : bool, default=False
+        Whether to fit an intercept. As in scikit-learn the default is False here: center y and X,
+        or say True, in which case X is centered implicitly.
+    {penalty_parameters}
+    {path_parameters}
+    {stopping_parameters}
+    {backend}
+    return_n_iter : bool, default=False
+        Whether to return the iterations too.
+    verbose : int, default=0
+        1 shows a progress bar over the alphas.
+
+    Returns
+    -------
+    {path_returns}
+
+    Raises
+    ------
+    {path_raises}
+
+    Warns
+    -----
+    ConvergenceWarning
+        If ``tol`` was not reached at some alpha.
+    PathInterruptedWarning
+        If Ctrl-C cut the path short.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sparsereg import lasso_path
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> alphas, coefs, dual_gaps = lasso_path(X, y, n_alphas=20, fit_intercept=True)
+    >>> int((coefs[:, 0] != 0).sum())
+    0
+    """
+    return enet_path(
+        X,
+        y,
+        l1_ratio=1.0,
+        eps=eps,
+        n_alphas=n_alphas,
+        alphas=alphas,
+        fit_intercept=fit_intercept,
+        positive=positive,
+        penalty_weights=penalty_weights,
+        sample_weight=sample_weight,
+        coef_init=coef_init,
+        tol=tol,
+        max_iter=max_iter,
+        backend=backend,
+        return_n_iter=return_n_iter,
+        verbose=verbose,
+    )

@@ -1,0 +1,5 @@
+"""Losses: the data part of an objective. One file per loss."""
+
+from sparsereg.losses.squared import Squared
+
+__all__ = ["Squared"]

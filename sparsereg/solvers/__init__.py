@@ -1,0 +1,1 @@
+"""Backend-neutral drivers: they decide what to do next, and backends do the arithmetic."""

@@ -1,0 +1,75 @@
+"""What is minimized, and what came out: two plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from sparsereg.backends.protocol import FloatArray
+from sparsereg.losses import Squared
+from sparsereg.penalties.base import Penalty
+
+
+@dataclass(frozen=True)
+class Problem:
+    """min over (w, b) of loss(y, X w + b) + penalty(w).
+
+    Attributes
+    ----------
+    X : matrix of shape (n, p)
+        As the backend reads it; never modified.
+    y : ndarray of shape (n,)
+    loss, penalty : parameter objects
+    sample_weight : ndarray of shape (n,) or None
+        Normalized to sum n.
+    fit_intercept : bool
+        Whether b is free or zero.
+    """
+
+    X: Any
+    y: FloatArray
+    penalty: Penalty
+    loss: Squared
+    sample_weight: FloatArray | None = None
+    fit_intercept: bool = True
+
+    def with_penalty(self, penalty: Penalty) -> Problem:
+        """Return the same data under another penalty."""
+        return replace(self, penalty=penalty)
+
+
+class Step(NamedTuple):
+    """One line of the history of a solve."""
+
+    n_iter: int
+    dual_gap: float
+    working_set_size: int
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What a driver returns.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (p,)
+    intercept : float
+    dual_gap : float
+        Proven upper bound on how far the objective is above its minimum.
+    tolerance : float
+        The gap that was asked for, in the same units.
+    n_iter : int
+        Coordinate-descent epochs and Newton steps.
+    converged : bool
+        Whether dual_gap <= tolerance.
+    history : tuple of Step
+        The gap after each pass over X.
+    """
+
+    coef: FloatArray
+    intercept: float
+    dual_gap: float
+    tolerance: float
+    n_iter: int
+    converged: bool
+    history: tuple[Step, ...]

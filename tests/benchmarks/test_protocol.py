@@ -1,0 +1,526 @@
+"""The protocol of the benchmarks itself: no claim here is about speed."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import platform
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+from scipy import sparse
+from sparsereg.benchmarks import FAMILIES, cold_start, data, environment, lasso, main, report
+from sparsereg.benchmarks.problem import Problem, alpha_max, dual_objective, objective, polish
+from sparsereg.benchmarks.protocol import (
+    Protocol,
+    Reference,
+    Run,
+    cells,
+    fastest,
+    find_reference,
+    summarize,
+    sweep,
+)
+from sparsereg.benchmarks.worker import Worker, save_problem
+
+TARGETS = (1e-4, 1e-6, 1e-8)
+
+
+def make_problem(kind: str, fit_intercept: bool, alpha: float = 0.1) -> Problem:
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((30, 12)) * (rng.random((30, 12)) < 0.4) + (kind == "shifted")
+    y = 2 * X[:, 0] - X[:, 5] + rng.standard_normal(30) + 3
+    return Problem(sparse.csc_matrix(X) if kind == "sparse" else X, y, alpha, fit_intercept)
+
+
+def solve(problem: Problem, tol: float = 1e-14) -> np.ndarray:
+    from sklearn.linear_model import Lasso
+
+    model = Lasso(problem.alpha, fit_intercept=problem.fit_intercept, tol=tol, max_iter=100_000)
+    return model.fit(problem.X, problem.y).coef_
+
+
+def run_of(package: str, seconds: float, error: float, *, tol: float = 0.1, status: str = "ok"):
+    """A run whose objective is so far from a reference of one."""
+    return Run(package, package, tol, status, [seconds], objective=1 + error)
+
+
+every_problem = pytest.mark.parametrize("fit_intercept", [False, True])
+every_matrix = pytest.mark.parametrize("kind", ["dense", "shifted", "sparse"])
+
+
+# --- how an answer is judged ---------------------------------------------------------------------
+
+
+@every_problem
+@every_matrix
+def test_objective_is_the_formula_of_the_documentation(kind, fit_intercept):
+    problem = make_problem(kind, fit_intercept)
+    X = problem.X.toarray() if kind == "sparse" else problem.X
+    coef = np.where(np.arange(12) % 3 == 0, np.linspace(-1, 2, 12), 0.0)
+    intercept = sum(problem.y - X @ coef) / 30 if fit_intercept else 0.0
+
+    squares = sum((problem.y[i] - X[i] @ coef - intercept) ** 2 for i in range(30))
+    expected = squares / (2 * 30) + 0.1 * sum(abs(c) for c in coef)
+
+    assert objective(problem, coef) == pytest.approx(expected, rel=1e-14)
+
+
+def test_objective_of_float32_answers_and_data_is_computed_in_float64():
+    problem = make_problem("dense", False)
+    single = Problem(problem.X.astype(np.float32), problem.y, 0.1)
+    double = Problem(single.X.astype(np.float64), problem.y, 0.1)
+    coef = np.full(12, 1 / 3, dtype=np.float32)
+
+    assert objective(single, coef) == pytest.approx(
+        objective(double, coef.astype(float)), rel=1e-15
+    )
+
+
+@every_problem
+@every_matrix
+def test_zero_is_optimal_exactly_from_alpha_max_on(kind, fit_intercept):
+    problem = make_problem(kind, fit_intercept)
+    top = alpha_max(problem)
+
+    assert not solve(problem.at(1.0001 * top)).any()
+    assert solve(problem.at(0.999 * top)).any()
+
+
+@every_problem
+@every_matrix
+def test_dual_objective_is_below_the_optimum_and_meets_it(kind, fit_intercept):
+    problem = make_problem(kind, fit_intercept)
+    coef = solve(problem)
+    best = objective(problem, coef)
+
+    assert dual_objective(problem, coef) == pytest.approx(best, rel=1e-10)
+    for crude in (np.zeros(12), np.ones(12), 0.9 * coef):
+        assert dual_objective(problem, crude) < best < objective(problem, crude)
+
+
+@every_problem
+@every_matrix
+def test_polishing_reaches_the_optimum_from_a_crude_answer(kind, fit_intercept):
+    problem = make_problem(kind, fit_intercept)
+    coef = solve(problem)
+    crude = coef * 0.97
+
+    np.testing.assert_allclose(polish(problem, crude), coef, atol=1e-9)
+
+
+def test_polishing_never_raises_the_objective():
+    problem = make_problem("dense", False)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        coef = rng.standard_normal(12) * (rng.random(12) < 0.5)
+        assert objective(problem, polish(problem, coef)) <= objective(problem, coef)
+
+
+def test_reference_is_certified_and_stops_at_the_first_proof():
+    problem = make_problem("dense", True)
+    asked = []
+
+    def answer(name, coef):
+        asked.append(name)
+        return coef
+
+    best = solve(problem)
+    reference = find_reference(
+        problem,
+        [
+            ("failed", partial(answer, "failed", None)),
+            ("nan", partial(answer, "nan", np.full(12, np.nan))),
+            ("crude", partial(answer, "crude", np.ones(12))),
+            ("good", partial(answer, "good", best)),
+            ("late", partial(answer, "late", best)),
+        ],
+    )
+
+    assert asked == ["failed", "nan", "crude", "good"]
+    assert reference.certified
+    assert reference.by.startswith("good")
+    assert reference.objective == pytest.approx(objective(problem, best), rel=1e-12)
+
+
+def test_reference_without_any_answer_is_not_certified():
+    reference = find_reference(make_problem("dense", False), [("failed", lambda: None)])
+
+    assert not reference.certified
+    assert reference.error(run_of("a", 1.0, 0.0)) == np.inf
+
+
+def test_a_better_objective_met_later_becomes_the_reference():
+    reference = Reference(1.0, 1.0, "first", 3)
+    reference.improve([run_of("worse", 1.0, 1e-3), run_of("better", 1.0, -1e-3)])
+
+    assert reference.by == "better"
+    assert reference.objective == 1 - 1e-3
+
+
+# --- time to accuracy ----------------------------------------------------------------------------
+
+
+def test_the_fastest_run_that_reaches_the_target_counts():
+    reference = Reference(1.0, 1.0)
+    runs = [
+        run_of("a", 1.0, 1e-3),
+        run_of("a", 3.0, 1e-5),
+        run_of("a", 2.0, 1e-7),  # tighter and yet faster
+        run_of("a", 0.1, 0.0, status="timeout"),
+    ]
+
+    assert fastest(runs, 1e-4, reference) is runs[2]
+    assert fastest(runs, 1e-2, reference) is runs[0]
+    assert fastest(runs, 1e-8, reference) is None
+
+
+class Simulated:
+    """A solver whose error is its tolerance, and whose time grows with the digits."""
+
+    def __init__(self, limit: float = np.inf, floor: float = 0.0) -> None:
+        self.limit, self.floor = limit, floor
+        self.asked: list[float] = []
+
+    def __call__(self, tol: float) -> Run:
+        self.asked.append(tol)
+        seconds = -np.log10(tol)
+        if seconds > self.limit:
+            return Run("simulated", "a", tol, "timeout", [self.limit])
+        return Run("simulated", "a", tol, "ok", [seconds], objective=1 + max(tol, self.floor) / 2)
+
+
+DECADES = tuple(10.0**-k for k in range(1, 15))
+
+
+def test_sweep_starts_with_a_throw_away_and_ends_at_the_hardest_target():
+    solver = Simulated()
+    runs = sweep(solver, DECADES, Reference(1.0, 1.0), Protocol(repeats=1, bisections=0))
+
+    assert solver.asked == [DECADES[0], *DECADES[:8]]
+    assert [run.tol for run in runs] == list(DECADES[:8])
+
+
+def test_sweep_stops_at_the_time_limit():
+    solver = Simulated(limit=4.5)
+    runs = sweep(solver, DECADES, Reference(1.0, 1.0), Protocol(repeats=1, bisections=0))
+
+    assert [run.status for run in runs] == ["ok"] * 4 + ["timeout"]
+    assert max(solver.asked[1:]) == 0.1
+    assert min(solver.asked) == 1e-5
+
+
+def test_sweep_of_a_solver_that_fails_at_once_asks_once():
+    solver = Simulated(limit=0.0)
+    runs = sweep(solver, DECADES, Reference(1.0, 1.0), Protocol())
+
+    assert len(solver.asked) == 1
+    assert [run.status for run in runs] == ["timeout"]
+
+
+def test_sweep_of_a_solver_that_stalls_ends():
+    runs = sweep(Simulated(floor=1e-5), DECADES, Reference(1.0, 1.0), Protocol(repeats=2))
+
+    assert fastest(runs, 1e-4, Reference(1.0, 1.0)) is not None
+    assert fastest(runs, 1e-6, Reference(1.0, 1.0)) is None
+
+
+def test_bisection_finds_a_looser_tolerance_between_two_decades():
+    target = 3e-3  # reached from a tolerance of 6e-3 on: between 1e-2 and 1e-3
+    protocol = Protocol(targets=(target,), repeats=1, bisections=3)
+    runs = sweep(Simulated(), DECADES, Reference(1.0, 1.0), protocol)
+    best = fastest(runs, target, Reference(1.0, 1.0))
+
+    assert best is not None
+    assert 10**-2.5 < best.tol <= 6e-3
+
+
+def test_only_the_runs_that_count_are_repeated_when_runs_are_expensive():
+    protocol = Protocol(targets=(1e-4,), repeats=3, bisections=0, cheap=0.0)
+    runs = sweep(Simulated(), DECADES, Reference(1.0, 1.0), protocol)
+
+    assert [len(run.seconds) for run in runs] == [1, 1, 1, 3]
+
+
+def test_every_run_is_repeated_when_runs_are_cheap():
+    protocol = Protocol(targets=(1e-4,), repeats=3, bisections=0, cheap=100.0)
+    runs = sweep(Simulated(), DECADES, Reference(1.0, 1.0), protocol)
+
+    assert [len(run.seconds) for run in runs] == [3, 3, 3, 3]
+
+
+def test_a_run_that_fails_when_repeated_does_not_count():
+    asked = []
+
+    def flaky(tol: float) -> Run:
+        asked.append(tol)
+        return Run("flaky", "a", tol, "ok" if len(asked) < 3 else "crashed", [1.0], objective=1.0)
+
+    runs = sweep(flaky, (0.1,), Reference(1.0, 1.0), Protocol(repeats=5))
+
+    assert fastest(runs, 1e-4, Reference(1.0, 1.0)) is None
+
+
+# --- comparing packages --------------------------------------------------------------------------
+
+
+def test_ratio_is_ours_over_the_fastest_peer():
+    runs = [
+        run_of("ours", 1.0, 1e-9),
+        run_of("slow", 4.0, 1e-9),
+        run_of("fast", 2.0, 1e-9),
+        run_of("crude", 0.1, 1e-3),
+    ]
+    (cell,) = cells(runs, Reference(1.0, 1.0), (1e-8,), "ours")
+
+    assert cell["ratio"] == 0.5
+    assert cell["fastest_peer"] == "fast"
+    assert cell["packages"]["slow"]["seconds"] == 4.0
+    assert cell["packages"]["crude"] == {"seconds": None, "why": "stalled"}
+
+
+def test_cells_that_one_side_never_reaches_have_no_ratio_and_are_counted():
+    reference = Reference(1.0, 1.0)
+    timeout = run_of("ours", 60.0, np.inf, status="timeout")
+    ours_fails = cells([timeout, run_of("peer", 1.0, 0.0)], reference, (1e-8,), "ours")
+    peer_fails = cells(
+        [run_of("ours", 1.0, 0.0), run_of("peer", 1.0, 1.0)], reference, (1e-8,), "ours"
+    )
+    both_reach = cells(
+        [run_of("ours", 1.0, 0.0), run_of("peer", 4.0, 0.0)], reference, (1e-8,), "ours"
+    )
+
+    assert ours_fails[0]["ratio"] is None
+    assert ours_fails[0]["packages"]["ours"] == {"seconds": None, "why": "timeout"}
+    overall = summarize([*ours_fails, *peer_fails, *both_reach], "ours")[-1]
+    assert overall == {
+        "target": None,
+        "geometric_mean": 0.25,
+        "n_ratios": 1,
+        "n_faster": 1,
+        "only_peers": 1,
+        "only_ours": 1,
+    }
+
+
+def test_geometric_mean_of_inverse_ratios_is_one():
+    reference = Reference(1.0, 1.0)
+    table = [
+        *cells([run_of("ours", 1.0, 0.0), run_of("peer", 5.0, 0.0)], reference, TARGETS, "ours"),
+        *cells([run_of("ours", 5.0, 0.0), run_of("peer", 1.0, 0.0)], reference, TARGETS, "ours"),
+    ]
+    summary = summarize(table, "ours")
+
+    assert [item["target"] for item in summary] == [*TARGETS, None]
+    assert all(item["geometric_mean"] == pytest.approx(1.0) for item in summary)
+    assert summary[-1]["n_ratios"] == 6
+
+
+# --- data ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "generate",
+    [partial(data.toeplitz, 40, 70, 0.9), partial(data.text, 300, 500, 6000)],
+    ids=["toeplitz", "text"],
+)
+def test_generators_depend_on_their_seed_alone(generate):
+    (X, y), (X_again, y_again), (_, y_other) = generate(), generate(), generate(seed=1)
+
+    assert abs(X - X_again).max() == 0
+    np.testing.assert_array_equal(y, y_again)
+    assert not np.array_equal(y, y_other)
+
+
+def test_toeplitz_columns_are_standardized_and_correlated_as_asked():
+    X, y = data.toeplitz(20_000, 5, 0.7)
+
+    assert X.flags.f_contiguous
+    np.testing.assert_allclose(X.mean(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(X.std(axis=0), 1)
+    assert y.mean() == pytest.approx(0, abs=1e-12)
+    assert y.std() == pytest.approx(1)
+    distance = np.abs(np.subtract.outer(range(5), range(5)))
+    np.testing.assert_allclose(np.corrcoef(X.T), 0.7**distance, atol=0.03)
+
+
+def test_text_has_power_law_columns_unit_rows_and_as_many_nonzeros_as_asked():
+    X, y = data.text(2000, 5000, 80_000)
+    counts = np.sort(np.diff(X.indptr))[::-1]
+
+    assert X.shape == (2000, 5000)
+    assert X.indices.dtype == np.int32
+    assert X.has_sorted_indices
+    assert X.nnz == pytest.approx(80_000, rel=0.02)
+    assert counts[-1] >= 1
+    # From the 20th to the 500th word the counts fall about as one over the rank.
+    slope = np.log(counts[499] / counts[19]) / np.log(500 / 20)
+    assert -1.4 < slope < -0.6
+    np.testing.assert_allclose(sparse.linalg.norm(X, axis=1), 1)
+    assert y.std() == pytest.approx(1)
+
+
+def test_diabetes_has_all_products():
+    X, y = data.diabetes(2)
+
+    assert X.shape == (442, 65)
+    assert y.shape == (442,)
+
+
+def test_real_data_are_read_from_the_named_folder_and_standardized(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 3, (20, 6)).astype(np.int8)
+    X[:, 2] = 1
+    np.savez(tmp_path / "wheat.npz", X=X, Y=rng.standard_normal((20, 4)))
+    monkeypatch.setenv("SPARSEREG_DATA", str(tmp_path))
+    X_read, y = data.real("wheat")
+
+    assert X_read.shape == (20, 5)  # without the constant column
+    np.testing.assert_allclose(X_read.std(axis=0), 1)
+    assert y.shape == (20,)
+    with pytest.raises(data.Unavailable, match="riboflavin"):
+        data.real("riboflavin")
+
+
+def test_missing_data_folder_is_a_reason_to_skip(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPARSEREG_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(data.Unavailable, match="SPARSEREG_DATA"):
+        data.real("colon")
+
+
+# --- processes -----------------------------------------------------------------------------------
+
+MISBEHAVING_PEER = """
+import os, time
+import numpy as np
+
+def fit(problem, tol):
+    if tol == -1:
+        time.sleep(60)
+    if tol == -2:
+        os._exit(1)
+    if tol == -3:
+        raise ArithmeticError("in /a/folder")
+    return np.full(problem.X.shape[1], tol)
+"""
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_a_worker_survives_peers_that_hang_crash_or_raise(kind, tmp_path, monkeypatch):
+    (tmp_path / "misbehaving_peer.py").write_text(MISBEHAVING_PEER)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    fit = importlib.import_module("misbehaving_peer").fit
+    problem = make_problem(kind, False)
+    save_problem(problem, tmp_path)
+
+    with Worker(time_limit=0.5) as worker:
+        hanging = worker.fit(fit, tmp_path, problem, -1)
+        well = worker.fit(fit, tmp_path, problem, 0.25)
+        crashing = worker.fit(fit, tmp_path, problem, -2)
+        raising = worker.fit(fit, tmp_path, problem, -3)
+
+    assert (hanging.status, hanging.seconds) == ("timeout", 0.5)
+    assert well.status == "ok"
+    np.testing.assert_array_equal(well.coef, np.full(12, 0.25))
+    assert crashing.status == "crashed"
+    assert raising.status == "ArithmeticError"
+
+
+# --- families ------------------------------------------------------------------------------------
+
+
+def only(*names: str):
+    return tuple(solver for solver in lasso.SOLVERS if solver.name in names)
+
+
+def test_a_miniature_lasso_family_gives_complete_json_and_tables(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(lasso, "SOLVERS", only("sparsereg", "scikit-learn"))
+    monkeypatch.setenv("SPARSEREG_DATA", str(tmp_path / "nowhere"))
+    tiny = data.Dataset("tiny", "generated", partial(data.toeplitz, 30, 60, 0.5))
+    absent = data.Dataset("absent", "real", partial(data.real, "colon"))
+    protocol = Protocol(repeats=2, time_limit=5.0, cheap=0.01, bisections=1)
+
+    results = lasso.measure([tiny, absent], (0.1,), protocol, Console(quiet=True))
+    file = report.write(results, "miniature", tmp_path)
+
+    read = json.loads(file.read_text())
+    assert read["family"] == "lasso"
+    assert read["packages"] == ["scikit-sparsereg", "scikit-learn"]
+    assert [item["dataset"] for item in read["skipped"]] == ["absent"]
+    assert {"python", "cpu", "usable_cpus", "versions"} <= read["environment"].keys()
+    assert read["threads"].keys() == set(read["packages"])
+    (problem,) = read["problems"]
+    assert (problem["dataset"], problem["n_samples"], problem["n_features"]) == ("tiny", 30, 60)
+    assert problem["reference"]["certified"]
+    assert [cell["target"] for cell in problem["cells"]] == list(TARGETS)
+    for cell in problem["cells"]:
+        assert cell["packages"]["scikit-learn"]["seconds"] > 0
+        assert cell["packages"]["scikit-sparsereg"]["seconds"] > 0
+        assert cell["ratio"] > 0
+    assert all(run["relative_error"] >= 0 for run in problem["runs"])
+    assert read["summary"][-1]["n_ratios"] == 3
+    assert "| tiny | 0.1 | 1e-04 |" in file.with_suffix(".md").read_text()
+    assert "geometric mean" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("package", sorted({solver.package for solver in lasso.SOLVERS}))
+def test_every_adapter_solves_our_problem(package, tmp_path, monkeypatch):
+    if package != lasso.OURS and environment.version(package) is None:
+        pytest.skip(f"{package} is not installed")
+    if package == "skglm":  # it would compile for many seconds
+        monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    problem = make_problem("dense", False)
+    save_problem(problem, tmp_path)
+    best = objective(problem, solve(problem))
+
+    with Worker(time_limit=30.0) as worker:
+        for solver in lasso.SOLVERS:
+            if solver.package == package:
+                answer = worker.fit(solver.fit, tmp_path, problem, 1e-10)
+                assert answer.status == "ok", solver.name
+                assert objective(problem, answer.coef) == pytest.approx(best, rel=1e-8)
+
+
+def test_cold_start_measures_fresh_processes_and_reports_failures(tmp_path):
+    cases = (
+        cold_start.Case("import", lasso.OURS, "import sparsereg", target=60.0),
+        cold_start.Case("nothing", "scikit-learn", "pass", target=0.0, empty_cache=True),
+        cold_start.Case("fails", "scikit-learn", "raise SystemExit(1)", target=1.0),
+    )
+    results = cold_start.measure(cases, 2, 1, Console(quiet=True))
+    file = report.write(results, "cold", tmp_path)
+
+    read = json.loads(file.read_text())
+    assert [item["met"] for item in read["measurements"]] == [True, False, None]
+    assert [len(item["seconds"]) for item in read["measurements"]] == [2, 1, 0]
+    assert read["measurements"][2]["why"] == "failed"
+    assert "MISSED" in file.with_suffix(".md").read_text()
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    results = cold_start.measure((), 1, 1, Console(quiet=True))
+
+    assert results["imports"]["heavy_modules_loaded"] == []
+    assert results["imports"]["n_modules"] > 0
+
+
+def test_results_name_no_host_and_no_folder():
+    text = json.dumps(environment.describe(["scikit-learn", "not-a-distribution"]))
+
+    assert platform.node() not in text
+    assert str(Path.home()) not in text
+    assert json.loads(text)["versions"]["not-a-distribution"] is None
+
+
+def test_unknown_family_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"'ridge'.*lasso, cold-start"):
+        main("ridge")
+
+
+def test_every_family_has_a_module():
+    for name in FAMILIES:
+        module = importlib.import_module(f"sparsereg.benchmarks.{name.replace('-', '_')}")
+        assert callable(module.run)
