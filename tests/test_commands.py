@@ -6,12 +6,14 @@ import importlib
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import joblib
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Lasso
 
 import sparsereg
@@ -359,6 +361,36 @@ def test_empty_cell_is_named(cell, tmp_path):
 def test_cell_that_is_not_finite_is_named(cell, tmp_path):
     path = write(tmp_path / "data.csv", "a,b,y", f"1,2,{cell}", "4,5,6")
     assert f"column 'y': '{cell}' is not finite" in refusal("fit", path, "--target", "y")
+
+
+def test_number_whose_square_overflows_is_named(tmp_path):
+    path = write(tmp_path / "data.csv", "a,b,y", "1,1e200,3", "4,5,6")
+    assert "column 'b': '1e200' is too large" in refusal("fit", path, "--target", "y")
+
+
+def test_largest_numbers_that_are_read_are_fitted(tmp_path):
+    rows = [f"{i % 5}e149,{i % 3}e-149,{i}e148" for i in range(12)]
+    path = write(tmp_path / "data.csv", "a,b,y", *rows)
+    assert run("fit", path, "--target", "y").exit_code == 0
+
+
+def test_what_the_estimator_refuses_is_told_in_a_line(data, monkeypatch):
+    class Refusing(sparsereg.LassoCV):
+        def fit(self, X, y):
+            raise ValueError("X is odd.\nAnd a page of advice.")
+
+    monkeypatch.setattr(sparsereg, "LassoCV", Refusing)
+    assert refusal("fit", data, "--target", "outcome").endswith("cannot be fitted: X is odd.")
+
+
+def test_missed_convergence_is_told_in_a_line_on_stderr(data, monkeypatch):
+    class Impatient(sparsereg.LassoCV):
+        def fit(self, X, y):
+            warnings.warn("Not there yet.", ConvergenceWarning)  # noqa: B028
+            return super().fit(X, y)
+
+    monkeypatch.setattr(sparsereg, "LassoCV", Impatient)
+    assert run("fit", data, "--target", "outcome").stderr == "Warning: Not there yet.\n"
 
 
 def test_repeated_column_name_is_named(tmp_path):

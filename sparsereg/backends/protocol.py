@@ -41,17 +41,28 @@ class Design(Protocol):
     """X prepared by a backend: the matrix as its kernels read it, and its column moments."""
 
     @property
-    def shape(self) -> tuple[int, int]: ...
+    def shape(self) -> tuple[int, int]:
+        """n, p."""
+
     @property
-    def is_sparse(self) -> bool: ...
+    def is_sparse(self) -> bool:
+        """Whether a column has fewer than n stored entries."""
+
     @property
-    def nnz(self) -> int: ...
+    def nnz(self) -> int:
+        """Number of stored entries."""
+
     @property
-    def sample_weight(self) -> FloatArray | None: ...
+    def sample_weight(self) -> FloatArray | None:
+        """The row weights s, None if they are all one."""
+
     @property
-    def means(self) -> FloatArray: ...
+    def means(self) -> FloatArray:
+        """The column means m."""
+
     @property
-    def sqnorms(self) -> FloatArray: ...
+    def sqnorms(self) -> FloatArray:
+        """The squared norms ``sum_i s_i (x_ij - m_j)^2 / n``."""
 
 
 @runtime_checkable

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from sparsereg.commands.messages import InputError, listed, unknown_name
 
 if TYPE_CHECKING:
     import numpy as np
+
+# Sums of squares of larger numbers overflow float64.
+_LARGEST = 1e150
 
 Choose = Callable[[list[str]], list[str]]
 
@@ -162,14 +166,14 @@ def _is_not_blank(row: list[str]) -> bool:
 
 
 def _numbers(row: list[str], positions: list[int]) -> np.ndarray | None:
-    """Return the cells at those positions, or None if one is not a finite number."""
+    """Return the cells at those positions, or None if one is not a usable number."""
     import numpy as np
 
     try:
         numbers = np.fromiter(map(float, map(row.__getitem__, positions)), float, len(positions))
     except ValueError:
         return None
-    return numbers if np.isfinite(numbers).all() else None
+    return numbers if (abs(numbers) < _LARGEST).all() else None
 
 
 def _row_complaint(row: list[str], names: list[str], positions: list[int]) -> str:
@@ -183,7 +187,7 @@ def _row_complaint(row: list[str], names: list[str], positions: list[int]) -> st
 
 
 def _complaint(cell: str) -> str:
-    """Return what is wrong with a cell; nothing if it is a finite number."""
+    """Return what is wrong with a cell; nothing if it is a usable number."""
     if not cell.strip():
         return "the cell is empty. Fill in missing values, or remove the row or the column."
     shown = repr(cell if len(cell) <= 40 else f"{cell[:40]}...")
@@ -191,9 +195,11 @@ def _complaint(cell: str) -> str:
         number = float(cell)
     except ValueError:
         return f"{shown} is not a number. Write a number there, or remove the column."
-    if number - number == 0:
-        return ""
-    return f"{shown} is not finite. Fill in missing values, or remove the row or the column."
+    if not math.isfinite(number):
+        return f"{shown} is not finite. Fill in missing values, or remove the row or the column."
+    if abs(number) >= _LARGEST:
+        return f"{shown} is too large to compute with. Give the column in larger units."
+    return ""
 
 
 def _check_header(path: Path, names: list[str], target: str) -> None:

@@ -159,7 +159,8 @@ def _fitted(
         try:
             pipeline.fit(table.X, table.y)
         except ValueError as error:
-            raise InputError(f"The data cannot be fitted: {error}") from error
+            reason = str(error).partition("\n")[0]
+            raise InputError(f"The data cannot be fitted: {reason}") from error
     return pipeline, list(dict.fromkeys(str(warning.message) for warning in caught))
 
 

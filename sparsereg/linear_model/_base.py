@@ -58,7 +58,7 @@ class SparseLinearModel(RegressorMixin, BaseEstimator):
 
     @property
     def sparse_coef_(self) -> sparse.csr_array:
-        """The coefficients as a sparse array of shape (1, n_features) or (n_targets, n_features)."""
+        """The coefficients as a sparse array of shape (n_targets, n_features)."""
         return sparse.csr_array(np.atleast_2d(self.coef_))
 
     def __sklearn_tags__(self):

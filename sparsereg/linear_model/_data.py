@@ -61,16 +61,20 @@ def validate_path_data(X: Any, y: Any, sample_weight: Any) -> Data:
 
 
 def _finish(X: Any, y: Any, sample_weight: Any) -> Data:
-    if sparse.issparse(X):
-        if not X.has_canonical_format:
-            X = X.copy()
-            X.sum_duplicates()
-    else:
-        X = np.asarray(X)
+    X = _canonical(X) if sparse.issparse(X) else np.asarray(X)
     y = np.asarray(y, dtype=np.float64)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     return Data(X, y, normalized_weights(sample_weight, X))
+
+
+def _canonical(X: Any) -> Any:
+    """Return CSC data in which no entry is stored twice, copied only if X has such entries."""
+    if X.has_canonical_format:
+        return X
+    X = X.copy()
+    X.sum_duplicates()
+    return X
 
 
 def normalized_weights(sample_weight: Any, X: Any) -> FloatArray | None:
@@ -125,7 +129,7 @@ def check_alphas(alphas: npt.ArrayLike | None, n_alphas: int) -> int | FloatArra
     for index, alpha in enumerate(values):
         check_scalar(alpha, f"alphas[{index}]", Real, min_val=0.0)
         if not np.isfinite(alpha):
-            raise ValueError(f"alphas[{index}] == {alpha}, must be finite.")
+            raise ValueError(f"alphas[{index}] is infinite or NaN, it must be finite.")
     return np.sort(np.asarray(values, dtype=np.float64))[::-1]
 
 

@@ -169,7 +169,13 @@ class ElasticNet(SparseLinearModel):
             solutions.append(solve(work, penalty, tol=self.tol, max_iter=self.max_iter))
             if self.verbose:
                 _print_history(solutions[-1])
-        warn_unless_converged(solutions, self.max_iter)
+        warn_unless_converged(
+            [s.dual_gap for s in solutions],
+            [s.tolerance for s in solutions],
+            [s.n_iter for s in solutions],
+            self.max_iter,
+            "targets" if len(solutions) > 1 else "",
+        )
         return solutions
 
     def _starting_points(self, n_targets: int, n_features: int) -> np.ndarray | None:

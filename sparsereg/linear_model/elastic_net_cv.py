@@ -42,7 +42,7 @@ from sparsereg.linear_model.elastic_net import ElasticNet
 from sparsereg.losses import Squared
 from sparsereg.model_selection.path_cv import CrossValidatedPath, Scorer, cross_validate_path
 from sparsereg.model_selection.selection import Selection, select_alpha
-from sparsereg.solvers.path import alpha_grid, solve_path
+from sparsereg.solvers.path import PathRecord, alpha_grid, solve_path
 from sparsereg.solvers.problem import Problem, Solution
 from sparsereg.solvers.workspace import Workspace
 
@@ -194,7 +194,7 @@ class ElasticNetCV(SparseLinearModel):
     ) -> None:
         weights = check_penalty_weights(self.penalty_weights, data.X.shape[1])
         ratios = self._l1_ratios()
-        limits = {"tol": self.tol, "max_iter": self.max_iter}
+        tol, max_iter = self.tol, self.max_iter
         penalty = elastic_net_penalty(1.0, ratios[0], weights, self.positive)
         whole = Problem(data.X, data.y, penalty, Squared(), data.sample_weight, self.fit_intercept)
         work = Workspace(whole, backend)
@@ -202,15 +202,15 @@ class ElasticNetCV(SparseLinearModel):
         scorer = _make_scorer(self.scoring, data, self._model())
 
         # 1. every l1_ratio: all folds down the path
-        problems, grids, tables = [], [], []
+        penalties, grids, tables = [], [], []
         for ratio in ratios:
             penalty = elastic_net_penalty(1.0, ratio, weights, self.positive)
-            problems.append(whole.with_penalty(penalty))
-            automatic = isinstance(wanted, int)
-            grids.append(alpha_grid(work, penalty, wanted, self.eps) if automatic else wanted)
+            penalties.append(penalty)
+            grids.append(alpha_grid(work, penalty, wanted, self.eps))
             tables.append(
                 cross_validate_path(
-                    problems[-1], backend, grids[-1], splits, scorer=scorer, **limits,
+                    whole.with_penalty(penalty), backend, grids[-1], splits, scorer=scorer, tol=tol,
+                    max_iter=max_iter,
                     n_threads=min(effective_n_jobs(self.n_jobs), len(splits)),
                     verbose=self.verbose,
                 )
@@ -222,51 +222,40 @@ class ElasticNetCV(SparseLinearModel):
         chosen, index = _choose(grids, tables, self.selection)
 
         # 3. all data, down to the end of the path
-        penalty, grid, table = problems[chosen].penalty, grids[chosen], tables[chosen]
+        penalty, grid, table = penalties[chosen], grids[chosen], tables[chosen]
         work.move_to(np.zeros(data.X.shape[1]))
-        steps = solve_path(work, penalty, grid[: table.n_finished], **limits)  # type: ignore[arg-type]
-        solutions = _finish_path(steps, table.n_finished, index, self.verbose)
-        every = [*solutions, *(s for t in tables for row in t.solutions for s in row)]
-        missed = sum(not solution.converged for solution in every)
+        steps = solve_path(work, penalty, grid[: table.n_finished], tol=tol, max_iter=max_iter)
+        path = _finish_path(steps, table.n_finished, index, data.X.shape[1], self.verbose)
+        records = [path, *(record for t in tables for record in t.records)]
         warn_unless_converged(
-            every, self.max_iter, f"this is the worst of {missed} (fold, alpha) pairs"
+            [gap for record in records for gap in record.dual_gaps],
+            [goal for record in records for goal in record.tolerances],
+            [n_iter for record in records for n_iter in record.n_iters],
+            max_iter,
+            "(fold, alpha) pairs",
         )
-        self._keep(data, ratios[chosen], index, grids, tables, chosen, solutions)
+        self._keep_tables(grids, tables)
+        self.alpha_, self.l1_ratio_ = float(grid[index]), ratios[chosen]
+        self.coef_ = path.coef(index).astype(data.dtype, copy=False)
+        self.intercept_ = data.dtype.type(path.intercepts[index]) if self.fit_intercept else 0.0
+        self.dual_gap_ = path.dual_gaps[index]
+        self.n_iter_ = path.n_iters[index]
+        self.converged_ = path.dual_gaps[index] <= path.tolerances[index]
+        self.coef_path_ = path.dense_coefs(data.dtype)
+        self.intercept_path_ = np.array(path.intercepts)
+        self.fold_coef_path_ = [record.sparse_coefs() for record in table.records]
 
-    def _keep(
-        self,
-        data: Data,
-        l1_ratio: float,
-        index: int,
-        grids: list[FloatArray],
-        tables: list[CrossValidatedPath],
-        chosen: int,
-        solutions: list[Solution],
-    ) -> None:
-        several = len(tables) > 1
-        shared = not isinstance(self.alphas, Integral) and self.alphas is not None
+    def _keep_tables(self, grids: list[FloatArray], tables: list[CrossValidatedPath]) -> None:
+        """Set the tables, with an axis for l1_ratio only where there are several."""
         finished = min(table.n_finished for table in tables)
         mse = np.array([table.mse[:finished] for table in tables])
         scores = np.array([table.scores[:finished] for table in tables])
-        alphas = np.array([grid[:finished] for grid in grids[: len(tables)]])
+        alphas = np.array([grid[:finished] for grid in grids])
+        several = len(tables) > 1
+        automatic = self.alphas is None or isinstance(self.alphas, Integral)
         self.mse_path_ = mse if several else mse[0]
         self.scores_ = scores if several else scores[0]
-        self.alphas_ = alphas if several and not shared else alphas[0]
-        self.alpha_ = float(grids[chosen][index])
-        self.l1_ratio_ = l1_ratio
-        solution = solutions[index]
-        dtype = data.dtype
-        self.coef_ = solution.coef.astype(dtype, copy=False)
-        self.intercept_ = dtype.type(solution.intercept) if self.fit_intercept else 0.0
-        self.dual_gap_ = solution.dual_gap
-        self.n_iter_ = solution.n_iter
-        self.converged_ = solution.converged
-        self.coef_path_ = np.stack([s.coef for s in solutions], axis=1).astype(dtype, copy=False)
-        self.intercept_path_ = np.array([s.intercept for s in solutions])
-        self.fold_coef_path_ = [
-            sparse.hstack([sparse.csc_array(s.coef[:, None]) for s in path], format="csc")
-            for path in zip(*tables[chosen].solutions)
-        ]
+        self.alphas_ = alphas if several and automatic else alphas[0]
 
     def _l1_ratios(self) -> list[float]:
         ratios = np.atleast_1d(np.asarray(self.l1_ratio, dtype=float))
@@ -407,23 +396,23 @@ def _choose(
 
 
 def _finish_path(
-    steps: Iterator[Solution], n_alphas: int, index: int, verbose: int
-) -> list[Solution]:
+    steps: Iterator[Solution], n_alphas: int, index: int, n_features: int, verbose: int
+) -> PathRecord:
     """Collect the path on all data; an interruption after the chosen alpha keeps what is there."""
-    solutions: list[Solution] = []
+    path = PathRecord(n_features)
     try:
         for solution in progress(steps, n_alphas, "path on all data", verbose):
-            solutions.append(solution)
+            path.append(solution)
     except KeyboardInterrupt:
-        if len(solutions) <= index:
+        if len(path) <= index:
             raise
         warnings.warn(
-            f"Interrupted: coef_path_ has the {len(solutions)} of {n_alphas} alphas that are "
+            f"Interrupted: coef_path_ has the {len(path)} of {n_alphas} alphas that are "
             f"finished, the chosen one among them.",
             PathInterruptedWarning,
             stacklevel=4,
         )
-    return solutions
+    return path
 
 
 class _Predicted(RegressorMixin, BaseEstimator):

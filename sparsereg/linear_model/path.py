@@ -17,8 +17,8 @@ from sparsereg.linear_model._data import check_alphas, check_penalty_weights, va
 from sparsereg.linear_model._docs import documented
 from sparsereg.linear_model._warnings import warn_unless_converged
 from sparsereg.losses import Squared
-from sparsereg.solvers.path import alpha_grid, solve_path
-from sparsereg.solvers.problem import Problem, Solution
+from sparsereg.solvers.path import PathRecord, alpha_grid, solve_path
+from sparsereg.solvers.problem import Problem
 from sparsereg.solvers.workspace import Workspace
 
 
@@ -101,8 +101,7 @@ def enet_path(
     work = Workspace(
         Problem(data.X, data.y, penalty, Squared(), data.sample_weight, fit_intercept), engine
     )
-    wanted = check_alphas(alphas, n_alphas)
-    grid = alpha_grid(work, penalty, wanted, eps) if isinstance(wanted, int) else wanted
+    grid = alpha_grid(work, penalty, check_alphas(alphas, n_alphas), eps)
     if coef_init is not None:
         start = check_array(coef_init, ensure_2d=False, dtype=np.float64, input_name="coef_init")
         if start.shape != (n_features,):
@@ -112,25 +111,23 @@ def enet_path(
             )
         work.move_to(start.copy())
 
-    solutions: list[Solution] = []
+    record = PathRecord(n_features)
     steps = solve_path(work, penalty, grid, tol=tol, max_iter=max_iter)
     try:
         for solution in progress(steps, len(grid), "path", verbose):
-            solutions.append(solution)
+            record.append(solution)
     except KeyboardInterrupt:
-        if not solutions:
+        if not len(record):
             raise
         warnings.warn(
-            f"Interrupted: returning the {len(solutions)} of {len(grid)} alphas that are finished.",
+            f"Interrupted: returning the {len(record)} of {len(grid)} alphas that are finished.",
             PathInterruptedWarning,
             stacklevel=2,
         )
-    missed = sum(not solution.converged for solution in solutions)
-    warn_unless_converged(solutions, max_iter, f"this is the worst of {missed} alphas")
-    done = len(solutions)
-    coefs = np.stack([s.coef for s in solutions], axis=1).astype(data.dtype, copy=False)
-    result = (grid[:done].copy(), coefs, np.array([s.dual_gap for s in solutions]))
-    return (*result, [s.n_iter for s in solutions]) if return_n_iter else result
+    warn_unless_converged(record.dual_gaps, record.tolerances, record.n_iters, max_iter, "alphas")
+    coefs = record.dense_coefs(data.dtype)
+    result = (grid[: len(record)].copy(), coefs, np.array(record.dual_gaps))
+    return (*result, record.n_iters) if return_n_iter else result
 
 
 @documented

@@ -47,7 +47,8 @@ class Squared(BaseEstimator):
             In squared units of y.
         """
         residual = np.asarray(y, dtype=float) - np.asarray(prediction, dtype=float)
-        return 0.5 * float(np.average(residual**2, weights=sample_weight))
+        weights = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
+        return 0.5 * float(np.average(residual**2, weights=weights))
 
     def gradient(
         self,

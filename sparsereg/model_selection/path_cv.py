@@ -1,8 +1,8 @@
 """Cross-validation of a path: all folds walk down the alphas together.
 
-A fold is the whole data with zero weight on the rows that do not train: nothing is copied, and the residual of
-the test rows, which is the prediction error, comes with every solve. Because the folds are in step,
-an interruption leaves a complete table of the alphas that are finished.
+A fold is the whole data with zero weight on the rows that do not train: nothing is copied, and the
+residual of the test rows, which is the prediction error, comes with every solve. Because the folds
+are in step, an interruption leaves a complete table of the alphas that are finished.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ import numpy as np
 from sparsereg._progress import progress
 from sparsereg.backends.protocol import Backend, FloatArray, IndexArray
 from sparsereg.exceptions import PathInterruptedWarning
-from sparsereg.penalties.elastic_net import ElasticNet
-from sparsereg.solvers.path import solve_path
+from sparsereg.solvers.path import PathRecord, solve_path
 from sparsereg.solvers.problem import Problem, Solution
 from sparsereg.solvers.workspace import Workspace
 
@@ -30,11 +29,17 @@ Scorer = Callable[[Solution, FloatArray, IndexArray], float]
 
 @dataclass
 class CrossValidatedPath:
-    """Errors, scores and solutions of every fold at every finished alpha."""
+    """Errors, scores and solutions of every fold at every finished alpha.
 
+    Attributes
+    ----------
+    mse, scores : list of rows, a row per alpha with an entry per fold
+    records : list of PathRecord, one per fold
+    """
+
+    records: list[PathRecord]
     mse: list[list[float]] = field(default_factory=list)
     scores: list[list[float]] = field(default_factory=list)
-    solutions: list[list[Solution]] = field(default_factory=list)
 
     @property
     def n_finished(self) -> int:
@@ -51,7 +56,7 @@ class _Fold:
         backend: Backend,
         train: IndexArray,
         test: IndexArray,
-        alphas: Sequence[float],
+        alphas: FloatArray,
         scorer: Scorer | None,
         tol: float,
         max_iter: int,
@@ -60,6 +65,7 @@ class _Fold:
             np.ones(problem.y.size) if problem.sample_weight is None else problem.sample_weight
         )
         self._problem, self._test, self._scorer = problem, test, scorer
+        self.record = PathRecord(problem.X.shape[1])
         self._test_weights = weights[test]
         training = weights * np.bincount(train, minlength=weights.size)
         if not training.any():
@@ -71,18 +77,19 @@ class _Fold:
         self._work = Workspace(fold, backend)
         self._steps = solve_path(self._work, problem.penalty, alphas, tol=tol, max_iter=max_iter)
 
-    def advance(self) -> tuple[Solution, float, float]:
-        """Solve at the next alpha; return the solution, its test error and its score."""
+    def advance(self) -> tuple[float, float]:
+        """Solve at the next alpha; return the test error and the score."""
         solution = next(self._steps)
+        self.record.append(solution)
         error = self._work.residual[self._test]
         if self._test_weights.any():
             mse = float(np.average(error**2, weights=self._test_weights))
         else:
             mse = np.nan
         if self._scorer is None:
-            return solution, mse, -mse
+            return mse, -mse
         prediction = self._problem.y[self._test] - error
-        return solution, mse, self._scorer(solution, prediction, self._test)
+        return mse, self._scorer(solution, prediction, self._test)
 
 
 def cross_validate_path(
@@ -124,13 +131,12 @@ def cross_validate_path(
         _Fold(problem, backend, train, test, alphas, scorer, tol, max_iter)
         for train, test in splits
     ]
-    table = CrossValidatedPath()
+    table = CrossValidatedPath([fold.record for fold in folds])
     try:
         with ThreadPoolExecutor(n_threads) if n_threads > 1 else nullcontext() as pool:
             rows = _advance_together(folds, len(alphas), pool)
             for row in progress(rows, len(alphas), "cross-validation", verbose):
-                solutions, mse, scores = zip(*row)
-                table.solutions.append(list(solutions))
+                mse, scores = zip(*row)
                 table.scores.append(list(scores))
                 table.mse.append(list(mse))
     except KeyboardInterrupt:
@@ -142,12 +148,13 @@ def cross_validate_path(
             PathInterruptedWarning,
             stacklevel=4,
         )
+        table.records = [record.first(table.n_finished) for record in table.records]
     return table
 
 
 def _advance_together(
     folds: Sequence[_Fold], n_alphas: int, pool: Any
-) -> Iterator[list[tuple[Solution, float, float]]]:
+) -> Iterator[list[tuple[float, float]]]:
     for _ in range(n_alphas):
         if pool is None:
             yield [fold.advance() for fold in folds]

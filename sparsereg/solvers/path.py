@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
+from scipy import sparse
 
-from sparsereg.backends.protocol import FloatArray
+from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.penalties.elastic_net import ElasticNet
 from sparsereg.solvers.problem import Solution
 from sparsereg.solvers.working_set import null_model, solve
@@ -17,24 +18,28 @@ _SMALLEST_ALPHA = float(np.finfo(np.float64).resolution)
 
 
 def solve_path(
-    work: Workspace, penalty: ElasticNet, alphas: Sequence[float], *, tol: float, max_iter: int
+    work: Workspace, penalty: ElasticNet, alphas: FloatArray, *, tol: float, max_iter: int
 ) -> Iterator[Solution]:
     """Yield the solution at each alpha, in the order given (decreasing is fast)."""
-    for alpha in alphas:
+    for alpha in alphas.tolist():
         yield solve(work, penalty.with_alpha(alpha), tol=tol, max_iter=max_iter)
 
 
-def alpha_grid(work: Workspace, penalty: ElasticNet, n_alphas: int, eps: float) -> FloatArray:
-    """Return the geometric grid from alpha_max down to ``eps * alpha_max``.
+def alpha_grid(
+    work: Workspace, penalty: ElasticNet, wanted: int | FloatArray, eps: float
+) -> FloatArray:
+    """Return the alphas that were given, or a geometric grid of ``wanted`` of them.
 
-    alpha_max is the smallest alpha at which every penalized coefficient is zero; the workspace is
-    left at that null model (intercept and unpenalized features only).
+    The grid goes from alpha_max down to ``eps * alpha_max``, where alpha_max is the smallest alpha
+    at which every penalized coefficient is zero; the workspace is then left at that null model.
 
     Raises
     ------
     ValueError
-        If the penalty has no l1 part: then no alpha makes the coefficients zero.
+        If a grid is wanted and the penalty has no l1 part: no alpha makes the coefficients zero.
     """
+    if not isinstance(wanted, int):
+        return wanted
     if penalty.l1_ratio == 0:
         raise ValueError(
             "Automatic alpha grid generation is not supported for l1_ratio=0. Please supply a grid "
@@ -43,5 +48,71 @@ def alpha_grid(work: Workspace, penalty: ElasticNet, n_alphas: int, eps: float) 
     null_model(work, penalty)
     alpha_max = penalty.alpha_max(-work.gradient)
     if alpha_max <= _SMALLEST_ALPHA:
-        return np.full(n_alphas, _SMALLEST_ALPHA)
-    return np.geomspace(alpha_max, alpha_max * eps, num=n_alphas)
+        return np.full(wanted, _SMALLEST_ALPHA)
+    return np.geomspace(alpha_max, alpha_max * eps, num=wanted)
+
+
+class PathRecord:
+    """The solutions of a path, kept as sparse columns: a path is mostly zeros.
+
+    Attributes
+    ----------
+    intercepts, dual_gaps, tolerances : list of float
+    n_iters : list of int
+    """
+
+    def __init__(self, n_features: int) -> None:
+        self._n_features = n_features
+        self._supports: list[IndexArray] = []
+        self._values: list[FloatArray] = []
+        self.intercepts: list[float] = []
+        self.dual_gaps: list[float] = []
+        self.tolerances: list[float] = []
+        self.n_iters: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._supports)
+
+    def append(self, solution: Solution) -> None:
+        """Add the solution at the next alpha."""
+        support = np.flatnonzero(solution.coef)
+        self._supports.append(support)
+        self._values.append(solution.coef[support])
+        self.intercepts.append(solution.intercept)
+        self.dual_gaps.append(solution.dual_gap)
+        self.tolerances.append(solution.tolerance)
+        self.n_iters.append(solution.n_iter)
+
+    def coef(self, index: int) -> FloatArray:
+        """Return one solution, of shape (n_features,)."""
+        coef = np.zeros(self._n_features)
+        coef[self._supports[index]] = self._values[index]
+        return coef
+
+    def dense_coefs(self, dtype: np.dtype) -> np.ndarray:
+        """Return all of them, of shape (n_features, n_alphas)."""
+        coefs = np.zeros((self._n_features, len(self)), dtype=dtype)
+        for k, (support, values) in enumerate(zip(self._supports, self._values)):
+            coefs[support, k] = values
+        return coefs
+
+    def sparse_coefs(self) -> sparse.csc_array:
+        """Return all of them as a sparse array of shape (n_features, n_alphas)."""
+        sizes = [support.size for support in self._supports]
+        indptr = np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)
+        return sparse.csc_array(
+            (_joined(self._values, np.float64), _joined(self._supports, np.intp), indptr),
+            shape=(self._n_features, len(self)),
+        )
+
+    def first(self, n_alphas: int) -> PathRecord:
+        """Return the record of the first alphas only."""
+        record = PathRecord(self._n_features)
+        record._supports, record._values = self._supports[:n_alphas], self._values[:n_alphas]
+        for name in ("intercepts", "dual_gaps", "tolerances", "n_iters"):
+            setattr(record, name, getattr(self, name)[:n_alphas])
+        return record
+
+
+def _joined(arrays: Iterable[np.ndarray], dtype: type) -> np.ndarray:
+    return np.concatenate([np.empty(0, dtype), *arrays])

@@ -41,10 +41,12 @@ class DenseDesign:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """n, p."""
         return self.X.shape  # type: ignore[return-value]
 
     @property
     def nnz(self) -> int:
+        """Number of stored entries."""
         return self.X.size
 
 
@@ -63,38 +65,37 @@ class SparseDesign:
 
     @property
     def nnz(self) -> int:
+        """Number of stored entries."""
         return self.data.size
 
 
-def make_design(X: Any, sample_weight: FloatArray | None, center: bool) -> Any:
+def make_design(
+    X: Any, sample_weight: FloatArray | None, center: bool
+) -> DenseDesign | SparseDesign:
     """Wrap X (ndarray or CSC) and compute its column moments in one or two passes."""
-    p = X.shape[1]
+    n, p = X.shape
     means, sqnorms = np.zeros(p), np.empty(p)
-    weights = _weights_or_empty(sample_weight)
+    rows = (_weights_or_empty(sample_weight), center)
     if isinstance(X, np.ndarray):
         X = _readonly(X if X.flags.f_contiguous or X.flags.c_contiguous else np.asfortranarray(X))
         moments = _moments_columns if X.flags.f_contiguous else _moments_rows
+        run_blocks(
+            lambda start, stop: moments(X, *rows, start, stop, means, sqnorms),
+            p, _COLUMN_BLOCK, 2.0 * X.size,
+        )  # fmt: skip
+        _drop_constant_columns(means, sqnorms)
+        return DenseDesign(X, sample_weight, means, sqnorms)
+    arrays = (_readonly(X.data), _readonly(X.indices), _readonly(X.indptr))
+    run_blocks(
+        lambda start, stop: _moments_csc(*arrays, n, *rows, start, stop, means, sqnorms),
+        p, _COLUMN_BLOCK, 2.0 * X.data.size,
+    )  # fmt: skip
+    _drop_constant_columns(means, sqnorms)
+    return SparseDesign(*arrays, (n, p), sample_weight, means, sqnorms)
 
-        def task(start: int, stop: int) -> None:
-            moments(X, weights, center, start, stop, means, sqnorms)
 
-        work = 2.0 * X.size
-        build, storage = DenseDesign, (X,)
-    else:
-        storage = (*map(_readonly, (X.data, X.indices, X.indptr)), X.shape)
-        data, indices, indptr, _ = storage
-        n_rows = X.shape[0]
-
-        def task(start: int, stop: int) -> None:
-            _moments_csc(
-                data, indices, indptr, n_rows, weights, center, start, stop, means, sqnorms
-            )
-
-        work = 2.0 * X.data.size
-        build = SparseDesign
-    run_blocks(task, p, _COLUMN_BLOCK, work)
+def _drop_constant_columns(means: FloatArray, sqnorms: FloatArray) -> None:
     sqnorms[sqnorms <= (_CONSTANT * means) ** 2] = 0.0
-    return build(*storage, sample_weight, means, sqnorms)
 
 
 def xtr(design: Any, residual: FloatArray, columns: IndexArray | None = None) -> FloatArray:

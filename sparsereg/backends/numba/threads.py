@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import numba
+
 # Handing a block to another thread costs tens of microseconds: below this many multiply-adds,
 # the calling thread does it all.
 _MIN_WORK = 400_000
@@ -22,9 +24,7 @@ _pool_pid = -1
 
 def n_threads() -> int:
     """Number of threads of a pass: ``NUMBA_NUM_THREADS`` if set, else the usable processors."""
-    from numba import config
-
-    return max(1, int(config.NUMBA_NUM_THREADS))
+    return max(1, int(numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
 
 
 def run_blocks(task: Callable[[int, int], None], n_items: int, block: int, work: float) -> None:
