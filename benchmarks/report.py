@@ -118,6 +118,12 @@ def _cold_start(results: dict[str, Any]) -> tuple[list[str], list[list[str]], li
         f"import sparsereg loads {results['imports']['n_modules']} modules; of "
         f"{', '.join(results['imports']['heavy_modules'])} it loads {', '.join(loaded) or 'none'}."
     ]
+    notes += [
+        f"{item['what']}: {len(item['kernels_met'])} kernels; these fits do not meet "
+        f"{', '.join(item['kernels_not_met']) or 'no other'}."
+        for item in results["measurements"]
+        if item["what"] == "all kernels"
+    ]
     notes += [f"{name} is not installed." for name in results["not_installed"]]
     return header, rows, notes
 

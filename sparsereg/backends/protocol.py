@@ -129,6 +129,21 @@ class Backend(Protocol):
         ``coef`` passed in and is left alone.
         """
 
+    def dual_gap(
+        self,
+        coef: FloatArray,
+        gradient: FloatArray,
+        l1: FloatArray,
+        l2: FloatArray,
+        curvatures: FloatArray,
+        positive: bool,
+        sq_residual: float,
+    ) -> tuple[float, float]:
+        """Return the elastic-net duality gap and the dual scale it is reached at.
+
+        The formula is in :mod:`sparsereg.solvers.duality`.
+        """
+
     def line_search(
         self,
         coef: FloatArray,

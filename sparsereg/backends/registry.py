@@ -141,22 +141,17 @@ def _availability(name: str) -> tuple[bool, str]:
         return get_backend(name).available()
     except BackendUnavailableError as error:
         return False, str(error)
+    except Exception as error:  # somebody else's plug-in: report it like any other reason
+        return False, f"its own check failed ({type(error).__name__}: {error})."
 
 
 def _unavailable_error(name: str, why: str) -> Exception:
     from sparsereg.exceptions import BackendUnavailableError
 
-    usable = [other for other in _names() if other != name and _is_usable(other)]
+    usable = [other for other in _names() if other != name and _availability(other)[0]]
     return BackendUnavailableError(
         f"Backend {name!r} is unavailable: {why} Available here: {', '.join(usable) or 'none'}."
     )
-
-
-def _is_usable(name: str) -> bool:
-    try:
-        return get_backend(name).available()[0]
-    except Exception:  # somebody else's plug-in: its failure must not hide our own message
-        return False
 
 
 def _on_gpu(X: Any) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from copy import copy
 from enum import IntEnum
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 
 from sparsereg.backends.protocol import KernelForm
 
@@ -71,9 +73,11 @@ class Penalty(BaseEstimator, ABC):
             return np.ones(n_features)
         return np.asarray(self.weights, dtype=np.float64)
 
-    def with_alpha(self, alpha: float) -> Penalty:
-        """Return the same penalty at another strength."""
-        return clone(self).set_params(alpha=alpha)
+    def with_alpha(self, alpha: float) -> Self:
+        """Return the same penalty at another strength; the weights are shared."""
+        other = copy(self)
+        other.alpha = alpha
+        return other
 
 
 def weighted_sum(weights: FloatArray, terms: FloatArray) -> float:

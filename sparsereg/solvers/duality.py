@@ -17,9 +17,7 @@ non-negative are counted the same way: there alone the value is an estimate, not
 
 from __future__ import annotations
 
-import numpy as np
-
-from sparsereg.backends.protocol import FloatArray
+from sparsereg.backends.protocol import Backend, FloatArray
 
 
 class DualGap:
@@ -27,6 +25,7 @@ class DualGap:
 
     Parameters
     ----------
+    backend : Backend
     l1, l2 : ndarray of shape (m,)
         Strengths per feature, weights included; all finite, and l2 either zero or positive on
         every penalized feature.
@@ -36,12 +35,16 @@ class DualGap:
         Whether w >= 0 is required.
     """
 
-    def __init__(self, l1: FloatArray, l2: FloatArray, curvatures: FloatArray, positive: bool):
-        self.l1, self.l2, self.positive = l1, l2, positive
-        self.free = np.flatnonzero((l1 == 0) & (l2 == 0) & (curvatures > 0))
-        self.free_curvatures = curvatures[self.free]
-        self.ridge = bool(np.any(l2 > 0))
-        self.lasso = bool(np.any(l1 > 0)) and not self.ridge
+    def __init__(
+        self,
+        backend: Backend,
+        l1: FloatArray,
+        l2: FloatArray,
+        curvatures: FloatArray,
+        positive: bool,
+    ):
+        self._backend = backend
+        self.l1, self.l2, self.curvatures, self.positive = l1, l2, curvatures, positive
 
     def evaluate(self, w: FloatArray, g: FloatArray, sq_residual: float) -> tuple[float, float]:
         """Return the gap at the better of the scales tried, and that scale.
@@ -55,49 +58,6 @@ class DualGap:
         sq_residual : float
             ||r||_s^2 / n.
         """
-        size = g if self.positive else np.abs(g)
-        feasible = self._largest_feasible_scale(size)
-        if self.lasso:
-            # gap(a) is a parabola with its minimum at 1 + w'g / ||r||^2
-            best = 1.0 + float(w @ g) / sq_residual if sq_residual > 0 else 1.0
-            scales = [max(0.0, min(best, feasible))]
-        elif self.ridge:
-            scales = [1.0, min(1.0, feasible)]
-        else:
-            scales = [1.0]
-        gaps = [self._at_scale(a, w, g, size, sq_residual) for a in scales]
-        best_index = int(np.argmin(gaps))
-        return gaps[best_index], scales[best_index]
-
-    def _largest_feasible_scale(self, size: FloatArray) -> float:
-        penalized = np.flatnonzero((size > 0) & (self.l1 > 0))
-        return float(np.min(self.l1[penalized] / size[penalized], initial=np.inf))
-
-    def _at_scale(
-        self, a: float, w: FloatArray, g: FloatArray, size: FloatArray, sq_residual: float
-    ) -> float:
-        l1, l2 = self.l1, self.l2
-        total = 0.5 * (1.0 - a) ** 2 * sq_residual
-        total += self._left_by_free_features(w, g)
-        support = np.flatnonzero(w)
-        ws, us = w[support], a * g[support]
-        terms = np.abs(ws) * np.maximum(l1[support] - np.sign(ws) * us, 0.0)
-        if self.ridge:
-            terms += 0.5 * l2[support] * ws**2
-            excess = np.where(l2 > 0, np.maximum(a * size - l1, 0.0), 0.0)
-            outside = np.flatnonzero(excess)
-            beyond = np.zeros_like(excess)
-            beyond[outside] = excess[outside] ** 2 / (2.0 * l2[outside])
-            # where u exceeds its bound on the side of w, the whole term is one square
-            e, k = excess[support], l2[support]
-            same = (e > 0) & (ws * us > 0)
-            terms[same] = (k[same] * np.abs(ws[same]) - e[same]) ** 2 / (2.0 * k[same])
-            beyond[support[same]] = 0.0
-            total += float(np.sum(beyond))
-        return total + float(np.sum(terms))
-
-    def _left_by_free_features(self, w: FloatArray, g: FloatArray) -> float:
-        slope = g[self.free]
-        if self.positive:
-            slope = np.where(w[self.free] > 0, slope, np.maximum(slope, 0.0))
-        return float(np.sum(slope**2 / (2.0 * self.free_curvatures)))
+        return self._backend.dual_gap(
+            w, g, self.l1, self.l2, self.curvatures, self.positive, sq_residual
+        )

@@ -44,7 +44,7 @@ _PATIENCE = 5
 
 @dataclass
 class _Restriction:
-    """The penalty on the features that may move."""
+    """The penalty on the features that may move: not constant, not excluded."""
 
     usable: IndexArray
     free: IndexArray
@@ -59,17 +59,24 @@ class _Restriction:
         usable = (work.design.sqnorms > 0) & np.isfinite(form.weights)
         weights = np.where(usable, form.weights, 0.0)
         l1, l2 = form.params[0] * weights, form.params[1] * weights
-        free = usable & (l1 == 0) & (l2 == 0)
-        if penalty.positive:
-            free[:] = False
-        form = form._replace(weights=weights)
+        # what must be non-negative cannot be projected out
+        free = usable & (l1 + l2 == 0) & (not penalty.positive)
         return cls(
-            np.flatnonzero(usable), np.flatnonzero(free), form, l1, l2, bool(penalty.positive)
+            usable=np.flatnonzero(usable),
+            free=np.flatnonzero(free),
+            form=form._replace(weights=weights),
+            l1=l1,
+            l2=l2,
+            positive=bool(penalty.positive),
         )
 
     def gap(self, work: Workspace, features: IndexArray) -> DualGap:
         return DualGap(
-            self.l1[features], self.l2[features], work.design.sqnorms[features], self.positive
+            work.backend,
+            self.l1[features],
+            self.l2[features],
+            work.design.sqnorms[features],
+            self.positive,
         )
 
 
@@ -263,9 +270,8 @@ def _walk(
     budget: int,
 ) -> tuple[int, bool]:
     """Follow the homotopy to the exact solution; return the events and whether it got there."""
-    free = np.zeros(coef.size, dtype=bool)
-    free[gap.free] = not gap.positive
-    rank = coef.size if gap.ridge else min(coef.size, work.max_rank)
+    free = (gap.l1 + gap.l2 == 0) & (not gap.positive)
+    rank = coef.size if np.any(gap.l2 > 0) else min(coef.size, work.max_rank)
     max_events = min(budget, _EVENTS_PER_FEATURE * coef.size + 100)
     return work.backend.homotopy(
         gram, gradient, coef, gap.l1, gap.l2, free, gap.positive, rank, max_events

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sparsereg.backends.numba import descent, homotopy, matrices
+from sparsereg.backends.numba import descent, gap, homotopy, matrices
 from sparsereg.backends.protocol import Design, FloatArray, IndexArray, KernelForm
 
 __all__ = ["NumbaBackend", "backend"]
@@ -75,6 +75,18 @@ class NumbaBackend:
             storage = (design.data, design.indices, design.indptr, design.shape[0])
             return descent.csc_cd(*storage, *moments, *form, max_epochs, tol)
         return descent.dense_cd(design.X, *moments, *form, max_epochs, tol)
+
+    def dual_gap(  # noqa: D102
+        self,
+        coef: FloatArray,
+        gradient: FloatArray,
+        l1: FloatArray,
+        l2: FloatArray,
+        curvatures: FloatArray,
+        positive: bool,
+        sq_residual: float,
+    ) -> tuple[float, float]:
+        return gap.dual_gap(coef, gradient, l1, l2, curvatures, positive, sq_residual)
 
     def line_search(  # noqa: D102
         self,

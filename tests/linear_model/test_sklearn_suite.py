@@ -1,0 +1,314 @@
+"""scikit-learn's own coordinate-descent tests, run on our classes.
+
+The test file is taken from the installed scikit-learn and executed while ``sklearn.linear_model``
+shows our six names, so that parametrized tests get ours too. Its functions then become tests of
+this file. They write scikit-learn's call signatures; where ours lack a parameter, a thin subclass
+accepts the keyword and drops it (X is never modified, the Gram matrix is chosen automatically, the
+input is always checked, the order of descent is the solver's own), so that the results must agree
+whatever was asked for. What is not run is listed in ``DESELECTED``, parametrization by
+parametrization where possible.
+"""
+
+import importlib.util
+import inspect
+import warnings
+from contextlib import contextmanager
+from fractions import Fraction
+from types import CodeType
+
+import numpy as np
+import pytest
+import sklearn.linear_model
+
+import sparsereg
+
+SUITE = "sklearn.linear_model.tests.test_coordinate_descent"
+NAMES = ("ElasticNet", "ElasticNetCV", "Lasso", "LassoCV", "enet_path", "lasso_path")
+
+# Parameters of scikit-learn that we do not have, at their defaults there. (Our cross-validated
+# classes have a ``selection`` of their own; scikit-learn's tests never pass it to them.)
+DROPPED_BY_INIT = {"precompute": False, "copy_X": True, "selection": "cyclic"}
+DROPPED_BY_CV_INIT = {"precompute": "auto", "copy_X": True}
+DROPPED_BY_FIT = {"check_input": True}
+DROPPED_BY_PATH = {"precompute": "auto", "check_input": True}
+
+OTHER_CODE = "Exercises only code that is not replaced: scikit-learn's internals or its MultiTask*."
+MULTI_TASK_CASE = "This case is scikit-learn's own MultiTask class, which is not replaced."
+GRAM = "No `precompute`: no Gram matrix is taken from the caller, so none can be wrong or adapted."
+OVERWRITES = "No `copy_X`: X is read in place and never overwritten."
+UNCHECKED = "No `check_input`: the input is always checked, so C order cannot give false results."
+NO_PARAMS = "Paths have no `**params`; Python itself refuses an unknown keyword with a TypeError."
+ONE_TARGET = "A path has one target; a 2-D y, which is the multi-task problem, is refused."
+LIVE_N_ALPHAS = "`n_alphas` and `alphas=None` are live parameters here, not deprecated ones."
+EXACT_AT_ZERO = "alpha=0 is solved exactly by least squares, so there is nothing to warn about."
+CANCELLATION = "Its P - D in float64 is pure rounding at our gaps (1e-15); in fractions below."
+LOOSE_REFERENCE = "Its reference, MultiTask*CV at tol=1e-4, is itself 1e-4 off; at tol=1e-14 below."
+
+DESELECTED = {
+    "test_set_order_dense": OTHER_CODE,
+    "test_set_order_sparse": OTHER_CODE,
+    "test_cython_solver_equivalence": OTHER_CODE,
+    "test_multi_task_lasso_vs_skglm": OTHER_CODE,
+    "test_multi_task_lasso_and_enet": OTHER_CODE,
+    "test_multi_task_lasso_readonly_data": OTHER_CODE,
+    "test_multitask_enet_and_lasso_cv": OTHER_CODE,
+    "test_warm_start_multitask_lasso": OTHER_CODE,
+    "test_convergence_warnings": OTHER_CODE,
+    "test_multi_task_lasso_cv_dtype": OTHER_CODE,
+    "test_sparse_input_dtype_enet_and_lassocv[estimator=MultiTaskElasticNetCV]": MULTI_TASK_CASE,
+    "test_sparse_input_dtype_enet_and_lassocv[estimator=MultiTaskLassoCV]": MULTI_TASK_CASE,
+    "test_sparse_input_convergence_warning[estimator=MultiTaskElasticNetCV]": MULTI_TASK_CASE,
+    "test_sparse_input_convergence_warning[estimator=MultiTaskLassoCV]": MULTI_TASK_CASE,
+    "test_enet_sample_weight_consistency[estimator=MultiTaskElasticNet]": MULTI_TASK_CASE,
+    "test_enet_cv_sample_weight_correctness[estimator=MultiTaskElasticNetCV]": MULTI_TASK_CASE,
+    "test_enet_cv_grid_search[estimator=MultiTaskElasticNet]": MULTI_TASK_CASE,
+    "test_enet_cv_sample_weight_consistency[estimator=MultiTaskLassoCV]": MULTI_TASK_CASE,
+    "test_enet_cv_sample_weight_consistency[estimator=MultiTaskElasticNetCV]": MULTI_TASK_CASE,
+    "test_enet_alpha_max[estimator=MultiTaskElasticNet]": MULTI_TASK_CASE,
+    "test_enet_ridge_consistency[n_targets=3]": MULTI_TASK_CASE,
+    "test_cv_estimators_reject_params_with_no_routing_enabled"
+    "[EstimatorCV=MultiTaskElasticNetCV]": MULTI_TASK_CASE,
+    "test_cv_estimators_reject_params_with_no_routing_enabled"
+    "[EstimatorCV=MultiTaskLassoCV]": MULTI_TASK_CASE,
+    "test_elasticnet_precompute_incorrect_gram": GRAM,
+    "test_overridden_gram_matrix": GRAM,
+    "test_lassoCV_does_not_set_precompute": GRAM,
+    "test_enet_copy_X_False_check_input_False": OVERWRITES,
+    "test_check_input_false": UNCHECKED,
+    "test_path_unknown_parameter": NO_PARAMS,
+    "test_sparse_dense_descent_paths[n_targets=2]": ONE_TARGET,
+    "test_path_function_deprecated_n_alphas": LIVE_N_ALPHAS,
+    "test_lasso_alpha_warning": EXACT_AT_ZERO,
+    "test_lasso_dual_gap": CANCELLATION,
+    "test_1d_multioutput_enet_and_multitask_enet_cv": LOOSE_REFERENCE,
+    "test_1d_multioutput_lasso_and_multitask_lasso_cv": LOOSE_REFERENCE,
+}
+
+
+def _accepting(cls, dropped):
+    """Return a subclass whose constructor also takes, and keeps for ``clone``, ``dropped``."""
+    own = inspect.signature(cls.__init__)
+
+    def __init__(self, *args, **kwargs):
+        for name, default in dropped.items():
+            setattr(self, name, kwargs.pop(name, default))
+        cls.__init__(self, *args, **kwargs)
+
+    keywords = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
+        for name, default in dropped.items()
+    ]
+    __init__.__signature__ = own.replace(parameters=[*own.parameters.values(), *keywords])
+    return type(cls.__name__, (cls,), {"__init__": __init__})
+
+
+def _dropping(function, dropped):
+    """Return the function with the keywords ``dropped`` accepted and ignored."""
+
+    def wrapper(*args, **kwargs):
+        return function(*args, **{k: v for k, v in kwargs.items() if k not in dropped})
+
+    return wrapper
+
+
+def _stand_ins():
+    """Return our six names under scikit-learn's call signatures."""
+    stand_ins = {}
+    for name in ("ElasticNet", "Lasso"):
+        stand_ins[name] = _accepting(getattr(sparsereg, name), DROPPED_BY_INIT)
+        stand_ins[name].fit = _dropping(stand_ins[name].fit, DROPPED_BY_FIT)
+    for name in ("ElasticNetCV", "LassoCV"):
+        stand_ins[name] = _accepting(getattr(sparsereg, name), DROPPED_BY_CV_INIT)
+    for name in ("enet_path", "lasso_path"):
+        stand_ins[name] = _dropping(getattr(sparsereg, name), DROPPED_BY_PATH)
+    return stand_ins
+
+
+def _execute_suite(stand_ins):
+    """Execute scikit-learn's test file with the stand-ins in ``sklearn.linear_model``."""
+    pytest.register_assert_rewrite(SUITE)
+    spec = importlib.util.find_spec(SUITE)
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, stand_in in stand_ins.items():
+            patch.setattr(sklearn.linear_model, name, stand_in)
+        spec.loader.exec_module(module)
+    return module
+
+
+def _label(value):
+    return getattr(value, "__name__", repr(value))
+
+
+def _remove_case(function, argument, label):
+    """Remove the cases of a parametrized test with that argument; return how many there were."""
+    marks, removed = [], 0
+    for mark in function.pytestmark:
+        names, *cases = mark.args if mark.name == "parametrize" else ("", ())
+        names = [name.strip() for name in names.split(",")] if isinstance(names, str) else names
+        if argument in names:
+            at = names.index(argument)
+            values = [case if len(names) > 1 else (case,) for case in cases[0]]
+            kept = [c for c, value in zip(cases[0], values) if _label(value[at]) != label]
+            removed += len(values) - len(kept)
+            mark = pytest.mark.parametrize(mark.args[0], kept, **mark.kwargs).mark
+        marks.append(mark)
+    function.pytestmark = marks
+    return removed
+
+
+def _deselect(tests):
+    """Take the entries of DESELECTED out of ``tests``; return what each of them took out."""
+    taken_out = {}
+    for entry in DESELECTED:
+        name, _, case = entry.removesuffix("]").partition("[")
+        if case and name in tests:
+            taken_out[entry] = _remove_case(tests[name], *case.split("="))
+        else:
+            taken_out[entry] = tests.pop(name, None)
+    return taken_out
+
+
+STAND_INS = _stand_ins()
+_module = _execute_suite(STAND_INS)
+TESTS = {name: value for name, value in vars(_module).items() if name.startswith("test_")}
+TAKEN_OUT = _deselect(TESTS)
+globals().update(TESTS)
+
+
+def _names_used(code):
+    nested = [const for const in code.co_consts if isinstance(const, CodeType)]
+    return set(code.co_names).union(*map(_names_used, nested))
+
+
+def _entries(*reasons):
+    return [entry for entry, reason in DESELECTED.items() if reason in reasons]
+
+
+def test_the_suite_runs_on_our_classes():
+    for name in NAMES:
+        assert vars(_module)[name] is STAND_INS[name]
+        assert getattr(sklearn.linear_model, name).__module__.startswith("sklearn.")
+    for name in ("ElasticNet", "ElasticNetCV", "Lasso", "LassoCV"):
+        assert issubclass(STAND_INS[name], getattr(sparsereg, name))
+    assert len(TESTS) > 50
+
+
+def test_stand_ins_add_nothing_that_we_have():
+    for name in ("ElasticNet", "Lasso"):
+        ours = getattr(sparsereg, name)
+        assert not DROPPED_BY_INIT.keys() & inspect.signature(ours).parameters
+        assert not DROPPED_BY_FIT.keys() & inspect.signature(ours.fit).parameters
+    for name in ("ElasticNetCV", "LassoCV"):
+        ours = getattr(sparsereg, name)
+        assert not DROPPED_BY_CV_INIT.keys() & inspect.signature(ours).parameters
+    for name in ("enet_path", "lasso_path"):
+        ours = getattr(sparsereg, name)
+        assert not DROPPED_BY_PATH.keys() & inspect.signature(ours).parameters
+
+
+@pytest.mark.parametrize("entry", DESELECTED)
+def test_deselected_test_exists(entry):
+    assert TAKEN_OUT[entry]
+
+
+@pytest.mark.parametrize("entry", _entries(OTHER_CODE))
+def test_deselected_as_other_code_uses_none_of_our_names(entry):
+    assert not _names_used(TAKEN_OUT[entry].__code__) & set(NAMES)
+
+
+@pytest.mark.parametrize("entry", _entries(MULTI_TASK_CASE))
+def test_deselected_as_multi_task_is_a_multi_task_case(entry):
+    name, _, case = entry.removesuffix("]").partition("[")
+    assert case.split("=")[1].startswith("MultiTask") or case == "n_targets=3"
+    assert "MultiTask" in inspect.getsource(TESTS[name])
+
+
+@pytest.mark.parametrize(
+    ("reason", "parameter"),
+    [(GRAM, "precompute"), (OVERWRITES, "copy_X=False"), (UNCHECKED, "check_input=False")],
+)
+def test_deselected_for_a_parameter_is_about_that_parameter(reason, parameter):
+    for entry in _entries(reason):
+        assert parameter in inspect.getsource(TAKEN_OUT[entry])
+
+
+# What takes the place of tests deselected for a difference in behavior.
+
+
+@pytest.mark.parametrize("path", [sparsereg.enet_path, sparsereg.lasso_path])
+def test_path_refuses_unknown_parameter(path):
+    X, y, _, _ = _module.build_dataset(n_samples=50, n_features=20)
+    with pytest.raises(TypeError, match="normalize"):
+        path(X, y, normalize=True, fit_intercept=True)
+
+
+@pytest.mark.parametrize("path", [sparsereg.enet_path, sparsereg.lasso_path])
+def test_path_refuses_two_targets(path):
+    X, y, _, _ = _module.build_dataset(n_samples=50, n_features=20, n_targets=2)
+    with pytest.raises(ValueError, match="one target"):
+        path(X, y)
+
+
+@pytest.mark.parametrize("path", [sparsereg.enet_path, sparsereg.lasso_path])
+def test_path_takes_the_number_of_alphas_by_either_name(path):
+    X, y, _, _ = _module.build_dataset(n_samples=9, n_features=5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        by_n_alphas = path(X, y, n_alphas=5)
+        by_alphas = path(X, y, alphas=5)
+        by_default = path(X, y, alphas=None)
+    assert len(by_n_alphas[0]) == 5
+    assert len(by_default[0]) == 100
+    for ours, same in zip(by_n_alphas, by_alphas):
+        np.testing.assert_array_equal(ours, same)
+
+
+def test_alpha_zero_is_least_squares_and_quiet():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((30, 8)), rng.standard_normal(30)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        lasso = sparsereg.Lasso(alpha=0).fit(X, y)
+    ols = sklearn.linear_model.LinearRegression().fit(X, y)
+    np.testing.assert_allclose(lasso.coef_, ols.coef_, rtol=1e-12)
+    np.testing.assert_allclose(lasso.intercept_, ols.intercept_, rtol=1e-12, atol=1e-14)
+
+
+def _exact_objective_and_bound(X, y, w, alpha, scale):
+    """Return primal value, and dual value at ``scale * residual / n``, in exact arithmetic."""
+    n = len(y)
+    residual = y - X.dot(w)
+    primal = sum(residual**2) / (2 * n) + alpha * sum(abs(w))
+    dual = (sum(y**2) - sum((y - scale * residual) ** 2)) / (2 * n)
+    return primal, dual
+
+
+@pytest.mark.parametrize("tol", [1e-1, 1e-2, 1e-4, 1e-8])
+def test_lasso_dual_gap_is_primal_minus_dual_in_exact_arithmetic(tol):
+    X, y, _, _ = _module.build_dataset(n_samples=10, n_features=30)
+    alpha = 0.01 * np.max(np.abs(X.T @ y)) / len(y)
+    lasso = sparsereg.Lasso(alpha=alpha, tol=tol, fit_intercept=False).fit(X, y)
+
+    exact = np.vectorize(Fraction, otypes=[object])
+    X, y, w, alpha = exact(X), exact(y), exact(lasso.coef_), Fraction(alpha)
+    residual = y - X.dot(w)
+    # the dual is a concave parabola in the scale, restricted to the feasible ones
+    feasible = len(y) * alpha / max(abs(X.T.dot(residual)))
+    scale = min(feasible, y.dot(residual) / residual.dot(residual))
+    primal, dual = _exact_objective_and_bound(X, y, w, alpha, scale)
+    np.testing.assert_allclose(lasso.dual_gap_, float(primal - dual), rtol=1e-7, atol=1e-16)
+
+
+@pytest.mark.parametrize("pair", [("ElasticNetCV", {"l1_ratio": [0.5, 0.7]}), ("LassoCV", {})])
+def test_cv_agrees_with_the_multi_task_class_on_one_target(pair):
+    name, params = pair
+    X, y, _, _ = _module.build_dataset(n_features=10)
+    params |= {"alphas": 5, "eps": 2e-3}
+    ours = getattr(sparsereg, name)(tol=1e-14, **params).fit(X, y)
+    theirs = getattr(sklearn.linear_model, f"MultiTask{name}")(tol=1e-14, **params)
+    theirs.fit(X, y[:, np.newaxis])
+    np.testing.assert_allclose(ours.l1_ratio_, getattr(theirs, "l1_ratio_", 1.0))
+    np.testing.assert_allclose(ours.alpha_, theirs.alpha_)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_[0], rtol=1e-7)
+    np.testing.assert_allclose(ours.intercept_, theirs.intercept_[0], rtol=1e-7)
