@@ -33,7 +33,7 @@ from rich.console import Console
 
 from . import environment, report
 
-__all__ = ["FIRST_FIT", "HEAVY_MODULES", "measure", "run"]
+__all__ = ["HEAVY_MODULES", "measure", "run"]
 
 OURS = "scikit-sparsereg"
 
@@ -67,7 +67,7 @@ import sparsereg
 print(json.dumps(sorted(set(sys.modules) - _before)))
 """
 
-FIRST_FIT = """
+_FIRST_FIT = """
 import numpy as np
 from {module} import Lasso
 rng = np.random.default_rng(0)
@@ -131,12 +131,12 @@ CASES = (
     Case("import Lasso", "scikit-learn", "from sklearn.linear_model import Lasso"),
     Case("import Lasso", "celer", "from celer import Lasso"),
     Case("import Lasso", "skglm", "from skglm import Lasso"),
-    Case("first fit", OURS, FIRST_FIT.format(module="sparsereg"), target=1.5),
-    Case("first fit", "scikit-learn", FIRST_FIT.format(module="sklearn.linear_model")),
-    Case("first fit", "celer", FIRST_FIT.format(module="celer")),
-    Case("first fit", "skglm", FIRST_FIT.format(module="skglm")),
-    Case("cold fit", OURS, FIRST_FIT.format(module="sparsereg"), empty_cache=True),
-    Case("cold fit", "skglm", FIRST_FIT.format(module="skglm"), empty_cache=True),
+    Case("first fit", OURS, _FIRST_FIT.format(module="sparsereg"), target=1.5),
+    Case("first fit", "scikit-learn", _FIRST_FIT.format(module="sklearn.linear_model")),
+    Case("first fit", "celer", _FIRST_FIT.format(module="celer")),
+    Case("first fit", "skglm", _FIRST_FIT.format(module="skglm")),
+    Case("cold fit", OURS, _FIRST_FIT.format(module="sparsereg"), empty_cache=True),
+    Case("cold fit", "skglm", _FIRST_FIT.format(module="skglm"), empty_cache=True),
     Case("all kernels", OURS, _ALL_KERNELS, target=20.0, empty_cache=True),
     Case("all kernels, again", OURS, _ALL_KERNELS),
 )

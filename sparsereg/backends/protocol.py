@@ -10,6 +10,7 @@ writes to X or materializes X - m.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -65,6 +66,28 @@ class Design(Protocol):
         """The squared norms ``sum_i s_i (x_ij - m_j)^2 / n``."""
 
 
+@dataclass
+class ActiveSet:
+    """The active columns of a homotopy and the Cholesky factor of their Gram matrix.
+
+    Attributes
+    ----------
+    factor : ndarray of shape (c, c)
+        Lower triangle of the first ``n_active`` rows.
+    active : ndarray of shape (c,)
+        Positions of the active columns.
+    sign : ndarray of shape (m,)
+        Sign of each active column's coefficient.
+    n_active : int
+        -1 while the factor belongs to no point.
+    """
+
+    factor: FloatArray
+    active: IndexArray
+    sign: FloatArray
+    n_active: int = -1
+
+
 @runtime_checkable
 class Backend(Protocol):
     """The primitives of the hot loops. All vectors are float64, whatever X is stored in."""
@@ -94,8 +117,8 @@ class Backend(Protocol):
     def pack(self, design: Design, columns: IndexArray) -> FloatArray:
         """Return ``sqrt(s)_i (x_ij - m_j)`` for the given columns, dense, of shape (n, k)."""
 
-    def gram(self, design: Design, rows: IndexArray, columns: IndexArray) -> FloatArray:
-        """Return the block ``sum_i s_i (x_ia - m_a)(x_ib - m_b) / n``, a in rows, b in columns."""
+    def gram(self, design: Design, columns: IndexArray, n_new: int) -> FloatArray:
+        """Return ``sum_i s_i (x_ia - m_a)(x_ib - m_b) / n``, a in columns, b in the last n_new."""
 
     def gram_cd(
         self,
@@ -106,7 +129,7 @@ class Backend(Protocol):
         max_epochs: int,
         tol: float,
     ) -> tuple[int, float]:
-        """Cyclic coordinate descent in covariance form, in place.
+        """Cyclic coordinate descent in covariance form on the first m columns, in place.
 
         ``gradient`` is the negative gradient ``X'(s r)/n`` on the working set and follows
         ``coef``. Stops when no step of an epoch changes the objective by more than tol; returns
@@ -144,21 +167,6 @@ class Backend(Protocol):
         The formula is in :mod:`sparsereg.solvers.duality`.
         """
 
-    def line_search(
-        self,
-        coef: FloatArray,
-        direction: FloatArray,
-        l1: FloatArray,
-        slope: float,
-        curvature: float,
-        positive: bool,
-    ) -> tuple[float, FloatArray]:
-        """Minimize ``slope t + curvature t^2/2 + sum l1 |coef + t direction|`` over t >= 0.
-
-        Returns t, zero if nothing descends, and the time at which each coefficient reaches zero
-        (infinite for never). With ``positive`` the first of these is a wall. Runs on the host.
-        """
-
     def homotopy(
         self,
         gram: FloatArray,
@@ -170,9 +178,11 @@ class Backend(Protocol):
         positive: bool,
         max_rank: int,
         max_events: int,
-    ) -> tuple[int, bool]:
-        """Move ``coef`` to the exact elastic-net solution on this Gram matrix, in place.
+        state: ActiveSet,
+    ) -> tuple[bool, int]:
+        """Move ``coef`` to the exact elastic-net solution on the first m columns of ``gram``.
 
-        Returns the number of active-set changes and whether the end was reached. Runs on the
+        In place, with ``gradient`` following; ``gram`` may be larger than the m of the vectors.
+        Returns whether the end was reached, and the number of active-set changes. Runs on the
         host.
         """

@@ -13,7 +13,8 @@ from sparsereg.solvers.problem import Solution
 from sparsereg.solvers.working_set import null_model, solve
 from sparsereg.solvers.workspace import Workspace
 
-# The alphas of a path on which everything is zero anyway, as in scikit-learn.
+# The alphas of a path on which everything is zero anyway, as in scikit-learn; there it is also
+# the threshold, here the threshold is relative to the scale of X'y.
 _SMALLEST_ALPHA = float(np.finfo(np.float64).resolution)
 
 
@@ -47,7 +48,8 @@ def alpha_grid(
         )
     null_model(work, penalty)
     alpha_max = penalty.alpha_max(-work.gradient)
-    if alpha_max <= _SMALLEST_ALPHA:
+    scale = np.sqrt(np.max(work.design.sqnorms, initial=0.0) * work.sq_y)
+    if alpha_max <= _SMALLEST_ALPHA * scale:
         return np.full(wanted, _SMALLEST_ALPHA)
     return np.geomspace(alpha_max, alpha_max * eps, num=wanted)
 

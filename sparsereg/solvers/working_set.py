@@ -1,19 +1,19 @@
-"""Working-set solver for convex separable penalties on the squared loss.
+"""Working-set solver for elastic-net penalties on the squared loss.
 
 Repeat until the duality gap of the whole problem is below the tolerance:
 
 1. one pass over X: residual, gradient of every feature, gap;
-2. working set: the support, the unpenalized features, and the features closest to their bound;
-3. solve the problem restricted to the working set, on its Gram matrix (coordinate descent with
-   active-set Newton steps, and the exact homotopy where those are slow) or, where that matrix
-   would be too large, on the residual.
+2. working set: the support, the unpenalized features, and the features that violate their dual
+   bound or come nearest to it;
+3. solve the problem restricted to the working set: exactly, by the homotopy on its Gram matrix, or
+   where that matrix would be too large, by coordinate descent on the residual.
 
 The full gradient is recomputed from the data in 1, so that what rounding does inside 3 is
 corrected, as in iterative refinement.
 
 Sources: working sets ordered by distance to the dual constraint, Massias, Gramfort and Salmon,
-"Celer", ICML 2018; Newton and warm starts on the support, Larsson and Wallin, "The Hessian
-screening rule", NeurIPS 2022; coordinate descent in covariance form, Friedman, Hastie and
+"Celer", ICML 2018; solutions on the support carried from alpha to alpha, Larsson and Wallin, "The
+Hessian screening rule", NeurIPS 2022; coordinate descent in covariance form, Friedman, Hastie and
 Tibshirani, JSS 2010.
 """
 
@@ -27,19 +27,23 @@ from sparsereg.backends.protocol import FloatArray, IndexArray, KernelForm
 from sparsereg.penalties.elastic_net import ElasticNet
 from sparsereg.solvers.blas import single_threaded_blas
 from sparsereg.solvers.duality import DualGap
-from sparsereg.solvers.newton import newton_step
 from sparsereg.solvers.problem import Solution, Step
 from sparsereg.solvers.workspace import Workspace
 
 _FIRST_SIZE = 64
 _EPOCHS_PER_CHECK = 10
-_NEWTON_STEPS_PER_CHECK = 5
-# A homotopy that changes the active set more often than this per feature is cycling.
-_EVENTS_PER_FEATURE = 10
-# The subproblem is solved to this share of the current gap.
+# The subproblem in residual form is solved to this share of the current gap.
 _INNER_SHARE = 0.1
 # Passes over X without progress after which the gap is taken to be at the rounding floor.
 _PATIENCE = 5
+# A homotopy that changes the active set more often than this per feature is cycling.
+_EVENTS_PER_FEATURE = 10
+# Gram matrices of up to this many columns are built (half a gigabyte).
+_MAX_POOL = 8000
+# Columns that were not needed are dropped from the pool when it has this many times the support.
+_POOL_EXCESS, _POOL_MINIMUM = 6, 2000
+# From this many columns on, a cold start tries coordinate descent before the homotopy.
+_DESCENT_FROM = 128
 
 
 @dataclass
@@ -119,13 +123,16 @@ def _solve(work: Workspace, penalty: ElasticNet, target: float, max_iter: int) -
             break
         # 2. the working set
         last_size = working_set.size
-        working_set = _choose(work, restriction, scale, working_set)
+        wanted = _choose(work, restriction, scale, working_set)
+        on_pool = _make_pool(work, restriction, wanted)
+        working_set = work.pool.columns if on_pool else wanted
         progress = gap < 0.5 * best_gap or working_set.size > last_size
         stalled = 0 if progress else stalled + 1
         best_gap = min(best_gap, gap)
         # 3. the restricted problem
         goal = max(_INNER_SHARE * gap, 0.3 * target)
-        n_iter += _solve_restricted(work, restriction, working_set, goal, max_iter - n_iter)
+        solve_restricted = _solve_on_pool if on_pool else _descend_on_residual
+        n_iter += solve_restricted(work, restriction, working_set, goal, max_iter - n_iter)
         work.solve_unpenalized(restriction.free)
         work.gradient = work.backend.xtr(work.design, work.residual)
 
@@ -191,21 +198,19 @@ def _choose(
     return np.sort(usable[np.argpartition(distance, wanted - 1)[:wanted]])
 
 
-def _solve_restricted(
-    work: Workspace, restriction: _Restriction, ws: IndexArray, goal: float, budget: int
-) -> int:
-    """Bring the gap of the problem on ``ws`` below goal; return the iterations used."""
-    form = restriction.form._replace(weights=restriction.form.weights[ws])
-    coef = work.coef[ws]
-    gap = restriction.gap(work, ws)
-    if ws.size <= work.cache.max_gram_columns and not _prefers_residual_form(work, ws):
-        used = _descend_on_gram(work, ws, coef, form, gap, goal, budget)
-    else:
-        used = _descend_on_residual(work, ws, coef, form, gap, goal, budget)
-    full = np.zeros_like(work.coef)
-    full[ws] = coef
-    work.set_coef(full)
-    return used
+def _make_pool(work: Workspace, restriction: _Restriction, wanted: IndexArray) -> bool:
+    """Bring the wanted columns into the pool; return False where its Gram matrix does not pay."""
+    pool = work.pool
+    if wanted.size > _MAX_POOL or _prefers_residual_form(work, wanted):
+        return False
+    new = pool.missing(wanted)
+    needed = max(_POOL_MINIMUM, _POOL_EXCESS * int(np.count_nonzero(work.coef)), wanted.size)
+    if len(pool) + new.size > needed:
+        keep = np.zeros(work.coef.size, dtype=bool)
+        keep[wanted] = True
+        pool.keep_only(keep[pool.columns])
+    pool.add(new)
+    return True
 
 
 def _prefers_residual_form(work: Workspace, ws: IndexArray) -> bool:
@@ -214,80 +219,111 @@ def _prefers_residual_form(work: Workspace, ws: IndexArray) -> bool:
     return work.design.is_sparse and ws.size > max(2000, 4 * n_nonzero)
 
 
-def _descend_on_gram(
+def _solve_on_pool(
+    work: Workspace, restriction: _Restriction, columns: IndexArray, goal: float, budget: int
+) -> int:
+    """Solve the problem on the pool; return the iterations used."""
+    gap = restriction.gap(work, columns)
+    form = restriction.form._replace(weights=restriction.form.weights[columns])
+    gram = work.pool.gram
+    coef, gradient = work.coef[columns], work.gradient[columns]
+    used = 0
+    if columns.size >= _DESCENT_FROM and not coef.any():
+        used = _try_descent(work, gram, coef, gradient, form, gap, min(_EPOCHS_PER_CHECK, budget))
+    if used < budget:
+        done, events = _walk(work, gram, coef, gradient, gap, budget - used)
+        used += events
+        if not done:  # cycling, or numerically dependent columns: descent always descends
+            work.active_set.forget()
+            used += _descend_on_gram(work, gram, coef, gradient, form, gap, goal, budget - used)
+    full = np.zeros_like(work.coef)
+    full[columns] = coef
+    work.set_coef(full)
+    return used
+
+
+def _try_descent(
     work: Workspace,
-    ws: IndexArray,
+    gram: FloatArray,
     coef: FloatArray,
+    gradient: FloatArray,
     form: KernelForm,
     gap: DualGap,
-    goal: float,
-    budget: int,
+    epochs: int,
 ) -> int:
-    """Coordinate descent with Newton steps; where that is slow, the exact homotopy."""
-    gram = work.gram.submatrix(ws)
-    gradient = work.gradient[ws]
-    start, start_gradient = coef.copy(), gradient.copy()
-
-    def reached() -> bool:
-        # ||r||^2 follows from the gradients at both ends of a move, exactly for a quadratic
-        sq_residual = work.sq_residual - float((coef - start) @ (gradient + start_gradient))
-        return gap.evaluate(coef, gradient, max(sq_residual, 0.0))[0] <= goal
-
-    def round_of_descent(budget: int) -> tuple[int, bool]:
-        epochs, largest = work.backend.gram_cd(
-            gram, gradient, coef, form, min(_EPOCHS_PER_CHECK, budget), goal / ws.size
-        )
-        if largest == 0.0 or not np.isfinite(largest) or reached():
-            return epochs, True
-        newton = 0
-        while newton < min(_NEWTON_STEPS_PER_CHECK, budget - epochs):
-            newton += 1
-            if not newton_step(work.backend, gram, gradient, coef, gap.l1, gap.l2, gap.positive):
-                break
-        return epochs + newton, reached()
-
-    used, done = round_of_descent(budget)
-    if done or used >= budget:
-        return used
-    descended, descended_gradient = coef.copy(), gradient.copy()
-    coef[:], gradient[:] = start, start_gradient
-    events, done = _walk(work, gram, gradient, coef, gap, budget - used)
-    used += events
-    if not done:
-        coef[:], gradient[:] = descended, descended_gradient
-        while not done and used < budget:
-            spent, done = round_of_descent(budget - used)
-            used += spent
+    """Descend from zero; keep the point, in place, if the homotopy from it is much shorter."""
+    level = _distance(coef, gradient, gap)
+    trial, trial_gradient = coef.copy(), gradient.copy()
+    used, _ = work.backend.gram_cd(gram, trial_gradient, trial, form, epochs, 0.0)
+    sparse_enough = np.count_nonzero(trial) <= work.max_rank
+    if sparse_enough and _distance(trial, trial_gradient, gap) < 0.1 * level:
+        coef[:], gradient[:] = trial, trial_gradient
+        work.active_set.forget()
     return used
+
+
+def _distance(coef: FloatArray, gradient: FloatArray, gap: DualGap) -> float:
+    """How far the bounds must move, relative to themselves, from those coef is optimal for."""
+    size = gradient if gap.positive else np.abs(gradient)
+    excess = np.where(coef == 0, size - gap.l1, np.abs(gradient - gap.l2 * coef) - gap.l1)
+    moving = np.where(coef == 0, np.maximum(excess, 0.0), np.abs(excess))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.max(np.where(gap.l1 > 0, moving / gap.l1, 0.0), initial=0.0))
 
 
 def _walk(
     work: Workspace,
     gram: FloatArray,
-    gradient: FloatArray,
     coef: FloatArray,
+    gradient: FloatArray,
     gap: DualGap,
     budget: int,
-) -> tuple[int, bool]:
-    """Follow the homotopy to the exact solution; return the events and whether it got there."""
+) -> tuple[bool, int]:
+    """Follow the homotopy to the exact solution; return whether it got there, and the events."""
     free = (gap.l1 + gap.l2 == 0) & (not gap.positive)
-    rank = coef.size if np.any(gap.l2 > 0) else min(coef.size, work.max_rank)
+    l2 = float(np.max(gap.l2, initial=0.0))
+    state = work.active_set.for_solve(l2)
+    rank = coef.size if l2 > 0 else min(coef.size, work.max_rank)
     max_events = min(budget, _EVENTS_PER_FEATURE * coef.size + 100)
     return work.backend.homotopy(
-        gram, gradient, coef, gap.l1, gap.l2, free, gap.positive, rank, max_events
+        gram, gradient, coef, gap.l1, gap.l2, free, gap.positive, rank, max_events, state
     )
 
 
-def _descend_on_residual(
+def _descend_on_gram(
     work: Workspace,
-    ws: IndexArray,
+    gram: FloatArray,
     coef: FloatArray,
+    gradient: FloatArray,
     form: KernelForm,
     gap: DualGap,
     goal: float,
     budget: int,
 ) -> int:
-    full = np.zeros_like(work.coef)
+    start, start_gradient, sq_start = coef.copy(), gradient.copy(), work.sq_residual
+    used = 0
+    while used < budget:
+        epochs, largest = work.backend.gram_cd(
+            gram, gradient, coef, form, min(_EPOCHS_PER_CHECK, budget - used), 0.0
+        )
+        used += epochs
+        # ||r||^2 follows from the gradients at both ends of a move, exactly for a quadratic
+        sq_residual = sq_start - float((coef - start) @ (gradient + start_gradient))
+        if largest == 0.0 or not np.isfinite(largest):
+            break
+        if gap.evaluate(coef, gradient, max(sq_residual, 0.0))[0] <= goal:
+            break
+    return used
+
+
+def _descend_on_residual(
+    work: Workspace, restriction: _Restriction, ws: IndexArray, goal: float, budget: int
+) -> int:
+    """Coordinate descent on the residual; return the iterations used."""
+    gap = restriction.gap(work, ws)
+    form = restriction.form._replace(weights=restriction.form.weights[ws])
+    work.active_set.forget()
+    coef = work.coef[ws]
     used = 0
     while used < budget:
         epochs, largest = work.backend.residual_cd(
@@ -295,11 +331,12 @@ def _descend_on_residual(
             min(_EPOCHS_PER_CHECK, budget - used), goal / ws.size,
         )  # fmt: skip
         used += epochs
+        full = np.zeros_like(work.coef)
         full[ws] = coef
         work.set_coef(full)
-        gradient = work.backend.xtr(work.design, work.residual, ws)
         if largest == 0.0 or not np.isfinite(largest):
             break
+        gradient = work.backend.xtr(work.design, work.residual, ws)
         if gap.evaluate(coef, gradient, work.sq_residual)[0] <= goal:
             break
     return used

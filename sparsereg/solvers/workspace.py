@@ -11,31 +11,27 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparsereg.backends.protocol import Backend, Design, FloatArray, IndexArray
-from sparsereg.solvers.gram_cache import GramCache
+from sparsereg.solvers.column_pool import ColumnPool, KeptActiveSet
 from sparsereg.solvers.problem import Problem
 from sparsereg.solvers.unpenalized import UnpenalizedSpan
-
-# Working sets of up to this many columns are solved on their Gram matrix (half a gigabyte).
-_GRAM_COLUMNS = 8000
 
 
 @dataclass
 class DataCache:
     """The part of a workspace that does not depend on y: shared by targets."""
 
-    backend: Backend
     design: Design
-    gram: GramCache
-    max_gram_columns: int
+    pool: ColumnPool
 
     @classmethod
     def of(cls, problem: Problem, backend: Backend) -> DataCache:
         """Prepare X of a problem: two passes over it, no copy."""
-        design = backend.design(problem.X, problem.sample_weight, problem.fit_intercept)
-        if not np.all(np.isfinite(design.sqnorms)):
-            raise ValueError(_OVERFLOW.format("the squared norm of a column of X"))
-        columns = min(_GRAM_COLUMNS, design.shape[1])
-        return cls(backend, design, GramCache(backend, design, columns), columns)
+        with np.errstate(over="ignore"):
+            design = backend.design(problem.X, problem.sample_weight, problem.fit_intercept)
+        moving = design.sqnorms[design.sqnorms != 0]
+        if moving.size:
+            _check_scale(float(moving.min()), float(moving.max()), "a column of X")
+        return cls(design, ColumnPool(backend, design))
 
 
 class Workspace:
@@ -53,16 +49,20 @@ class Workspace:
 
     def __init__(self, problem: Problem, backend: Backend, cache: DataCache | None = None):
         self.cache = DataCache.of(problem, backend) if cache is None else cache
-        self.backend, self.design, self.gram = backend, self.cache.design, self.cache.gram
+        self.backend, self.design, self.pool = backend, self.cache.design, self.cache.pool
         self.sample_weight = problem.sample_weight
         self.centered = problem.fit_intercept
         self.y_mean = (
             float(np.average(problem.y, weights=problem.sample_weight)) if self.centered else 0.0
         )
         self.y = problem.y - self.y_mean
-        self.sq_y = self.mean_square(self.y)
-        if not np.isfinite(self.sq_y):
-            raise ValueError(_OVERFLOW.format("the squared norm of y"))
+        if np.all(np.abs(self.y) <= _CONSTANT * abs(self.y_mean)):
+            self.y = np.zeros_like(self.y)
+        with np.errstate(over="ignore"):
+            self.sq_y = self.mean_square(self.y)
+        if np.any(self.y):
+            _check_scale(self.sq_y, self.sq_y, "y")
+        self.active_set = KeptActiveSet(self.pool, self.max_rank)
         self._spans: dict[bytes, UnpenalizedSpan] = {}
         self.move_to(np.zeros(self.design.shape[1]))
 
@@ -114,7 +114,18 @@ class Workspace:
         return self.y_mean - float(self.design.means[support] @ self.coef[support])
 
 
-_OVERFLOW = (
-    "Coordinate descent iterations resulted in non-finite parameter values: {} overflows "
-    "float64. Rescale the data, for example with StandardScaler."
-)
+# A centered y counts as constant when it is rounding noise beside its mean.
+_CONSTANT = 8 * np.finfo(np.float64).eps
+
+# Squares must be representable, and so must their products with each other.
+_SMALLEST, _LARGEST = 1e-140, 1e140
+
+
+def _check_scale(smallest: float, largest: float, what: str) -> None:
+    if not (smallest >= _SMALLEST and largest <= _LARGEST):
+        side = "underflows" if smallest < _SMALLEST else "overflows"
+        raise ValueError(
+            f"Coordinate descent iterations resulted in non-finite parameter values: the squared "
+            f"norm of {what} {side} float64 arithmetic. Rescale the data, for example with "
+            f"StandardScaler."
+        )

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsereg.backends.numba import descent, gap, homotopy, matrices
-from sparsereg.backends.protocol import Design, FloatArray, IndexArray, KernelForm
+from sparsereg.backends.protocol import ActiveSet, Design, FloatArray, IndexArray, KernelForm
 
 __all__ = ["NumbaBackend", "backend"]
 
@@ -43,8 +43,8 @@ class NumbaBackend:
     def pack(self, design: Design, columns: IndexArray) -> FloatArray:  # noqa: D102
         return matrices.pack(design, columns, 0, design.shape[0])
 
-    def gram(self, design: Design, rows: IndexArray, columns: IndexArray) -> FloatArray:  # noqa: D102
-        return matrices.gram_block(design, rows, columns)
+    def gram(self, design: Design, columns: IndexArray, n_new: int) -> FloatArray:  # noqa: D102
+        return matrices.gram_block(design, columns, n_new)
 
     def gram_cd(  # noqa: D102
         self,
@@ -88,17 +88,6 @@ class NumbaBackend:
     ) -> tuple[float, float]:
         return gap.dual_gap(coef, gradient, l1, l2, curvatures, positive, sq_residual)
 
-    def line_search(  # noqa: D102
-        self,
-        coef: FloatArray,
-        direction: FloatArray,
-        l1: FloatArray,
-        slope: float,
-        curvature: float,
-        positive: bool,
-    ) -> tuple[float, FloatArray]:
-        return descent.line_search(coef, direction, l1, slope, curvature, positive)
-
     def homotopy(  # noqa: D102
         self,
         gram: FloatArray,
@@ -110,8 +99,13 @@ class NumbaBackend:
         positive: bool,
         max_rank: int,
         max_events: int,
-    ) -> tuple[int, bool]:
-        return homotopy.follow(gram, gradient, coef, l1, l2, free, positive, max_rank, max_events)
+        state: ActiveSet,
+    ) -> tuple[bool, int]:
+        status, events, state.n_active = homotopy.follow(
+            gram, gradient, coef, l1, l2, free, positive, max_rank, max_events,
+            state.factor, state.active, state.sign, state.n_active,
+        )  # fmt: skip
+        return status == homotopy.DONE, events
 
 
 backend = NumbaBackend()

@@ -7,8 +7,6 @@ and a step costs |W|; in residual form s*r is kept and a step costs the non-zero
 
 from __future__ import annotations
 
-import numpy as np
-
 from sparsereg.backends.numba.jit import REASSOCIATE, kernel
 from sparsereg.backends.numba.penalty_kernels import prox_scalar
 
@@ -134,39 +132,3 @@ def csc_cd(
         for i in range(n):
             weighted[i] += offset * (weights[i] if has_weights else 1.0)
     return epoch, largest
-
-
-@kernel()
-def line_search(coef, direction, l1, slope, curvature, positive):
-    """Exact minimizer over t > 0 of slope*t + curvature*t^2/2 + sum l1 |coef + t direction|.
-
-    ``slope`` is the smooth part's slope at 0. Walks the sign changes in order; with ``positive``
-    the first one is a wall. Returns t (0 if the direction does not descend) and the crossing
-    times, infinite where a coordinate never reaches zero.
-    """
-    m = coef.shape[0]
-    crossing = np.full(m, np.inf)
-    for i in range(m):
-        if direction[i] != 0.0 and coef[i] != 0.0:
-            t = -coef[i] / direction[i]
-            if t > 0.0:
-                crossing[i] = t
-        if coef[i] != 0.0:
-            slope += l1[i] * np.sign(coef[i]) * direction[i]
-        else:
-            slope += l1[i] * abs(direction[i])
-    if not slope < 0.0:
-        return 0.0, crossing
-    order = np.argsort(crossing)
-    for k in range(m + 1):
-        wall = crossing[order[k]] if k < m else np.inf
-        best = -slope / curvature if curvature > 0.0 else np.inf
-        if best <= wall:
-            return best if best < np.inf else 1.0, crossing
-        if wall == np.inf:
-            return 1.0, crossing
-        i = order[k]
-        slope += 2.0 * l1[i] * abs(direction[i])
-        if positive or slope + curvature * wall >= 0.0:
-            return wall, crossing
-    return 1.0, crossing

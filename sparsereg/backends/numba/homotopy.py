@@ -1,20 +1,23 @@
 """Parametric active-set method for an elastic-net problem on its Gram matrix.
 
 Every point w is optimal for *some* bounds: lambda_j = z_j (g_j - l2_j w_j) where w_j has sign z_j,
-and max(|g_j|, l1_j) where it is zero. Moving the bounds on a straight line from there to the wanted
-l1 moves the solution along a piecewise linear path. On a piece, with H = G_AA + diag(l2_A),
+and anything above |g_j| where it is zero. Moving the bounds on a straight line from there to the
+wanted l1 moves the solution along a piecewise linear path. On a piece, with H = G_AA + diag(l2_A),
 
     dw_A = - H^-1 (z_A dlambda_A),        dg = - G_{.A} dw_A,
 
 and a piece ends when an active coefficient reaches zero (it leaves) or an inactive |g_j| reaches
 its bound (it enters). The end point is the exact solution. One event costs |A|^2 for the factor and
-|W| |A| for the gradient, whatever the conditioning: where coordinate descent crawls, this walks.
+m |A| for the gradient of the m columns, whatever the conditioning: where coordinate descent crawls,
+this walks. From the solution at one alpha to the next, it is the lasso homotopy.
 
 A column that depends on the active ones enters by exchange: moving along the null space changes
 nothing but the coefficients, until one of them reaches zero and leaves in its place.
 
-Sources: the lasso homotopy of Osborne, Presnell and Turlach, IMA J. Numer. Anal. 2000; parametric
-active sets from any starting point, Ferreau, Bock and Diehl, Int. J. Robust Nonlinear Control 2008.
+The factor, the active list and its signs survive from call to call.
+
+Sources: Osborne, Presnell and Turlach, IMA J. Numer. Anal. 2000 (the lasso homotopy); Ferreau, Bock
+and Diehl, Int. J. Robust Nonlinear Control 2008 (parametric active sets from any start).
 """
 
 from __future__ import annotations
@@ -28,6 +31,11 @@ _DEPENDENT = 1e-11
 # Rates below this share of their terms are rounding: the gradient runs along its bound.
 _PARALLEL = 1e-11
 
+# How a call ended.
+DONE = 0
+OUT_OF_EVENTS = 1
+FAILED = 2
+
 
 @kernel(fastmath=REASSOCIATE)
 def _dot(a, b, size):
@@ -37,30 +45,46 @@ def _dot(a, b, size):
     return total
 
 
-@kernel(fastmath={"contract"})
-def _axpy(a, x, y, size):
-    for i in range(size):
-        y[i] += a * x[i]
-
-
 @kernel()
 def _solve_lower(factor, b, k):
     for i in range(k):
         b[i] = (b[i] - _dot(factor[i], b, i)) / factor[i, i]
 
 
-@kernel()
+@kernel(fastmath={"contract"})
 def _solve_upper(factor, b, k):
     for i in range(k - 1, -1, -1):
-        b[i] /= factor[i, i]
-        _axpy(-b[i], factor[i], b, i)
+        value = b[i] / factor[i, i]
+        b[i] = value
+        for c in range(i):
+            b[c] -= value * factor[i, c]
+
+
+@kernel(fastmath={"contract"})
+def _combine_rows(gram, rows, values, k, m, out):
+    """Write - sum_i values_i gram[rows_i, :m] to out, four rows at a time."""
+    for c in range(m):
+        out[c] = 0.0
+    i = 0
+    while i + 4 <= k:
+        a, b, c, d = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
+        va, vb, vc, vd = values[i], values[i + 1], values[i + 2], values[i + 3]
+        for j in range(m):
+            out[j] -= (va * gram[a, j] + vb * gram[b, j]) + (vc * gram[c, j] + vd * gram[d, j])
+        i += 4
+    while i < k:
+        a, va = rows[i], values[i]
+        for j in range(m):
+            out[j] -= va * gram[a, j]
+        i += 1
 
 
 @kernel()
 def _append(factor, active, k, max_rank, gram, l2, j, row):
     """Try to extend the factor by column j; return whether it is independent.
 
-    On return ``row[:k]`` solves L row = H_Aj.
+    On return ``row[:k]`` solves L row = H_Aj; the solution of L' c = row are the coordinates of a
+    dependent column.
     """
     for i in range(k):
         row[i] = gram[j, active[i]]
@@ -83,48 +107,48 @@ def _remove(factor, active, k, position):
         active[i] = active[i + 1]
         for c in range(i + 2):
             factor[i, c] = factor[i + 1, c]
-    for i in range(position, k - 1):
-        a = factor[i, i]
-        b = factor[i, i + 1]
-        norm = np.hypot(a, b)
-        cos = a / norm
-        sin = b / norm
-        factor[i, i] = norm
-        factor[i, i + 1] = 0.0
-        for r in range(i + 1, k - 1):
+    # row by row, each row taking the rotations of those above it: memory is read in order
+    size = k - 1 - position
+    cos = np.empty(size)
+    sin = np.empty(size)
+    for r in range(position, k - 1):
+        for i in range(position, r):
             x = factor[r, i]
             y = factor[r, i + 1]
-            factor[r, i] = cos * x + sin * y
-            factor[r, i + 1] = cos * y - sin * x
+            factor[r, i] = cos[i - position] * x + sin[i - position] * y
+            factor[r, i + 1] = cos[i - position] * y - sin[i - position] * x
+        a = factor[r, r]
+        b = factor[r, r + 1]
+        norm = np.hypot(a, b)
+        cos[r - position] = a / norm
+        sin[r - position] = b / norm
+        factor[r, r] = norm
+        factor[r, r + 1] = 0.0
 
 
 @kernel()
-def _exchange(factor, active, k, coef, free, j, sign, row):
-    """Let the dependent column j in along the null space; return the position that leaves.
+def _exchange(active, k, coef, free, j, direction, coordinates):
+    """Move column j along the null space until a coefficient is zero; the fit does not change.
 
-    Moves coef so that the fit is unchanged. Returns k if column j itself is driven to zero, and
-    -1 if nothing ever reaches zero.
+    ``coordinates`` solve x_j = X_A coordinates. Returns the position that reached zero, k if it is
+    column j itself, and -1 if nothing ever does.
     """
-    _solve_upper(factor, row, k)  # row solves L row = H_Aj: now x_j = X_A row
     step = np.inf
     leaving = -1
-    if coef[j] != 0.0 and sign * coef[j] < 0.0:
+    if direction * coef[j] < 0.0:
         step = abs(coef[j])
         leaving = k
     for i in range(k):
         a = active[i]
-        rate = -sign * row[i]
-        if not free[a] and coef[a] * rate < 0.0:
-            t = -coef[a] / rate
-            if t < step:
-                step = t
-                leaving = i
+        rate = -direction * coordinates[i]
+        if not free[a] and coef[a] * rate < 0.0 and -coef[a] / rate < step:
+            step = -coef[a] / rate
+            leaving = i
     if leaving < 0:
         return -1
     for i in range(k):
-        if not free[active[i]] or row[i] != 0.0:
-            coef[active[i]] -= sign * step * row[i]
-    coef[j] += sign * step
+        coef[active[i]] -= direction * step * coordinates[i]
+    coef[j] += direction * step
     if leaving == k:
         coef[j] = 0.0
     else:
@@ -133,85 +157,105 @@ def _exchange(factor, active, k, coef, free, j, sign, row):
 
 
 @kernel()
-def follow(gram, gradient, coef, l1, l2, free, positive, max_rank, max_events):
-    """Move coef to the solution of the problem on this Gram matrix, in place.
+def _activate(factor, active, sign, inside, max_rank, gram, coef, l1, l2, free, row):
+    """Build the factor for the free columns and the support of coef.
 
-    Parameters
-    ----------
-    gram : (m, m) Gram matrix
-    gradient, coef : (m,) negative gradient of the loss, and the starting point; both follow
-    l1, l2 : (m,) strengths
-    free : (m,) bool, unpenalized features (not used with ``positive``)
-    positive : bool
-    max_rank : int, an upper bound on the rank of the columns (m if l2 > 0)
-    max_events : int
-
-    Returns
-    -------
-    (events, done) : number of active-set changes, and whether the end was reached
+    Where the support is dependent, coef goes down the null space until it is not, which leaves
+    the fit and the gradient as they are. Returns the number of active columns, -1 on failure.
     """
     m = coef.shape[0]
-    factor = np.empty((m, m))
-    active = np.empty(m, dtype=np.int64)
-    row = np.empty(m)
-    rate = np.empty(m)
-    drift = np.empty(m)
-    sign = np.zeros(m)
-    inside = np.zeros(m, dtype=np.bool_)
-    bound = l1.copy()
     k = 0
-
-    # the bounds for which the starting point is optimal; one level for all that are at zero
-    level = 1.0
-    for j in range(m):
-        if coef[j] != 0.0:
-            sign[j] = np.sign(coef[j])
-            bound[j] = sign[j] * (gradient[j] - l2[j] * coef[j])
-        size = gradient[j] if positive else abs(gradient[j])
-        if l1[j] > 0.0 and gram[j, j] > 0.0:
-            level = max(level, max(size, bound[j]) / l1[j])
-    for j in range(m):
-        if coef[j] == 0.0:
-            bound[j] = level * l1[j]
-        if free[j]:
-            sign[j] = 1.0
-            bound[j] = gradient[j]
-    for j in range(m):
-        if (coef[j] == 0.0 and not free[j]) or gram[j, j] <= 0.0:
+    for j in range(m):  # first the free ones: they never leave
+        if not free[j] or gram[j, j] <= 0.0:
             continue
         if _append(factor, active, k, max_rank, gram, l2, j, row):
             inside[j] = True
+            sign[j] = 1.0
             k += 1
-        elif not free[j]:
-            # more columns than their rank: go down the null space until one of them is zero
-            for i in range(k):
-                rate[i] = row[i]
-            _solve_upper(factor, rate, k)
-            slope = bound[j] * sign[j]
+    for j in range(m):
+        if coef[j] == 0.0 or free[j] or gram[j, j] <= 0.0:
+            continue
+        sign[j] = np.sign(coef[j])
+        if not _append(factor, active, k, max_rank, gram, l2, j, row):
+            _solve_upper(factor, row, k)
+            slope = l1[j] * sign[j]
             for i in range(k):
                 a = active[i]
                 if not free[a]:
-                    slope -= bound[a] * sign[a] * rate[i]
-            direction = -1.0 if slope > 0.0 else 1.0
-            leaving = _exchange(factor, active, k, coef, free, j, direction, row)
+                    slope -= l1[a] * sign[a] * row[i]
+            down = -1.0 if slope > 0.0 else 1.0
+            leaving = _exchange(active, k, coef, free, j, down, row)
             if leaving < 0:
-                return 0, False
+                leaving = _exchange(active, k, coef, free, j, -down, row)
+            if leaving < 0:
+                return -1
             if leaving == k:
-                bound[j] = level * l1[j]
-            else:
-                a = active[leaving]
-                inside[a] = False
-                bound[a] = level * l1[a]
-                _remove(factor, active, k, leaving)
-                k -= 1
-                if not _append(factor, active, k, max_rank, gram, l2, j, row):
-                    return 0, False
-                inside[j] = True
-                k += 1
+                continue
+            inside[active[leaving]] = False
+            _remove(factor, active, k, leaving)
+            k -= 1
+            if not _append(factor, active, k, max_rank, gram, l2, j, row):
+                return -1
+        inside[j] = True
+        k += 1
+    return k
 
+
+@kernel()
+def follow(
+    gram, gradient, coef, l1, l2, free, positive, max_rank, max_events,
+    factor, active, sign, n_active,
+):  # fmt: skip
+    """Move coef to the solution of the problem on the first m columns of gram, in place.
+
+    Parameters
+    ----------
+    gram : array with at least (m, m) entries
+    gradient, coef : (m,) negative gradient of the loss, and the starting point; both follow
+    l1, l2 : (m,) strengths
+    free : (m,) bool, unpenalized features
+    positive : bool
+    max_rank : int, an upper bound on the rank of the columns (m if l2 > 0)
+    max_events : int
+    factor, active, sign : (c, c), (c,), (m,) with c >= m; kept from call to call
+    n_active : int, active columns in the factor; -1 if it does not belong to coef
+
+    Returns
+    -------
+    (status, events, n_active)
+    """
+    m = coef.shape[0]
+    row = np.empty(m)
+    rate = np.empty(m)
+    drift = np.empty(m)
+    inside = np.zeros(m, dtype=np.bool_)
+    if n_active < 0:
+        k = _activate(factor, active, sign, inside, max_rank, gram, coef, l1, l2, free, row)
+        if k < 0:
+            return FAILED, 0, -1
+    else:
+        k = n_active
+        for i in range(k):
+            inside[active[i]] = True
+
+    # the bounds for which the starting point is optimal: one level for all that are at zero
+    bound = np.empty(m)
     speed = np.empty(m)
+    level = 1.0
     for j in range(m):
-        speed[j] = (0.0 if free[j] else l1[j]) - bound[j]
+        if gram[j, j] > 0.0 and l1[j] > 0.0:
+            size = gradient[j] if positive else abs(gradient[j])
+            if inside[j]:
+                size = max(size, sign[j] * (gradient[j] - l2[j] * coef[j]))
+            level = max(level, size / l1[j])
+    for j in range(m):
+        if inside[j]:
+            bound[j] = sign[j] * (gradient[j] - l2[j] * coef[j])
+        else:
+            size = gradient[j] if positive else abs(gradient[j])
+            bound[j] = max(level * l1[j], size)
+        speed[j] = l1[j] - bound[j]
+
     t = 0.0
     dropped = -1
     events = 0
@@ -221,10 +265,7 @@ def follow(gram, gradient, coef, l1, l2, free, positive, max_rank, max_events):
             rate[i] = -sign[active[i]] * speed[active[i]]
         _solve_lower(factor, rate, k)
         _solve_upper(factor, rate, k)
-        drift[:] = 0.0
-        for i in range(k):
-            if rate[i] != 0.0:
-                _axpy(-rate[i], gram[active[i]], drift, m)
+        _combine_rows(gram, active, rate, k, m, drift)
 
         # the first event
         step = 1.0 - t
@@ -245,13 +286,12 @@ def follow(gram, gradient, coef, l1, l2, free, positive, max_rank, max_events):
         for j in range(m):
             if inside[j] or free[j] or gram[j, j] <= 0.0:
                 continue
+            noise = _PARALLEL * (abs(drift[j]) + abs(speed[j]))
             for s in (1.0, -1.0):
-                if s < 0.0 and positive:
+                if (s < 0.0 and positive) or (j == dropped and s == sign[j]):
                     continue
                 closing = s * drift[j] - speed[j]
-                if not closing > _PARALLEL * (abs(drift[j]) + abs(speed[j])):
-                    continue
-                if j == dropped and s == sign[j]:
+                if not closing > noise:
                     continue
                 room = max(bound[j] - s * gradient[j], 0.0) / closing
                 if room < step:
@@ -263,16 +303,16 @@ def follow(gram, gradient, coef, l1, l2, free, positive, max_rank, max_events):
         # go there
         for i in range(k):
             coef[active[i]] += step * rate[i]
-        _axpy(step, drift, gradient, m)
-        _axpy(step, speed, bound, m)
+        for j in range(m):
+            gradient[j] += step * drift[j]
+            bound[j] += step * speed[j]
         t += step
         dropped = -1
         if leaving < 0 and entering < 0:
-            return events, True
+            return DONE, events, k
         if events >= max_events:
-            return events, False
+            return OUT_OF_EVENTS, events, -1
         events += 1
-        remaining = max(1.0 - t, 1e-300)
 
         if entering >= 0:
             sign[entering] = side
@@ -280,15 +320,16 @@ def follow(gram, gradient, coef, l1, l2, free, positive, max_rank, max_events):
                 inside[entering] = True
                 k += 1
                 continue
-            leaving = _exchange(factor, active, k, coef, free, entering, side, row)
+            _solve_upper(factor, row, k)
+            leaving = _exchange(active, k, coef, free, entering, side, row)
             if leaving < 0 or leaving == k:
-                return events, False
+                return FAILED, events, -1
             dropped = active[leaving]
             inside[dropped] = False
             _remove(factor, active, k, leaving)
             k -= 1
             if not _append(factor, active, k, max_rank, gram, l2, entering, row):
-                return events, False
+                return FAILED, events, -1
             inside[entering] = True
             k += 1
         else:
@@ -297,10 +338,8 @@ def follow(gram, gradient, coef, l1, l2, free, positive, max_rank, max_events):
             inside[dropped] = False
             _remove(factor, active, k, leaving)
             k -= 1
-        # a starting bound may have been wrong for a zero coefficient: make it right from here
+        # the bound of an active column may have been wrong for a zero one: right from here on
         size = gradient[dropped] if positive else abs(gradient[dropped])
         if size > bound[dropped]:
             bound[dropped] = size
-            speed[dropped] = (l1[dropped] - size) / remaining
-            if size > l1[dropped] + 1e-12 * max(size, l1[dropped]):
-                dropped = -1
+            speed[dropped] = (l1[dropped] - size) / max(1.0 - t, 1e-300)

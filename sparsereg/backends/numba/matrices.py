@@ -12,6 +12,7 @@ BLAS-3.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,8 @@ from sparsereg.backends.protocol import FloatArray, IndexArray
 
 # Columns per block of a pass; part of what makes results independent of the number of threads.
 _COLUMN_BLOCK = 512
+# Columns per block of a Gram product.
+_GRAM_BLOCK = 128
 # Rows packed at a time when a Gram block is built: keeps the packed copy in cache and small.
 _PACK_BYTES = 8 << 20
 # A centered column counts as constant when its deviation is rounding noise beside its mean.
@@ -142,34 +145,34 @@ def fitted(design: Any, columns: IndexArray, coef: FloatArray) -> FloatArray:
     return out
 
 
-def gram_block(design: Any, rows: IndexArray, columns: IndexArray) -> FloatArray:
-    """Return X_c[:, rows]' diag(s) X_c[:, columns] / n."""
-    n = design.shape[0]
+def gram_block(design: Any, columns: IndexArray, n_new: int) -> FloatArray:
+    """Return X_c[:, columns]' diag(s) X_c[:, columns[-n_new:]] / n."""
+    n, p = design.shape
+    known = columns.size - n_new
+    out = np.zeros((columns.size, n_new))
     if design.is_sparse:
-        out = np.empty((rows.size, columns.size))
         weights = _weights_or_empty(design.sample_weight)
-
-        def task(start: int, stop: int) -> None:
-            _gram_csc(
-                design.data, design.indices, design.indptr, n, weights, rows, columns,
-                start, stop, out,
+        new = columns[known:]
+        arrays = (design.data, design.indices, design.indptr)
+        run_blocks(
+            lambda start, stop: _gram_csc(*arrays, n, weights, columns, new, start, stop, out),
+            n_new, 8, float(design.nnz) * columns.size * n_new / max(p, 1),
+        )  # fmt: skip
+        out -= n * np.outer(design.means[columns], design.means[new])
+    else:
+        step = max(64, _PACK_BYTES // (8 * columns.size))
+        for start in range(0, n, step):
+            packed = pack(design, columns, start, min(start + step, n))
+            run_blocks(
+                functools.partial(_add_product, packed, known, out),
+                n_new, _GRAM_BLOCK, float(packed.size) * n_new,
             )  # fmt: skip
-
-        work = float(design.nnz) * rows.size * columns.size / max(design.shape[1], 1)
-        run_blocks(task, columns.size, 8, work)
-        out -= n * np.outer(design.means[rows], design.means[columns])
-        out /= n
-        return out
-    same = rows is columns
-    step = max(64, _PACK_BYTES // (8 * max(rows.size, 1)))
-    out = np.zeros((rows.size, columns.size))
-    for start in range(0, n, step):
-        stop = min(start + step, n)
-        left = pack(design, rows, start, stop)
-        right = left if same else pack(design, columns, start, stop)
-        out += left.T @ right
     out /= n
     return out
+
+
+def _add_product(packed: FloatArray, known: int, out: FloatArray, start: int, stop: int) -> None:
+    out[:, start:stop] += packed.T @ packed[:, known + start : known + stop]
 
 
 def pack(design: Any, columns: IndexArray, start: int, stop: int) -> FloatArray:
@@ -180,7 +183,12 @@ def pack(design: Any, columns: IndexArray, start: int, stop: int) -> FloatArray:
         out -= design.means[columns]
     else:
         product = _pack_columns if design.X.flags.f_contiguous else _pack_rows
-        product(design.X, design.means, columns, start, out)
+        run_blocks(
+            lambda first, last: product(
+                design.X, design.means, columns[first:last], start, out[:, first:last]
+            ),
+            columns.size, _COLUMN_BLOCK, float(out.size),
+        )  # fmt: skip
     if design.sample_weight is not None:
         out *= np.sqrt(design.sample_weight[start:stop])[:, None]
     return out

@@ -1,0 +1,111 @@
+"""The pool: every column a solve has needed so far, with its Gram matrix.
+
+The Gram matrix grows by blocks, each one BLAS-3 product; a path, a second target or another alpha
+finds most of its columns already there. The restricted problem is solved on the whole pool, in
+place: nothing is gathered.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sparsereg.backends.protocol import ActiveSet, Backend, Design, FloatArray, IndexArray
+
+
+class ColumnPool:
+    """A growing list of columns of a design and their Gram matrix.
+
+    Attributes
+    ----------
+    columns : ndarray of int
+        The features, in the order of the Gram matrix.
+    version : int
+        Changes when positions do, so that whoever keeps positions knows to forget them.
+    """
+
+    def __init__(self, backend: Backend, design: Design):
+        self._backend, self._design = backend, design
+        self._gram = np.empty((0, 0))
+        self._inside = np.zeros(design.shape[1], dtype=bool)
+        self.columns: IndexArray = np.empty(0, dtype=np.intp)
+        self.version = 0
+
+    def __len__(self) -> int:
+        return self.columns.size
+
+    @property
+    def gram(self) -> FloatArray:
+        """The Gram matrix in its first ``len(self)`` rows and columns; the rest is unset."""
+        return self._gram
+
+    def missing(self, columns: IndexArray) -> IndexArray:
+        """Return those of the columns that are not in the pool."""
+        return columns[~self._inside[columns]]
+
+    def add(self, new: IndexArray) -> None:
+        """Append distinct columns that are not in the pool yet."""
+        if not new.size:
+            return
+        known = len(self)
+        size = known + new.size
+        self._reserve(size)
+        self.columns = np.concatenate([self.columns, new])
+        self._inside[new] = True
+        block = self._backend.gram(self._design, self.columns, new.size)
+        self._gram[:size, known:size] = block
+        self._gram[known:size, :known] = block[:known].T
+        corner = block[known:]
+        self._gram[known:size, known:size] = 0.5 * (corner + corner.T)
+
+    def keep_only(self, wanted: np.ndarray) -> None:
+        """Drop the columns at the positions where ``wanted`` is False."""
+        positions = np.flatnonzero(wanted)
+        self._gram = self._gram[np.ix_(positions, positions)]
+        self.columns = self.columns[positions]
+        self._inside[:] = False
+        self._inside[self.columns] = True
+        self.version += 1
+
+    def _reserve(self, size: int) -> None:
+        if size <= len(self._gram):
+            return
+        capacity = min(max(size, 2 * len(self._gram)), self._design.shape[1])
+        grown = np.empty((capacity, capacity))
+        known = len(self)
+        grown[:known, :known] = self._gram[:known, :known]
+        self._gram = grown
+
+
+class KeptActiveSet:
+    """The active set of one target on a pool, kept while the pool and the ridge part allow it."""
+
+    def __init__(self, pool: ColumnPool, max_rank: int):
+        self._pool, self._max_rank = pool, max_rank
+        self._version = pool.version
+        self._l2 = 0.0
+        self._state = ActiveSet(np.empty((0, 0)), np.empty(0, dtype=np.int64), np.empty(0))
+
+    def for_solve(self, l2: float) -> ActiveSet:
+        """Return the state with room for the whole pool, reset if it no longer fits."""
+        state = self._state
+        size = len(self._pool)
+        rank = size if l2 > 0 else min(size, self._max_rank)
+        if self._version != self._pool.version or l2 != self._l2:
+            state.n_active = -1
+            self._version, self._l2 = self._pool.version, l2
+        if state.sign.size < size:
+            sign = np.zeros(max(size, 2 * state.sign.size))
+            sign[: state.sign.size] = state.sign
+            state.sign = sign
+        if state.active.size < rank:
+            room = max(rank, min(2 * state.active.size, size))
+            used = max(state.n_active, 0)
+            factor, active = np.empty((room, room)), np.zeros(room, dtype=np.int64)
+            factor[:used, :used] = state.factor[:used, :used]
+            active[:used] = state.active[:used]
+            state.factor, state.active = factor, active
+        return state
+
+    def forget(self) -> None:
+        """Say that coefficients were moved by somebody else."""
+        self._state.n_active = -1
