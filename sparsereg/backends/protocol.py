@@ -161,10 +161,12 @@ class Backend(Protocol):
         curvatures: FloatArray,
         positive: bool,
         sq_residual: float,
+        noise: float,
     ) -> tuple[float, float]:
         """Return the elastic-net duality gap and the dual scale it is reached at.
 
-        The formula is in :mod:`sparsereg.solvers.duality`.
+        The formula is in :mod:`sparsereg.solvers.duality`. A gradient below ``noise`` times the
+        norm of its column counts as zero where it must not be positive.
         """
 
     def homotopy(

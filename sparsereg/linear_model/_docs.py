@@ -108,7 +108,7 @@ fold_coef_path_ : list of sparse arrays of shape (n_features, n_alphas)
 dual_gap_ : float
     Certificate of the fit on all data at ``alpha_``.
 n_iter_ : int
-    Iterations of that fit, started from the previous alpha.
+    Iterations of the whole path on all data.
 converged_ : bool
     Whether that fit reached its tolerance.
 """,

@@ -239,7 +239,7 @@ class ElasticNetCV(SparseLinearModel):
         self.coef_ = path.coef(index).astype(data.dtype, copy=False)
         self.intercept_ = data.dtype.type(path.intercepts[index]) if self.fit_intercept else 0.0
         self.dual_gap_ = path.dual_gaps[index]
-        self.n_iter_ = path.n_iters[index]
+        self.n_iter_ = sum(path.n_iters)
         self.converged_ = path.dual_gaps[index] <= path.tolerances[index]
         self.coef_path_ = path.dense_coefs(data.dtype)
         self.intercept_path_ = np.array(path.intercepts)

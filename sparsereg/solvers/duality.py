@@ -11,13 +11,16 @@ bring every |u_j| below l1_j.
 
 Features without penalty have P_j* = 0 at u_j = 0 only. The drivers keep them orthogonal to the
 residual (:mod:`sparsereg.solvers.unpenalized`); what rounding leaves is counted as the decrease
-g_j^2 / (2 L_j) that one exact step on the feature would bring. Unpenalized features that must be
-non-negative are counted the same way: there alone the value is an estimate, not a bound.
+g_j^2 / (2 L_j) that one exact step on the feature would bring. Where such a feature must be
+non-negative, the dual constraint is u_j <= 0; until it holds, to rounding, only a = 0 is feasible,
+and the gap is the whole objective.
 """
 
 from __future__ import annotations
 
 from sparsereg.backends.protocol import Backend, FloatArray
+
+_ROUNDING = 1e-13
 
 
 class DualGap:
@@ -33,6 +36,8 @@ class DualGap:
         ||x_j||_s^2 / n.
     positive : bool
         Whether w >= 0 is required.
+    sq_y : float
+        ||y||_s^2 / n: the scale that rounding is measured by.
     """
 
     def __init__(
@@ -42,8 +47,10 @@ class DualGap:
         l2: FloatArray,
         curvatures: FloatArray,
         positive: bool,
+        sq_y: float,
     ):
         self._backend = backend
+        self._noise = _ROUNDING * sq_y**0.5
         self.l1, self.l2, self.curvatures, self.positive = l1, l2, curvatures, positive
 
     def evaluate(self, w: FloatArray, g: FloatArray, sq_residual: float) -> tuple[float, float]:
@@ -59,5 +66,5 @@ class DualGap:
             ||r||_s^2 / n.
         """
         return self._backend.dual_gap(
-            w, g, self.l1, self.l2, self.curvatures, self.positive, sq_residual
+            w, g, self.l1, self.l2, self.curvatures, self.positive, sq_residual, self._noise
         )

@@ -14,7 +14,7 @@ from sparsereg.backends.protocol import Backend, Design, FloatArray, IndexArray
 
 
 class UnpenalizedSpan:
-    """Least squares on a fixed set of columns; dependent ones get no coefficient of their own.
+    """Least squares on a fixed set of columns; of minimum norm if they are dependent.
 
     Parameters
     ----------
@@ -27,16 +27,25 @@ class UnpenalizedSpan:
     def __init__(self, backend: Backend, design: Design, columns: IndexArray):
         packed = backend.pack(design, columns)
         scale = np.sqrt(design.sqnorms[columns] * design.shape[0])
-        scale[scale == 0] = 1.0
-        q, r, pivots = qr(packed / scale, mode="economic", pivoting=True, check_finite=False)
+        packed /= scale
+        q, r, pivots = qr(
+            packed, mode="economic", pivoting=True, check_finite=False, overwrite_a=True
+        )
         diagonal = np.abs(np.diag(r))
-        rank = int(np.sum(diagonal > max(packed.shape) * np.finfo(float).eps * diagonal.max()))
-        self._q, self._r = q[:, :rank], r[:rank, :rank]
-        self._scale = scale[pivots[:rank]]
-        self.columns = columns[pivots[:rank]]
+        rank = int(np.sum(diagonal > max(packed.shape) * np.finfo(float).eps * diagonal[0]))
+        self.columns = columns[pivots]
+        self._q = q[:, :rank]
+        self._rows = r[:rank] * scale[pivots]  # rows @ coef = q' target
+        self._rank_deficient = rank < columns.size
+        if self._rank_deficient:
+            self._basis, self._triangle = qr(self._rows.T, mode="economic", check_finite=False)
         self._root_weight = None if design.sample_weight is None else np.sqrt(design.sample_weight)
 
     def fit(self, residual: FloatArray) -> FloatArray:
         """Return the coefficients, on ``self.columns``, that best explain the residual."""
         target = residual if self._root_weight is None else self._root_weight * residual
-        return solve_triangular(self._r, self._q.T @ target, check_finite=False) / self._scale
+        projected = self._q.T @ target
+        if self._rank_deficient:
+            inner = solve_triangular(self._triangle, projected, trans="T", check_finite=False)
+            return self._basis @ inner
+        return solve_triangular(self._rows, projected, check_finite=False)

@@ -81,6 +81,7 @@ class _Restriction:
             self.l2[features],
             work.design.sqnorms[features],
             self.positive,
+            work.sq_y,
         )
 
 
@@ -113,7 +114,8 @@ def _solve(work: Workspace, penalty: ElasticNet, target: float, max_iter: int) -
     _start_feasible(work, restriction)
     history: list[Step] = []
     working_set = usable[:0]
-    n_iter, stalled, best_gap = 0, 0, np.inf
+    # an exact solve for the unpenalized features counts as one iteration
+    n_iter, stalled, best_gap = int(restriction.free.size > 0), 0, np.inf
 
     while True:
         # 1. the gap of the whole problem at the current point

@@ -26,7 +26,7 @@ class DataCache:
     @classmethod
     def of(cls, problem: Problem, backend: Backend) -> DataCache:
         """Prepare X of a problem: two passes over it, no copy."""
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             design = backend.design(problem.X, problem.sample_weight, problem.fit_intercept)
         moving = design.sqnorms[design.sqnorms != 0]
         if moving.size:
@@ -58,7 +58,7 @@ class Workspace:
         self.y = problem.y - self.y_mean
         if np.all(np.abs(self.y) <= _CONSTANT * abs(self.y_mean)):
             self.y = np.zeros_like(self.y)
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             self.sq_y = self.mean_square(self.y)
         if np.any(self.y):
             _check_scale(self.sq_y, self.sq_y, "y")
@@ -122,7 +122,7 @@ _SMALLEST, _LARGEST = 1e-140, 1e140
 
 
 def _check_scale(smallest: float, largest: float, what: str) -> None:
-    if not (smallest >= _SMALLEST and largest <= _LARGEST):
+    if not (smallest >= _SMALLEST and largest <= _LARGEST):  # so that NaN is caught
         side = "underflows" if smallest < _SMALLEST else "overflows"
         raise ValueError(
             f"Coordinate descent iterations resulted in non-finite parameter values: the squared "

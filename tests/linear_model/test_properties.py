@@ -301,9 +301,7 @@ def test_integer_weights_equal_repeated_rows(case):
 @given(cases(weighted=st.just(True)))
 def test_zero_weight_equals_absence(case):
     kept = case.sample_weight > 0
-    subset = case._replace(
-        X=case.X[kept], y=case.y[kept], sample_weight=case.sample_weight[kept]
-    )
+    subset = case._replace(X=case.X[kept], y=case.y[kept], sample_weight=case.sample_weight[kept])
     assert_same_fit(case, case.fit(), subset.fit())
 
 

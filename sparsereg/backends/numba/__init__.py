@@ -85,8 +85,9 @@ class NumbaBackend:
         curvatures: FloatArray,
         positive: bool,
         sq_residual: float,
+        noise: float,
     ) -> tuple[float, float]:
-        return gap.dual_gap(coef, gradient, l1, l2, curvatures, positive, sq_residual)
+        return gap.dual_gap(coef, gradient, l1, l2, curvatures, positive, sq_residual, noise)
 
     def homotopy(  # noqa: D102
         self,

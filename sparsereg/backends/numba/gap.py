@@ -8,8 +8,11 @@ from sparsereg.backends.numba.jit import kernel
 
 
 @kernel()
-def dual_gap(coef, gradient, l1, l2, curvatures, positive, sq_residual):
-    """Return the gap at the better of the dual scales tried, and that scale."""
+def dual_gap(coef, gradient, l1, l2, curvatures, positive, sq_residual, noise):
+    """Return the gap at the better of the dual scales tried, and that scale.
+
+    ``noise`` times the norm of a column is the size below which its gradient counts as zero.
+    """
     ridge = False
     penalized = False
     feasible = np.inf  # largest scale at which every |u_j| <= l1_j
@@ -23,6 +26,10 @@ def dual_gap(coef, gradient, l1, l2, curvatures, positive, sq_residual):
             size = gradient[j] if positive else abs(gradient[j])
             if size * feasible > l1[j]:
                 feasible = l1[j] / size
+        elif positive and l2[j] == 0.0:
+            penalized = True
+            if gradient[j] > noise * np.sqrt(curvatures[j]):
+                feasible = 0.0
     if ridge:
         gap = _gap_at(1.0, coef, gradient, l1, l2, curvatures, positive, sq_residual)
         if feasible < 1.0:
@@ -55,9 +62,9 @@ def _gap_at(a, coef, gradient, l1, l2, curvatures, positive, sq_residual):
                 total += excess**2 / (2.0 * l2[j])
             if w != 0.0:
                 total += 0.5 * l2[j] * w * w
-        if w != 0.0 and l1[j] + l2[j] > 0.0:
-            total += abs(w) * max(l1[j] - np.sign(w) * a * g, 0.0)
-        elif l1[j] == 0.0 and l2[j] == 0.0 and curvatures[j] > 0.0:
-            slope = max(g, 0.0) if positive and w <= 0.0 else g
-            total += slope**2 / (2.0 * curvatures[j])
+        if l1[j] + l2[j] > 0.0 or positive:
+            if w != 0.0:
+                total += abs(w) * max(l1[j] - np.sign(w) * a * g, 0.0)
+        elif curvatures[j] > 0.0:
+            total += g**2 / (2.0 * curvatures[j])
     return total

@@ -30,6 +30,7 @@ _GRAM_BLOCK = 128
 _PACK_BYTES = 8 << 20
 # A centered column counts as constant when its deviation is rounding noise beside its mean.
 _CONSTANT = 64 * np.finfo(np.float64).eps
+_SQUARE_UNDERFLOWS = 1e-150
 
 
 @dataclass(frozen=True)
@@ -86,19 +87,27 @@ def make_design(
             lambda start, stop: moments(X, *rows, start, stop, means, sqnorms),
             p, _COLUMN_BLOCK, 2.0 * X.size,
         )  # fmt: skip
-        _drop_constant_columns(means, sqnorms)
+        _drop_constant_columns(X, means, sqnorms)
         return DenseDesign(X, sample_weight, means, sqnorms)
     arrays = (_readonly(X.data), _readonly(X.indices), _readonly(X.indptr))
     run_blocks(
         lambda start, stop: _moments_csc(*arrays, n, *rows, start, stop, means, sqnorms),
         p, _COLUMN_BLOCK, 2.0 * X.data.size,
     )  # fmt: skip
-    _drop_constant_columns(means, sqnorms)
+    _drop_constant_columns(X, means, sqnorms)
     return SparseDesign(*arrays, (n, p), sample_weight, means, sqnorms)
 
 
-def _drop_constant_columns(means: FloatArray, sqnorms: FloatArray) -> None:
-    sqnorms[sqnorms <= (_CONSTANT * means) ** 2] = 0.0
+def _drop_constant_columns(X: Any, means: FloatArray, sqnorms: FloatArray) -> None:
+    """Set the norm of constant columns to exactly zero, but never that of an underflow."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        constant = np.isfinite(means) & (sqnorms <= (_CONSTANT * means) ** 2)
+    sqnorms[constant] = 0.0
+    for j in np.flatnonzero(constant & (np.abs(means) < _SQUARE_UNDERFLOWS)):
+        column = X[:, [j]].data if not isinstance(X, np.ndarray) else X[:, j]
+        spread = np.max(np.abs(column - means[j]), initial=0.0)
+        if spread > _CONSTANT * abs(means[j]):
+            sqnorms[j] = np.finfo(np.float64).tiny
 
 
 def xtr(design: Any, residual: FloatArray, columns: IndexArray | None = None) -> FloatArray:
