@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -146,17 +146,31 @@ def _is_tall(X: Matrix) -> bool:
     return X.shape[1] <= min(X.shape[0], _MAX_GRAM)
 
 
-# The first of each package is its default, and may be asked for the reference optimum.
+def _single_threaded(solver: Solver) -> Solver:
+    return replace(solver, name=f"{solver.name}, 1 thread", blas_threads=1)
+
+
+_SKLEARN_GRAM = Solver(
+    "scikit-learn, Gram", "scikit-learn", fit_sklearn_gram, _is_dense_and_gram_sized
+)
+_SKLEARN_LARS = Solver("scikit-learn, LARS", "scikit-learn", fit_sklearn_lars, _is_dense, (0.0,))
+_SKGLM_GRAM = Solver("skglm, Gram", "skglm", fit_skglm_gram, _is_tall)
+
+# The first of each package is its default, and may be asked for the reference optimum. What leans
+# on matrix products enters with one thread, too: sparsereg makes that choice for itself.
 SOLVERS = (
     Solver("sparsereg", OURS, fit_sparsereg),
     Solver("scikit-learn", "scikit-learn", fit_sklearn),
     Solver("scikit-learn, random", "scikit-learn", fit_sklearn_random),
-    Solver("scikit-learn, Gram", "scikit-learn", fit_sklearn_gram, _is_dense_and_gram_sized),
-    Solver("scikit-learn, LARS", "scikit-learn", fit_sklearn_lars, _is_dense, (0.0,)),
+    _SKLEARN_GRAM,
+    _single_threaded(_SKLEARN_GRAM),
+    _SKLEARN_LARS,
+    _single_threaded(_SKLEARN_LARS),
     Solver("celer", "celer", fit_celer),
     Solver("celer, no pruning", "celer", fit_celer_no_pruning),
     Solver("skglm", "skglm", fit_skglm),
-    Solver("skglm, Gram", "skglm", fit_skglm_gram, _is_tall),
+    _SKGLM_GRAM,
+    _single_threaded(_SKGLM_GRAM),
     Solver("skglm, Gram, Anderson", "skglm", fit_skglm_gram_anderson, _is_tall),
 )
 
@@ -242,7 +256,8 @@ def _measure_problem(
     for solver in usable:
 
         def attempt(tol: float, solver: Solver = solver) -> Run:
-            answer = workers[solver.package].fit(solver.fit, folder, problem, tol)
+            worker = workers[solver.package]
+            answer = worker.fit(solver.fit, folder, problem, tol, solver.blas_threads)
             return Run.of(solver, tol, answer, problem)
 
         runs += sweep(attempt, solver.tolerances, reference, protocol)

@@ -88,6 +88,9 @@ class Solver:
         Whether the solver can take such an X.
     tolerances : tuple of float
         Loosest first; a direct method has one.
+    blas_threads : int or None
+        Two threads of BLAS can be slower than one, on small matrices or a busy machine, which a
+        user would set by OMP_NUM_THREADS.
     """
 
     name: str
@@ -95,6 +98,7 @@ class Solver:
     fit: Fit
     accepts: Callable[[Matrix], bool] = lambda X: True
     tolerances: tuple[float, ...] = _DECADES
+    blas_threads: int | None = None
 
 
 @dataclass

@@ -13,6 +13,8 @@ from rich.table import Table
 
 # Cells cut to fit a narrow terminal cannot be read at all; wrapped lines still can.
 _MIN_WIDTH = 130
+# Load average per CPU at the start above which others were computing, too.
+_BUSY = 0.25
 
 __all__ = ["default_folder", "duration", "one_line", "write"]
 
@@ -37,6 +39,7 @@ def write(results: dict[str, Any], name: str, folder: Path | None) -> Path:
     folder = default_folder() if folder is None else folder
     folder.mkdir(parents=True, exist_ok=True)
     header, rows, notes = (_cold_start if "measurements" in results else _comparison)(results)
+    notes += _busy_note(results["environment"])
 
     file = folder / f"{name}.json"
     file.write_text(json.dumps(_without_infinities(results), indent=1, allow_nan=False) + "\n")
@@ -126,6 +129,13 @@ def _cold_start(results: dict[str, Any]) -> tuple[list[str], list[list[str]], li
     ]
     notes += [f"{name} is not installed." for name in results["not_installed"]]
     return header, rows, notes
+
+
+def _busy_note(machine: dict[str, Any]) -> list[str]:
+    load, cpus = machine["load_average"], machine["usable_cpus"]
+    if load is None or cpus is None or load < _BUSY * cpus:
+        return []
+    return [f"The load was {load:g} on {cpus} CPUs before the start: not figures to quote."]
 
 
 def _without_infinities(value: Any) -> Any:

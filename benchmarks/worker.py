@@ -22,6 +22,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from scipy import sparse
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from .problem import Matrix, Problem, Vector, alpha_max
 
@@ -71,7 +72,14 @@ class Worker:
         self._loaded: Path | None = None
         self._warmed: set[tuple[Fit, bool]] = set()
 
-    def fit(self, fit: Fit, folder: Path, problem: Problem, tol: float) -> Answer:
+    def fit(
+        self,
+        fit: Fit,
+        folder: Path,
+        problem: Problem,
+        tol: float,
+        blas_threads: int | None = None,
+    ) -> Answer:
         """Fit once; before a function meets its first dense or sparse X, warm it up.
 
         Parameters
@@ -84,6 +92,8 @@ class Worker:
             Only its alpha and fit_intercept are sent.
         tol : float
             In the solver's own meaning.
+        blas_threads : int or None
+            Limit set before the clock starts; None leaves BLAS as it is.
 
         Returns
         -------
@@ -102,7 +112,7 @@ class Worker:
             if answer.status != "ok":
                 return answer
             self._warmed.add(warm_key)
-        request = ("fit", fit, problem.alpha, problem.fit_intercept, tol)
+        request = ("fit", fit, problem.alpha, problem.fit_intercept, tol, blas_threads)
         answer = self._ask(request, self.time_limit)
         if answer.status == "ok" and answer.seconds > self.time_limit:
             return Answer("timeout", self.time_limit)
@@ -180,8 +190,9 @@ def _serve(connection: Connection) -> None:
             answer = _warm_up(data, *arguments)
         else:
             assert data is not None
-            fit, alpha, fit_intercept, tol = arguments
-            answer = _timed(fit, Problem(data.X, data.y, alpha, fit_intercept), tol)
+            fit, alpha, fit_intercept, tol, blas_threads = arguments
+            with threadpool_limits(blas_threads, user_api="blas"):
+                answer = _timed(fit, Problem(data.X, data.y, alpha, fit_intercept), tol)
         connection.send((answer, _thread_counts()))
 
 
@@ -221,8 +232,6 @@ def _memory_mib(field: str) -> float | None:
 
 def _thread_counts() -> dict[str, Any]:
     """Threads that the libraries loaded so far would use."""
-    from threadpoolctl import threadpool_info
-
     pools = {
         f"{pool['user_api']}/{pool['internal_api']}": pool["num_threads"]
         for pool in threadpool_info()

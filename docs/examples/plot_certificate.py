@@ -8,7 +8,7 @@ accurately. As the difference of two nearly equal numbers it is not, once it com
 rounding error of those numbers; as a sum of non-negative terms it is. The derivation is in the
 user guide, :doc:`/guide/lasso`.
 
-The data: diabetes with squares and products, 442 rows and 65 columns, at ``alpha=1``.
+The data: diabetes with products of columns, 442 rows and 55 columns, at ``alpha=1``.
 """
 
 import warnings
@@ -23,7 +23,7 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 import sparsereg
 
 X, y = load_diabetes(return_X_y=True)
-X = PolynomialFeatures(2, include_bias=False).fit_transform(X)
+X = PolynomialFeatures(2, interaction_only=True, include_bias=False).fit_transform(X)
 X = StandardScaler().fit_transform(X)
 tols = 10.0 ** -np.arange(2, 17)
 

@@ -165,8 +165,8 @@ class Backend(Protocol):
     ) -> tuple[float, float]:
         """Return the elastic-net duality gap and the dual scale it is reached at.
 
-        The formula is in :mod:`sparsereg.solvers.duality`. A gradient below ``noise`` times the
-        norm of its column counts as zero where it must not be positive.
+        The formula is in :mod:`sparsereg.solvers.duality`. A gradient above its bound by less
+        than ``noise`` times the norm of its column counts as feasible.
         """
 
     def homotopy(

@@ -2,18 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparsereg.backends.protocol import FloatArray
 from sparsereg.penalties import L1, ElasticNet
+
+# What is checked of the parameters that estimators and path functions share.
+COMMON_CONSTRAINTS: dict[str, list] = {
+    "fit_intercept": ["boolean"],
+    "positive": ["boolean"],
+    "penalty_weights": ["array-like", None],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "backend": [str],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
+GRID_CONSTRAINTS: dict[str, list] = {
+    "eps": [Interval(Real, 0, 1, closed="right")],
+    "n_alphas": [Interval(Integral, 1, None, closed="left")],
+    "alphas": [Interval(Integral, 1, None, closed="left"), "array-like", None],
+}
+L1_RATIO_CONSTRAINT: list = [Interval(Real, 0, 1, closed="both")]
+
+
+def check_parameters(
+    caller: str, constraints: Mapping[str, list], values: Mapping[str, Any]
+) -> None:
+    """Raise scikit-learn's errors for wrong parameters; NaN is one."""
+    checked = {name: values[name] for name in constraints if name in values}
+    rules = {name: constraints[name] for name in checked}
+    validate_parameter_constraints(rules, checked, caller_name=caller)
+    for name, value in checked.items():
+        if isinstance(value, Real) and value != value:
+            raise ValueError(f"The {name!r} parameter of {caller} is NaN; it must be a number.")
 
 
 class SparseLinearModel(RegressorMixin, BaseEstimator):
@@ -22,17 +53,8 @@ class SparseLinearModel(RegressorMixin, BaseEstimator):
     coef_: np.ndarray
     intercept_: float | np.ndarray
 
-    # every elastic-net estimator validates these; subclasses add theirs
-    _common_constraints: ClassVar[dict[str, list]] = {
-        "fit_intercept": ["boolean"],
-        "positive": ["boolean"],
-        "penalty_weights": ["array-like", None],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "backend": [str],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
+    def _check_parameters(self) -> None:
+        check_parameters(type(self).__name__, self._parameter_constraints, self.get_params(False))
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict the target.

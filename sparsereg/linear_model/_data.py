@@ -120,9 +120,13 @@ def check_penalty_weights(penalty_weights: Any, n_features: int) -> FloatArray |
 def check_alphas(alphas: npt.ArrayLike | None, n_alphas: int) -> int | FloatArray:
     """Return the number of alphas of an automatic grid, or the given alphas in decreasing order."""
     if alphas is None:
-        alphas = n_alphas
+        return int(n_alphas)
     if isinstance(alphas, Integral):
-        return int(check_scalar(alphas, "alphas", Integral, min_val=1))
+        return int(alphas)
+    if np.ndim(alphas) != 1:
+        raise ValueError(
+            f"alphas={alphas!r} must be a list of values, or a number of alphas (an integer)."
+        )
     values = list(alphas)  # type: ignore[arg-type]
     if not values:
         raise ValueError("alphas is empty: give at least one value, or a number of alphas.")

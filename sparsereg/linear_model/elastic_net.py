@@ -11,7 +11,12 @@ import numpy.typing as npt
 from sklearn.utils._param_validation import Interval
 
 from sparsereg.backends.registry import resolve_backend
-from sparsereg.linear_model._base import SparseLinearModel, elastic_net_penalty
+from sparsereg.linear_model._base import (
+    COMMON_CONSTRAINTS,
+    L1_RATIO_CONSTRAINT,
+    SparseLinearModel,
+    elastic_net_penalty,
+)
 from sparsereg.linear_model._data import (
     Data,
     check_penalty_weights,
@@ -84,9 +89,9 @@ class ElasticNet(SparseLinearModel):
     backend_: str
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
-        **SparseLinearModel._common_constraints,
+        **COMMON_CONSTRAINTS,
         "alpha": [Interval(Real, 0, None, closed="left")],
-        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
+        "l1_ratio": L1_RATIO_CONSTRAINT,
         "warm_start": ["boolean"],
     }
 
@@ -144,7 +149,7 @@ class ElasticNet(SparseLinearModel):
             If ``tol`` was not reached; it names the gap that was.
         """
         with unchanged_on_failure(self):
-            self._validate_params()
+            self._check_parameters()
             backend = resolve_backend(self.backend, X)
             data = validate_fit_data(self, X, y, sample_weight, multi_output=True)
             self._keep(data, self._solve(data, backend))

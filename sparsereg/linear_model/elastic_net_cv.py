@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
@@ -28,7 +28,13 @@ from sparsereg._progress import progress
 from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.backends.registry import resolve_backend
 from sparsereg.exceptions import PathInterruptedWarning
-from sparsereg.linear_model._base import SparseLinearModel, elastic_net_penalty
+from sparsereg.linear_model._base import (
+    COMMON_CONSTRAINTS,
+    GRID_CONSTRAINTS,
+    L1_RATIO_CONSTRAINT,
+    SparseLinearModel,
+    elastic_net_penalty,
+)
 from sparsereg.linear_model._data import (
     Data,
     check_alphas,
@@ -101,11 +107,9 @@ class ElasticNetCV(SparseLinearModel):
     backend_: str
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
-        **SparseLinearModel._common_constraints,
-        "l1_ratio": [Interval(Real, 0, 1, closed="both"), "array-like"],
-        "eps": [Interval(Real, 0, None, closed="neither")],
-        "n_alphas": [Interval(Integral, 1, None, closed="left")],
-        "alphas": [Interval(Integral, 1, None, closed="left"), "array-like", None],
+        **COMMON_CONSTRAINTS,
+        "l1_ratio": [*L1_RATIO_CONSTRAINT, "array-like"],
+        **GRID_CONSTRAINTS,
         "cv": ["cv_object"],
         "scoring": [StrOptions(set(get_scorer_names())), callable, None],
         "selection": [StrOptions({"min", "1se"}), callable],
@@ -182,7 +186,7 @@ class ElasticNetCV(SparseLinearModel):
         """
         _raise_for_params(params, self, "fit")
         with unchanged_on_failure(self):
-            self._validate_params()
+            self._check_parameters()
             backend = resolve_backend(self.backend, X)
             data = validate_fit_data(self, X, y, sample_weight, multi_output=False)
             self._fit_path(data, backend, self._splits(data, params))
@@ -259,7 +263,7 @@ class ElasticNetCV(SparseLinearModel):
 
     def _l1_ratios(self) -> list[float]:
         ratios = np.atleast_1d(np.asarray(self.l1_ratio, dtype=float))
-        if ratios.ndim != 1 or not ratios.size or np.any((ratios < 0) | (ratios > 1)):
+        if ratios.ndim != 1 or not ratios.size or not np.all((ratios >= 0) & (ratios <= 1)):
             raise ValueError(
                 f"l1_ratio={self.l1_ratio!r} must be a number, or a list of numbers, in [0, 1]."
             )
@@ -273,10 +277,11 @@ class ElasticNetCV(SparseLinearModel):
         splitter = check_cv(self.cv)
         if _routing_enabled():
             params = process_routing(self, "fit", **params).splitter.split
-        splits = [
-            (_as_rows(train, data.y.size), _as_rows(test, data.y.size))
-            for train, test in splitter.split(data.X, data.y, **params)
-        ]
+        splits = []
+        for split in splitter.split(data.X, data.y, **params):
+            if len(split) != 2:
+                raise ValueError(f"cv={self.cv!r}: each split must be a pair (train, test).")
+            splits.append((_as_rows(split[0], data.y.size), _as_rows(split[1], data.y.size)))
         if not splits:
             raise ValueError(f"cv={self.cv!r} gives no folds: give at least one split.")
         return splits
@@ -374,15 +379,16 @@ class LassoCV(ElasticNetCV):
 
 def _as_rows(rows: npt.ArrayLike, n_samples: int) -> IndexArray:
     rows = np.asarray(rows)
-    if rows.dtype == bool:
+    if rows.dtype == bool and rows.shape == (n_samples,):
         rows = np.flatnonzero(rows)
-    rows = rows.astype(np.intp, copy=False)
-    if rows.size == 0 or rows.min() < -n_samples or rows.max() >= n_samples:
+    valid = rows.ndim == 1 and rows.size > 0 and np.issubdtype(rows.dtype, np.integer)
+    if not valid or rows.min() < -n_samples or rows.max() >= n_samples:
         raise ValueError(
-            f"cv gives a fold whose rows are empty or outside 0 ... {n_samples - 1}: each split "
-            f"must be a pair of non-empty arrays of row numbers (train, test)."
+            f"cv gives a fold that is empty, or is not made of row numbers 0 ... {n_samples - 1}: "
+            f"each split must be a pair of arrays of row numbers (train, test), or of masks of "
+            f"shape ({n_samples},)."
         )
-    return rows % n_samples
+    return rows.astype(np.intp, copy=False) % n_samples
 
 
 def _choose(

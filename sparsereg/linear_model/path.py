@@ -7,12 +7,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils import check_array, check_scalar
+from sklearn.utils import check_array
 
 from sparsereg._progress import progress
 from sparsereg.backends.registry import resolve_backend
 from sparsereg.exceptions import PathInterruptedWarning
-from sparsereg.linear_model._base import elastic_net_penalty
+from sparsereg.linear_model._base import (
+    COMMON_CONSTRAINTS,
+    GRID_CONSTRAINTS,
+    L1_RATIO_CONSTRAINT,
+    check_parameters,
+    elastic_net_penalty,
+)
 from sparsereg.linear_model._data import check_alphas, check_penalty_weights, validate_path_data
 from sparsereg.linear_model._docs import documented
 from sparsereg.linear_model._warnings import warn_unless_converged
@@ -20,6 +26,13 @@ from sparsereg.losses import Squared
 from sparsereg.solvers.path import PathRecord, alpha_grid, solve_path
 from sparsereg.solvers.problem import Problem
 from sparsereg.solvers.workspace import Workspace
+
+_CONSTRAINTS = {
+    **COMMON_CONSTRAINTS,
+    **GRID_CONSTRAINTS,
+    "l1_ratio": L1_RATIO_CONSTRAINT,
+    "return_n_iter": ["boolean"],
+}
 
 
 @documented
@@ -88,10 +101,7 @@ def enet_path(
     >>> coefs.shape
     (10, 20)
     """
-    check_scalar(l1_ratio, "l1_ratio", (int, float), min_val=0, max_val=1)
-    check_scalar(eps, "eps", (int, float), min_val=0, include_boundaries="neither")
-    check_scalar(tol, "tol", (int, float), min_val=0)
-    check_scalar(max_iter, "max_iter", int, min_val=1)
+    check_parameters("enet_path", _CONSTRAINTS, locals())
     engine = resolve_backend(backend, X)
     data = validate_path_data(X, y, sample_weight)
     n_features = data.X.shape[1]

@@ -9,18 +9,19 @@ The textbook P - D subtracts two numbers of the size of the objective and so can
 1e-16 times it. Scale a = 1 is free to use when the penalty has a squared part; without one, a must
 bring every |u_j| below l1_j.
 
-Features without penalty have P_j* = 0 at u_j = 0 only. The drivers keep them orthogonal to the
-residual (:mod:`sparsereg.solvers.unpenalized`); what rounding leaves is counted as the decrease
-g_j^2 / (2 L_j) that one exact step on the feature would bring. Where such a feature must be
-non-negative, the dual constraint is u_j <= 0; until it holds, to rounding, only a = 0 is feasible,
-and the gap is the whole objective.
+Floating point sets the limit: a gradient is known to about 1e-16 ||x_j|| ||y|| only. One that
+exceeds its bound by less than a small multiple of that counts as feasible, and adds the decrease
+excess^2 / (2 L_j) that one exact step would bring. This is also how features without penalty are
+treated, whose bound is zero: the drivers keep them orthogonal to the residual
+(:mod:`sparsereg.solvers.unpenalized`), and until they are, only a = 0 is feasible and the gap is
+the whole objective.
 """
 
 from __future__ import annotations
 
 from sparsereg.backends.protocol import Backend, FloatArray
 
-_ROUNDING = 1e-13
+_ROUNDING = 1e-12
 
 
 class DualGap:

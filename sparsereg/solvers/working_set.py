@@ -113,7 +113,7 @@ def _solve(work: Workspace, penalty: ElasticNet, target: float, max_iter: int) -
     whole = restriction.gap(work, usable)
     _start_feasible(work, restriction)
     history: list[Step] = []
-    working_set = usable[:0]
+    working_set, best = usable[:0], work.coef
     # an exact solve for the unpenalized features counts as one iteration
     n_iter, stalled, best_gap = int(restriction.free.size > 0), 0, np.inf
 
@@ -121,6 +121,8 @@ def _solve(work: Workspace, penalty: ElasticNet, target: float, max_iter: int) -
         # 1. the gap of the whole problem at the current point
         gap, scale = whole.evaluate(work.coef[usable], work.gradient[usable], work.sq_residual)
         history.append(Step(n_iter, gap, working_set.size))
+        if gap <= best_gap:
+            best = work.coef
         if gap <= target or n_iter >= max_iter or stalled > _PATIENCE or not usable.size:
             break
         # 2. the working set
@@ -138,6 +140,10 @@ def _solve(work: Workspace, penalty: ElasticNet, target: float, max_iter: int) -
         work.solve_unpenalized(restriction.free)
         work.gradient = work.backend.xtr(work.design, work.residual)
 
+    if not gap <= best_gap:  # rounding can make a step one for the worse
+        work.move_to(best)
+        work.active_set.forget()
+        gap = best_gap
     if not np.all(np.isfinite(work.coef)):
         raise ValueError(
             "Coordinate descent iterations resulted in non-finite parameter values: X or y is "

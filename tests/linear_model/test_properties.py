@@ -73,15 +73,19 @@ def make_matrix(rng, n, p, kind):
 KINDS = ("gaussian", "correlated", "duplicates", "constant columns", "counts", "scales")
 
 
+ROWS, COLUMNS = st.integers(2, 30), st.integers(1, 40)
+EITHER = st.booleans()
+
+
 @st.composite
 def cases(
     draw,
-    n=st.integers(2, 30),
-    p=st.integers(1, 40),
+    n=ROWS,
+    p=COLUMNS,
     kinds=KINDS,
     l1_ratios=(1.0, 1.0, 0.5, 0.05),
-    positive=st.booleans(),
-    weighted=st.booleans(),
+    positive=EITHER,
+    weighted=EITHER,
     penalty_weights=(0.5, 1.0, 3.0, np.inf),
 ):
     rng = np.random.default_rng(draw(st.integers(0, 2**31)))
@@ -143,7 +147,7 @@ def exhaustive_minimum(case):
     return best
 
 
-# ------------------------------------------------------------------------------------ certificates
+# ------------------------------------------------------------------------------------- certificates
 
 
 @claims
@@ -403,7 +407,7 @@ def test_penalty_weights_of_one_equal_none(case):
     np.testing.assert_array_equal(case.fit(penalty_weights=ones).coef_, case.fit().coef_)
 
 
-# --------------------------------------------------------------------------------- kinds of features
+# -------------------------------------------------------------------------------- kinds of features
 
 
 @claims

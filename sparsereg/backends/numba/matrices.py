@@ -87,26 +87,28 @@ def make_design(
             lambda start, stop: moments(X, *rows, start, stop, means, sqnorms),
             p, _COLUMN_BLOCK, 2.0 * X.size,
         )  # fmt: skip
-        _drop_constant_columns(X, means, sqnorms)
+        _drop_constant_columns(X, sample_weight, means, sqnorms)
         return DenseDesign(X, sample_weight, means, sqnorms)
     arrays = (_readonly(X.data), _readonly(X.indices), _readonly(X.indptr))
     run_blocks(
         lambda start, stop: _moments_csc(*arrays, n, *rows, start, stop, means, sqnorms),
         p, _COLUMN_BLOCK, 2.0 * X.data.size,
     )  # fmt: skip
-    _drop_constant_columns(X, means, sqnorms)
+    _drop_constant_columns(X, sample_weight, means, sqnorms)
     return SparseDesign(*arrays, (n, p), sample_weight, means, sqnorms)
 
 
-def _drop_constant_columns(X: Any, means: FloatArray, sqnorms: FloatArray) -> None:
+def _drop_constant_columns(
+    X: Any, sample_weight: FloatArray | None, means: FloatArray, sqnorms: FloatArray
+) -> None:
     """Set the norm of constant columns to exactly zero, but never that of an underflow."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        constant = np.isfinite(means) & (sqnorms <= (_CONSTANT * means) ** 2)
+    constant = np.sqrt(sqnorms) <= _CONSTANT * np.abs(means)
     sqnorms[constant] = 0.0
+    rows = slice(None) if sample_weight is None else np.flatnonzero(sample_weight)
     for j in np.flatnonzero(constant & (np.abs(means) < _SQUARE_UNDERFLOWS)):
-        column = X[:, [j]].data if not isinstance(X, np.ndarray) else X[:, j]
-        spread = np.max(np.abs(column - means[j]), initial=0.0)
-        if spread > _CONSTANT * abs(means[j]):
+        column = X[:, j] if isinstance(X, np.ndarray) else X[:, [j]].toarray()[:, 0]
+        spread = np.ptp(column[rows])
+        if _CONSTANT * abs(means[j]) < spread < _SQUARE_UNDERFLOWS:
             sqnorms[j] = np.finfo(np.float64).tiny
 
 
@@ -159,7 +161,7 @@ def gram_block(design: Any, columns: IndexArray, n_new: int) -> FloatArray:
     n, p = design.shape
     known = columns.size - n_new
     out = np.zeros((columns.size, n_new))
-    if design.is_sparse:
+    if design.is_sparse and not _is_far_from_zero(design, columns):
         weights = _weights_or_empty(design.sample_weight)
         new = columns[known:]
         arrays = (design.data, design.indices, design.indptr)
@@ -178,6 +180,11 @@ def gram_block(design: Any, columns: IndexArray, n_new: int) -> FloatArray:
             )  # fmt: skip
     out /= n
     return out
+
+
+def _is_far_from_zero(design: SparseDesign, columns: IndexArray) -> bool:
+    """Whether subtracting n m m' from the raw products would lose half of the digits."""
+    return bool(np.any(design.means[columns] ** 2 > 1e6 * design.sqnorms[columns]))
 
 
 def _add_product(packed: FloatArray, known: int, out: FloatArray, start: int, stop: int) -> None:
@@ -232,14 +239,23 @@ def _moments_columns(X, weights, center, start, stop, means, sqnorms):
                     mean += X[i, j]
             mean /= n
         square = 0.0
+        rest = 0.0  # what rounding left of the mean
         if weighted:
             for i in range(n):
-                square += weights[i] * (X[i, j] - mean) ** 2
+                d = X[i, j] - mean
+                rest += weights[i] * d
+                square += weights[i] * d * d
         else:
             for i in range(n):
-                square += (X[i, j] - mean) ** 2
-        means[j] = mean
-        sqnorms[j] = square / n
+                d = X[i, j] - mean
+                rest += d
+                square += d * d
+        if center:
+            means[j] = mean + rest / n
+            sqnorms[j] = max(square - rest * rest / n, 0.0) / n
+        else:
+            means[j] = 0.0
+            sqnorms[j] = square / n
 
 
 @kernel(fastmath=REASSOCIATE)
@@ -300,6 +316,7 @@ def _pack_columns(X, means, columns, first, out):
 def _moments_rows(X, weights, center, start, stop, means, sqnorms):
     n = X.shape[0]
     weighted = weights.shape[0] > 0
+    rest = np.zeros(stop - start)  # what rounding left of the means
     for j in range(start, stop):
         means[j] = 0.0
         sqnorms[j] = 0.0
@@ -313,8 +330,14 @@ def _moments_rows(X, weights, center, start, stop, means, sqnorms):
     for i in range(n):
         s = weights[i] if weighted else 1.0
         for j in range(start, stop):
-            sqnorms[j] += s * (X[i, j] - means[j]) ** 2
+            d = X[i, j] - means[j]
+            rest[j - start] += s * d
+            sqnorms[j] += s * d * d
     for j in range(start, stop):
+        if center:
+            d = rest[j - start]
+            means[j] += d / n
+            sqnorms[j] = max(sqnorms[j] - d * d / n, 0.0)
         sqnorms[j] /= n
 
 
@@ -375,19 +398,27 @@ def _moments_csc(data, indices, indptr, n, weights, center, start, stop, means, 
     weighted = weights.shape[0] > 0
     for j in range(start, stop):
         mean = 0.0
-        if center:
-            for k in range(indptr[j], indptr[j + 1]):
-                s = weights[indices[k]] if weighted else 1.0
-                mean += s * data[k]
-            mean /= n
-        square = 0.0
-        mass = 0.0  # weight of the rows that are stored; the others hold -mean
+        mass = 0.0  # weight of the rows that are stored
         for k in range(indptr[j], indptr[j + 1]):
             s = weights[indices[k]] if weighted else 1.0
-            square += s * (data[k] - mean) ** 2
+            mean += s * data[k]
             mass += s
-        means[j] = mean
-        sqnorms[j] = (square + max(n - mass, 0.0) * mean * mean) / n
+        mean = mean / n if center else 0.0
+        # the other rows hold -mean; none are left where every row is stored
+        others = max(n - mass, 0.0) if indptr[j + 1] - indptr[j] < n else 0.0
+        square = others * mean * mean
+        rest = -others * mean
+        for k in range(indptr[j], indptr[j + 1]):
+            s = weights[indices[k]] if weighted else 1.0
+            d = data[k] - mean
+            rest += s * d
+            square += s * d * d
+        if center:
+            means[j] = mean + rest / n
+            sqnorms[j] = max(square - rest * rest / n, 0.0) / n
+        else:
+            means[j] = 0.0
+            sqnorms[j] = square / n
 
 
 @kernel()
