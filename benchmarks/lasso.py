@@ -122,7 +122,7 @@ def _celer(problem: Problem, tol: float, **variant: Any) -> Vector:
 
 
 def _skglm_gram(problem: Problem, tol: float, **variant: Any) -> Vector:
-    """Call the solver itself: no estimator of skglm offers it."""
+    """Call the solver itself, which checks no input: no estimator of skglm offers it."""
     from skglm.penalties import L1
     from skglm.solvers import GramCD
 

@@ -76,7 +76,9 @@ html_theme_options = {
     "pygments_light_style": "tango",
     "pygments_dark_style": "monokai",
 }
-html_sidebars = {"index": [], "getting_started": [], "changelog": []}
+html_sidebars = {
+    page: [] for page in ("index", "getting_started", "extending", "design", "changelog")
+}
 
 
 def unlink_scikit_learn(app, what, name, obj, options, lines):

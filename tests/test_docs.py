@@ -37,7 +37,7 @@ def reference_sections():
     return dict(zip(parts[1::2], parts[2::2]))
 
 
-@pytest.mark.parametrize(("module", "name"), public_names())
+@pytest.mark.parametrize(("module", "name"), list(public_names()))
 def test_public_name_is_in_the_api_reference(module, name):
     assert re.search(rf"(?<!\w){re.escape(name)}(?!\w)", reference_sections()[module])
 

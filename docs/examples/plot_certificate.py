@@ -1,14 +1,15 @@
 """
-What a certificate is worth at tight tolerances
-===============================================
+How small a duality gap can be certified
+========================================
 
 Both scikit-learn and this package stop when a duality gap is below ``tol`` times the mean square
 of y. The gap is an upper bound of the error of the objective, provided that it is computed
-accurately. As the difference of two nearly equal numbers it is not, once it comes close to the
-rounding error of those numbers; as a sum of non-negative terms it is. The derivation is in the
-user guide, :doc:`/guide/lasso`.
+accurately. Computed as the difference of primal and dual objective, it has the rounding error of
+these two numbers, and of the vectors behind them, however close to the optimum the fit is. Here it
+is a sum of non-negative terms, with all vectors in double precision even when X is stored in
+single precision. The derivation is in the user guide, :doc:`/guide/lasso`.
 
-The data: diabetes with products of columns, 442 rows and 55 columns, at ``alpha=1``.
+The data: diabetes with squares and products, 442 rows and 65 columns, at ``alpha=1``.
 """
 
 import warnings
@@ -23,9 +24,9 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 import sparsereg
 
 X, y = load_diabetes(return_X_y=True)
-X = PolynomialFeatures(2, interaction_only=True, include_bias=False).fit_transform(X)
+X = PolynomialFeatures(2, include_bias=False).fit_transform(X)
 X = StandardScaler().fit_transform(X)
-tols = 10.0 ** -np.arange(2, 17)
+tols = 10.0 ** -np.arange(2, 15)
 
 
 def reported_gaps(Lasso, dtype):
@@ -42,31 +43,27 @@ def reported_gaps(Lasso, dtype):
 
 
 # %%
-# Below the dotted line is where the tolerance is met. Crosses are fits that gave up with a
-# ``ConvergenceWarning``. Hollow marks at the lower edge are reported gaps that are zero or
-# negative: a negative bound of an error proves nothing.
+# Below the dotted line the tolerance is met; crosses are fits that used up 10000 iterations and
+# gave up with a ``ConvergenceWarning``. The gray zone is the rounding level of double precision:
+# values there, or below, all mean "exact". A fit of ours on a problem of this size ends there
+# whatever is asked for, because its last step is an exact solve.
 fig, axes = plt.subplots(1, 2, figsize=(9, 4.2), sharey=True, layout="constrained")
-floor = 3e-18
+rounding = np.finfo(np.float64).eps
 for ax, dtype in zip(axes, (np.float64, np.float32)):
+    ax.axhspan(1e-17, rounding, color="0.9")
     ax.loglog(tols, tols, color="0.4", ls=":", lw=1)
     for color, name, Lasso in (
         ("#D55E00", "scikit-learn", sklearn.linear_model.Lasso),
         ("#0072B2", "sparsereg", sparsereg.Lasso),
     ):
         gaps, met = reported_gaps(Lasso, dtype)
-        drawn = np.where(gaps > floor, gaps, floor)
+        drawn = np.maximum(gaps, rounding / 4)
         ax.plot(tols, drawn, color=color, lw=1.5, label=name)
-        for mask, style in (
-            (met & (gaps > 0), {"marker": "o", "mfc": color}),
-            (met & (gaps <= 0), {"marker": "o", "mfc": "white"}),
-            (~met, {"marker": "x"}),
-        ):
-            ax.plot(tols[mask], drawn[mask], ls="", mec=color, ms=6, **style)
-        print(
-            f"{np.dtype(dtype)}, {name}: smallest gap {gaps.min():.1e}, "
-            f"{met.sum()} of {met.size} tolerances met"
-        )
+        ax.plot(tols[met], drawn[met], "o", color=color, ms=5)
+        ax.plot(tols[~met], drawn[~met], "x", color=color, ms=6)
+        print(f"X in {np.dtype(dtype)}, {name}: {met.sum()} of {met.size} tolerances met")
     ax.invert_xaxis()
+    ax.set_ylim(1e-17, 0.1)
     ax.set_title(f"X in {np.dtype(dtype)}", loc="left")
     ax.set_xlabel("tol asked for")
     ax.spines[["top", "right"]].set_visible(False)

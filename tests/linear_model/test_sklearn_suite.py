@@ -274,35 +274,70 @@ def test_alpha_zero_is_least_squares_and_quiet():
     np.testing.assert_allclose(lasso.intercept_, ols.intercept_, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("max_iter", [1, 2, 3, 5, 1000])
-def test_lasso_dual_gap_is_primal_minus_dual_in_exact_arithmetic(max_iter):
-    X, y, _, _ = _module.build_dataset(n_samples=10, n_features=30)
-    alpha = 0.01 * np.max(np.abs(X.T @ y)) / len(y)
-    lasso = sparsereg.Lasso(alpha=alpha, max_iter=max_iter, tol=1e-12, fit_intercept=False)
-    lasso.fit(X, y)
-    rounding = np.finfo(float).eps * np.mean(y**2)
-
-    to_fractions = np.vectorize(Fraction, otypes=[object])
-    X, y, w, n, alpha = *map(to_fractions, (X, y, lasso.coef_)), len(y), Fraction(alpha)
-    residual = y - X.dot(w)
+def gap_by_subtraction(X, y, w, alpha):
+    """Return P - D, D at the best feasible multiple of the residual, in the arithmetic of X."""
+    n, residual = len(y), y - X.dot(w)
     # the dual at scale * residual / n is a concave parabola in the scale, which is in [0, feasible]
     feasible = n * alpha / max(abs(X.T.dot(residual)))
     scale = max(0, min(feasible, y.dot(residual) / residual.dot(residual)))
     primal = residual.dot(residual) / (2 * n) + alpha * sum(abs(w))
     dual = (y.dot(y) - (y - scale * residual).dot(y - scale * residual)) / (2 * n)
-    assert lasso.dual_gap_ == pytest.approx(float(primal - dual), rel=1e-7, abs=rounding)
+    return float(primal - dual)
 
 
-@pytest.mark.parametrize("pair", [("ElasticNetCV", {"l1_ratio": [0.5, 0.7]}), ("LassoCV", {})])
-def test_cv_agrees_with_the_multi_task_class_on_one_target(pair):
-    name, params = pair
-    X, y, _, _ = _module.build_dataset(n_features=10)
-    params |= {"alphas": 5, "eps": 2e-3}
-    ours = getattr(sparsereg, name)(tol=1e-14, **params).fit(X, y)
-    theirs = getattr(sklearn.linear_model, f"MultiTask{name}")(tol=1e-14, **params)
-    theirs.fit(X, y[:, np.newaxis])
+def exact_gap(X, y, w, alpha):
+    to_fractions = np.vectorize(Fraction, otypes=[object])
+    return gap_by_subtraction(*map(to_fractions, (X, y, w)), Fraction(alpha))
+
+
+def dual_gap_problem():
+    """Return the data and the alpha of scikit-learn's test_lasso_dual_gap."""
+    X, y, _, _ = _module.build_dataset(n_samples=10, n_features=30)
+    return X, y, 0.01 * np.max(np.abs(X.T @ y)) / len(y)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("max_iter", [1, 2, 3, 5, 1000])
+def test_lasso_dual_gap_is_primal_minus_dual_in_exact_arithmetic(max_iter):
+    X, y, alpha = dual_gap_problem()
+    lasso = sparsereg.Lasso(alpha=alpha, max_iter=max_iter, tol=1e-12, fit_intercept=False)
+    lasso.fit(X, y)
+    rounding = 4 * np.finfo(float).eps * np.mean(y**2)
+    expected = exact_gap(X, y, lasso.coef_, alpha)
+    assert lasso.dual_gap_ == pytest.approx(expected, rel=1e-7, abs=rounding)
+
+
+def test_deselected_for_cancellation_cancels():
+    X, y, alpha = dual_gap_problem()
+    w = sparsereg.Lasso(alpha=alpha, fit_intercept=False).fit(X, y).coef_
+    exact = exact_gap(X, y, w, alpha)
+    # 1e-7 is the relative tolerance of test_lasso_dual_gap
+    assert gap_by_subtraction(X, y, w, alpha) != pytest.approx(exact, rel=1e-7, abs=0)
+
+
+@pytest.mark.parametrize("name", ["ElasticNetCV", "LassoCV"])
+def test_cv_agrees_with_the_multi_task_class_on_one_target(name):
+    ours, theirs = fit_one_target(name, tol=1e-14)
     np.testing.assert_allclose(ours.l1_ratio_, getattr(theirs, "l1_ratio_", 1.0))
     np.testing.assert_allclose(ours.alpha_, theirs.alpha_)
     np.testing.assert_allclose(ours.coef_, theirs.coef_[0], rtol=1e-7)
     np.testing.assert_allclose(ours.intercept_, theirs.intercept_[0], rtol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["ElasticNetCV", "LassoCV"])
+def test_deselected_for_a_loose_reference_is_nearer_to_the_optimum_than_the_reference(name):
+    optimum, _ = fit_one_target(name, tol=1e-14)
+    ours, theirs = fit_one_target(name, tol=1e-4)
+    error = np.max(np.abs(theirs.coef_[0] - optimum.coef_))
+    assert error > 1e-5
+    assert np.max(np.abs(ours.coef_ - optimum.coef_)) < 0.01 * error
+
+
+def fit_one_target(name, tol):
+    """Fit our class and scikit-learn's MultiTask one as test_1d_multioutput_* do."""
+    X, y, _, _ = _module.build_dataset(n_features=10)
+    params = {"alphas": 5, "eps": 2e-3, "tol": tol}
+    if name == "ElasticNetCV":
+        params["l1_ratio"] = [0.5, 0.7]
+    ours = getattr(sparsereg, name)(**params).fit(X, y)
+    return ours, getattr(sklearn.linear_model, f"MultiTask{name}")(**params).fit(X, y[:, None])
