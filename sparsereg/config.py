@@ -50,14 +50,9 @@ def set_config(*, backend: str | None = None) -> None:
     ValueError
         If no backend of that name is registered.
     """
-    if backend == "auto":
-        backend = None
-    if backend is not None:
-        from sparsereg.backends.registry import check_registered
-
-        check_registered(backend)
-    _thread_config()["backend"] = backend
-    _global_config["backend"] = backend
+    name = _checked(backend)
+    _thread_config()["backend"] = name
+    _global_config["backend"] = name
 
 
 @contextmanager
@@ -81,13 +76,22 @@ def config_context(*, backend: str | None = None) -> Iterator[None]:
     ...     get_config()["backend"]
     'numba'
     """
-    before_local, before_global = _thread_config()["backend"], _global_config["backend"]
-    set_config(backend=backend)
-    _global_config["backend"] = before_global
+    config = _thread_config()
+    before = config["backend"]
+    config["backend"] = _checked(backend)
     try:
         yield
     finally:
-        _thread_config()["backend"] = before_local
+        config["backend"] = before
+
+
+def _checked(backend: str | None) -> str | None:
+    if backend is None or backend == "auto":
+        return None
+    from sparsereg.backends.registry import check_registered
+
+    check_registered(backend)
+    return backend
 
 
 def requested_backend() -> tuple[str | None, str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import warnings
 from functools import cache
 from importlib import metadata
 from typing import Any
@@ -21,6 +20,7 @@ _GROUP = "sparsereg.backends"
 _DEFAULT = "numba"
 # Our own two are known by path: scanning entry points costs tens of milliseconds.
 _BUILT_IN = {"numba": "sparsereg.backends.numba", "cupy": "sparsereg.gpu"}
+_HOST_MODULES = {"builtins", "numpy", "scipy", "pandas", "polars", "sklearn"}
 _logger = logging.getLogger("sparsereg.backend")
 
 
@@ -33,12 +33,13 @@ def _names() -> list[str]:
     return sorted({*_BUILT_IN, *_entry_points()})
 
 
-def check_registered(name: str) -> None:
+def check_registered(name: str, where: str = "") -> None:
     """Raise ValueError unless a backend of that name is registered."""
-    if name not in _BUILT_IN and name not in _entry_points():
+    if not isinstance(name, str) or (name not in _BUILT_IN and name not in _entry_points()):
+        origin = f", which {where} asks for" if where else ""
         raise ValueError(
-            f"There is no backend named {name!r}. Registered backends: {', '.join(_names())}; "
-            f'"auto" lets the type of X decide.'
+            f"There is no backend named {name!r}{origin}. Registered backends: "
+            f'{", ".join(_names())}; "auto" lets the type of X decide.'
         )
 
 
@@ -110,13 +111,13 @@ def resolve_backend(requested: str, X: Any) -> Backend:
         return _serving(requested, X)
     name, where = requested_backend()
     if name is None:
-        return _serving("cupy" if _on_gpu(X) else _DEFAULT, X)
-    check_registered(name)
+        return _serving(_owner(X), X)
+    check_registered(name, where)
     ok, why = _availability(name)
     if ok:
         return _serving(name, X)
     message = f"Backend {name!r}, chosen by {where}, is unavailable: {why} Using {_DEFAULT!r}."
-    warnings.warn(message, _fallback_warning(), stacklevel=4)
+    _warn_fallback(message)
     _logger.warning(message)
     return _serving(_DEFAULT, X)
 
@@ -154,11 +155,34 @@ def _unavailable_error(name: str, why: str) -> Exception:
     )
 
 
+def _owner(X: Any) -> str:
+    """Return the name of the backend that X belongs to."""
+    if _on_gpu(X):
+        return "cupy"
+    if _root_module(X) not in _HOST_MODULES:  # so that ordinary data never scan entry points
+        for name in _entry_points():
+            if name not in _BUILT_IN and _claims(name, X):
+                return name
+    return _DEFAULT
+
+
+def _claims(name: str, X: Any) -> bool:
+    try:
+        return bool(get_backend(name).owns(X))
+    except Exception:  # somebody else's plug-in must not break a fit that does not need it
+        return False
+
+
 def _on_gpu(X: Any) -> bool:
-    return type(X).__module__.split(".", 1)[0] in {"cupy", "cupyx"}
+    return _root_module(X) in {"cupy", "cupyx"}
 
 
-def _fallback_warning() -> type[Warning]:
+def _root_module(X: Any) -> str:
+    return type(X).__module__.split(".", 1)[0]
+
+
+def _warn_fallback(message: str) -> None:
+    from sparsereg._caller import warn_caller
     from sparsereg.exceptions import BackendFallbackWarning
 
-    return BackendFallbackWarning
+    warn_caller(message, BackendFallbackWarning)

@@ -27,9 +27,8 @@ penalty_weights : array-like of shape (n_features,), default=None
 tol : float, default=1e-4
     Stop when the duality gap is at most ``tol * sum_i s_i (y_i - mean(y))^2 / n`` (without
     the mean if there is no intercept).
-max_iter : int, default=10000
-    Budget of iterations: coordinate-descent epochs over the working set, Newton steps and
-    changes of the active set all count.
+max_iter : int, default=1000
+    Budget of passes over X, the unit of scikit-learn's epochs; a handful is usual.
 """,
     "backend": """
 backend : str, default="auto"
@@ -74,7 +73,7 @@ intercept_ : float or ndarray of shape (n_targets,)
 dual_gap_ : float or ndarray of shape (n_targets,)
     Certificate: the objective is at most this far above its minimum.
 n_iter_ : int or list of int
-    Iterations used.
+    Steps taken between the passes over X: active-set changes and coordinate-descent epochs.
 converged_ : bool
     Whether the tolerance was reached (for every target).
 """,
@@ -108,7 +107,7 @@ fold_coef_path_ : list of sparse arrays of shape (n_features, n_alphas)
 dual_gap_ : float
     Certificate of the fit on all data at ``alpha_``.
 n_iter_ : int
-    Iterations of the whole path on all data.
+    Steps taken along the whole path on all data.
 converged_ : bool
     Whether that fit reached its tolerance.
 """,
@@ -132,7 +131,7 @@ coefs : ndarray of shape (n_features, n_alphas)
 dual_gaps : ndarray of shape (n_alphas,)
     Certificates.
 n_iters : list of int
-    Iterations, with ``return_n_iter=True`` only.
+    Steps taken at each alpha, with ``return_n_iter=True`` only.
 """,
     "path_raises": """
 ValueError, TypeError

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
+from sparsereg._caller import warn_caller
 from sparsereg.exceptions import ConvergenceWarning
 
 
 def warn_unless_converged(
     dual_gaps: Sequence[float],
     tolerances: Sequence[float],
-    n_iters: Sequence[int],
+    stalled: Sequence[bool],
     max_iter: int,
     unit: str = "",
 ) -> None:
@@ -21,7 +21,7 @@ def warn_unless_converged(
 
     Parameters
     ----------
-    dual_gaps, tolerances, n_iters : sequences of equal length
+    dual_gaps, tolerances, stalled : sequences of equal length
         One entry for each solution.
     max_iter : int
         The budget each of them had.
@@ -35,11 +35,11 @@ def warn_unless_converged(
     with np.errstate(divide="ignore"):
         worst = missed[np.argmax(gaps[missed] / goals[missed])]
     message = "Objective did not converge. You might want to increase the number of iterations"
-    if n_iters[worst] < max_iter:
-        message += " (not here: they were not used up, the gap is at the level of rounding)"
+    if stalled[worst]:
+        message += " (but here they were not used up: the gap no longer falls)"
     message += (
         f", raise tol, or standardize the features. Reached duality gap: {gaps[worst]:.3e}, "
         f"asked for: {goals[worst]:.3e}, max_iter={max_iter}"
     )
     message += f"; the worst of {missed.size} out of {gaps.size} {unit}." if unit else "."
-    warnings.warn(message, ConvergenceWarning, stacklevel=3)
+    warn_caller(message, ConvergenceWarning)

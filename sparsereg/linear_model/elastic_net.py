@@ -104,7 +104,7 @@ class ElasticNet(SparseLinearModel):
         positive: bool = False,
         penalty_weights: npt.ArrayLike | None = None,
         tol: float = 1e-4,
-        max_iter: int = 10000,
+        max_iter: int = 1000,
         warm_start: bool = False,
         backend: str = "auto",
         random_state: Any = None,
@@ -177,7 +177,7 @@ class ElasticNet(SparseLinearModel):
         warn_unless_converged(
             [s.dual_gap for s in solutions],
             [s.tolerance for s in solutions],
-            [s.n_iter for s in solutions],
+            [s.stalled for s in solutions],
             self.max_iter,
             "targets" if len(solutions) > 1 else "",
         )
@@ -272,7 +272,7 @@ class Lasso(ElasticNet):
         positive: bool = False,
         penalty_weights: npt.ArrayLike | None = None,
         tol: float = 1e-4,
-        max_iter: int = 10000,
+        max_iter: int = 1000,
         warm_start: bool = False,
         backend: str = "auto",
         random_state: Any = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from numbers import Integral
 from typing import Any, ClassVar
@@ -24,6 +23,7 @@ from sklearn.utils.metadata_routing import (
     process_routing,
 )
 
+from sparsereg._caller import warn_caller
 from sparsereg._progress import progress
 from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.backends.registry import resolve_backend
@@ -131,7 +131,7 @@ class ElasticNetCV(SparseLinearModel):
         selection: Selection = "min",
         n_jobs: int | None = None,
         tol: float = 1e-4,
-        max_iter: int = 10000,
+        max_iter: int = 1000,
         backend: str = "auto",
         random_state: Any = None,
         verbose: int = 0,
@@ -234,7 +234,7 @@ class ElasticNetCV(SparseLinearModel):
         warn_unless_converged(
             [gap for record in records for gap in record.dual_gaps],
             [goal for record in records for goal in record.tolerances],
-            [n_iter for record in records for n_iter in record.n_iters],
+            [stalled for record in records for stalled in record.stalled],
             max_iter,
             "(fold, alpha) pairs",
         )
@@ -355,7 +355,7 @@ class LassoCV(ElasticNetCV):
         selection: Selection = "min",
         n_jobs: int | None = None,
         tol: float = 1e-4,
-        max_iter: int = 10000,
+        max_iter: int = 1000,
         backend: str = "auto",
         random_state: Any = None,
         verbose: int = 0,
@@ -412,11 +412,10 @@ def _finish_path(
     except KeyboardInterrupt:
         if len(path) <= index:
             raise
-        warnings.warn(
+        warn_caller(
             f"Interrupted: coef_path_ has the {len(path)} of {n_alphas} alphas that are "
             f"finished, the chosen one among them.",
             PathInterruptedWarning,
-            stacklevel=4,
         )
     return path
 

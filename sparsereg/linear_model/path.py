@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.utils import check_array
 
+from sparsereg._caller import warn_caller
 from sparsereg._progress import progress
 from sparsereg.backends.registry import resolve_backend
 from sparsereg.exceptions import PathInterruptedWarning
@@ -50,7 +50,7 @@ def enet_path(
     sample_weight: Any = None,
     coef_init: npt.ArrayLike | None = None,
     tol: float = 1e-4,
-    max_iter: int = 10000,
+    max_iter: int = 1000,
     backend: str = "auto",
     return_n_iter: bool = False,
     verbose: int = 0,
@@ -129,12 +129,11 @@ def enet_path(
     except KeyboardInterrupt:
         if not len(record):
             raise
-        warnings.warn(
+        warn_caller(
             f"Interrupted: returning the {len(record)} of {len(grid)} alphas that are finished.",
             PathInterruptedWarning,
-            stacklevel=2,
         )
-    warn_unless_converged(record.dual_gaps, record.tolerances, record.n_iters, max_iter, "alphas")
+    warn_unless_converged(record.dual_gaps, record.tolerances, record.stalled, max_iter, "alphas")
     coefs = record.dense_coefs(data.dtype)
     result = (grid[: len(record)].copy(), coefs, np.array(record.dual_gaps))
     return (*result, record.n_iters) if return_n_iter else result
@@ -154,7 +153,7 @@ def lasso_path(
     sample_weight: Any = None,
     coef_init: npt.ArrayLike | None = None,
     tol: float = 1e-4,
-    max_iter: int = 10000,
+    max_iter: int = 1000,
     backend: str = "auto",
     return_n_iter: bool = False,
     verbose: int = 0,

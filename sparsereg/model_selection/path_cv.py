@@ -7,7 +7,6 @@ are in step, an interruption leaves a complete table of the alphas that are fini
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from sparsereg._caller import warn_caller
 from sparsereg._progress import progress
 from sparsereg.backends.protocol import Backend, FloatArray, IndexArray
 from sparsereg.exceptions import PathInterruptedWarning
@@ -142,11 +142,10 @@ def cross_validate_path(
     except KeyboardInterrupt:
         if not table.n_finished:
             raise
-        warnings.warn(
+        warn_caller(
             f"Interrupted: alpha is chosen among the {table.n_finished} of {len(alphas)} alphas "
             f"that every fold has finished.",
             PathInterruptedWarning,
-            stacklevel=4,
         )
         table.records = [record.first(table.n_finished) for record in table.records]
     return table

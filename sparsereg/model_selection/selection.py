@@ -47,7 +47,7 @@ def select_alpha(alphas: npt.ArrayLike, scores: npt.ArrayLike, selection: Select
     """
     alphas, scores = np.asarray(alphas), np.asarray(scores)
     if callable(selection):
-        chosen = selection(alphas, scores)
+        chosen = selection(alphas.copy(), scores.copy())
         if not isinstance(chosen, Integral) or not -alphas.size <= chosen < alphas.size:
             raise ValueError(
                 f"selection returned {chosen!r}; it must return the index of one of the "

@@ -10,11 +10,11 @@ The textbook P - D subtracts two numbers of the size of the objective and so can
 bring every |u_j| below l1_j.
 
 Floating point sets the limit: a gradient is known to about 1e-16 ||x_j|| ||y|| only. One that
-exceeds its bound by less than a small multiple of that counts as feasible, and adds the decrease
-excess^2 / (2 L_j) that one exact step would bring. This is also how features without penalty are
-treated, whose bound is zero: the drivers keep them orthogonal to the residual
-(:mod:`sparsereg.solvers.unpenalized`), and until they are, only a = 0 is feasible and the gap is
-the whole objective.
+exceeds its bound by less than a small multiple of that counts as feasible, and adds
+excess |w_j| + excess^2 / (2 L_j), the most that one exact step could bring. This is also how
+features without penalty are treated, whose bound is zero: the drivers keep them orthogonal to the
+residual (:mod:`sparsereg.solvers.unpenalized`), and until they are, only a = 0 is feasible and the
+gap is the whole objective.
 """
 
 from __future__ import annotations

@@ -61,6 +61,7 @@ class PathRecord:
     ----------
     intercepts, dual_gaps, tolerances : list of float
     n_iters : list of int
+    stalled : list of bool
     """
 
     def __init__(self, n_features: int) -> None:
@@ -71,6 +72,7 @@ class PathRecord:
         self.dual_gaps: list[float] = []
         self.tolerances: list[float] = []
         self.n_iters: list[int] = []
+        self.stalled: list[bool] = []
 
     def __len__(self) -> int:
         return len(self._supports)
@@ -84,6 +86,7 @@ class PathRecord:
         self.dual_gaps.append(solution.dual_gap)
         self.tolerances.append(solution.tolerance)
         self.n_iters.append(solution.n_iter)
+        self.stalled.append(solution.stalled)
 
     def coef(self, index: int) -> FloatArray:
         """Return one solution, of shape (n_features,)."""
@@ -111,7 +114,7 @@ class PathRecord:
         """Return the record of the first alphas only."""
         record = PathRecord(self._n_features)
         record._supports, record._values = self._supports[:n_alphas], self._values[:n_alphas]
-        for name in ("intercepts", "dual_gaps", "tolerances", "n_iters"):
+        for name in ("intercepts", "dual_gaps", "tolerances", "n_iters", "stalled"):
             setattr(record, name, getattr(self, name)[:n_alphas])
         return record
 

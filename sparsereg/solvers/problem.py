@@ -59,9 +59,11 @@ class Solution:
     tolerance : float
         The gap that was asked for, in the same units.
     n_iter : int
-        Coordinate-descent epochs and Newton steps.
+        Steps taken: coordinate-descent epochs and active-set changes.
     converged : bool
         Whether dual_gap <= tolerance.
+    stalled : bool
+        Whether it stopped because passes over X no longer brought anything, not for their number.
     history : tuple of Step
         The gap after each pass over X.
     """
@@ -72,4 +74,5 @@ class Solution:
     tolerance: float
     n_iter: int
     converged: bool
+    stalled: bool
     history: tuple[Step, ...]

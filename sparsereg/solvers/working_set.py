@@ -32,6 +32,8 @@ from sparsereg.solvers.workspace import Workspace
 
 _FIRST_SIZE = 64
 _EPOCHS_PER_CHECK = 10
+# Coordinate descent on one working set ends after this many epochs: a new pass may help more.
+_MAX_EPOCHS = 1000
 # The subproblem in residual form is solved to this share of the current gap.
 _INNER_SHARE = 0.1
 # Passes over X without progress after which the gap is taken to be at the rounding floor.
@@ -62,7 +64,8 @@ class _Restriction:
         form = penalty.kernel_form(work.design.shape[1])
         usable = (work.design.sqnorms > 0) & np.isfinite(form.weights)
         weights = np.where(usable, form.weights, 0.0)
-        l1, l2 = form.params[0] * weights, form.params[1] * weights
+        with np.errstate(over="ignore"):  # a bound beyond float64 keeps its feature at zero
+            l1, l2 = form.params[0] * weights, form.params[1] * weights
         # what must be non-negative cannot be projected out
         free = usable & (l1 + l2 == 0) & (not penalty.positive)
         return cls(
@@ -97,7 +100,7 @@ def solve(work: Workspace, penalty: ElasticNet, *, tol: float, max_iter: int) ->
     tol : float
         Stop when the gap is at most ``tol * ||y||_s^2 / n``, y centered if there is an intercept.
     max_iter : int
-        Budget of coordinate-descent epochs and Newton steps.
+        Budget of passes over X.
 
     Returns
     -------
@@ -115,7 +118,7 @@ def _solve(work: Workspace, penalty: ElasticNet, target: float, max_iter: int) -
     history: list[Step] = []
     working_set, best = usable[:0], work.coef
     # an exact solve for the unpenalized features counts as one iteration
-    n_iter, stalled, best_gap = int(restriction.free.size > 0), 0, np.inf
+    n_iter, passes, stalled, best_gap = int(restriction.free.size > 0), 0, 0, np.inf
 
     while True:
         # 1. the gap of the whole problem at the current point
@@ -123,8 +126,9 @@ def _solve(work: Workspace, penalty: ElasticNet, target: float, max_iter: int) -
         history.append(Step(n_iter, gap, working_set.size))
         if gap <= best_gap:
             best = work.coef
-        if gap <= target or n_iter >= max_iter or stalled > _PATIENCE or not usable.size:
+        if gap <= target or passes >= max_iter or stalled > _PATIENCE or not usable.size:
             break
+        passes += 1
         # 2. the working set
         last_size = working_set.size
         wanted = _choose(work, restriction, scale, working_set)
@@ -136,7 +140,7 @@ def _solve(work: Workspace, penalty: ElasticNet, target: float, max_iter: int) -
         # 3. the restricted problem
         goal = max(_INNER_SHARE * gap, 0.3 * target)
         solve_restricted = _solve_on_pool if on_pool else _descend_on_residual
-        n_iter += solve_restricted(work, restriction, working_set, goal, max_iter - n_iter)
+        n_iter += solve_restricted(work, restriction, working_set, goal)
         work.solve_unpenalized(restriction.free)
         work.gradient = work.backend.xtr(work.design, work.residual)
 
@@ -156,6 +160,7 @@ def _solve(work: Workspace, penalty: ElasticNet, target: float, max_iter: int) -
         tolerance=target,
         n_iter=n_iter,
         converged=gap <= target,
+        stalled=not gap <= target and passes < max_iter,
         history=tuple(history),
     )
 
@@ -228,7 +233,7 @@ def _prefers_residual_form(work: Workspace, ws: IndexArray) -> bool:
 
 
 def _solve_on_pool(
-    work: Workspace, restriction: _Restriction, columns: IndexArray, goal: float, budget: int
+    work: Workspace, restriction: _Restriction, columns: IndexArray, goal: float
 ) -> int:
     """Solve the problem on the pool; return the iterations used."""
     gap = restriction.gap(work, columns)
@@ -237,13 +242,12 @@ def _solve_on_pool(
     coef, gradient = work.coef[columns], work.gradient[columns]
     used = 0
     if columns.size >= _DESCENT_FROM and not coef.any():
-        used = _try_descent(work, gram, coef, gradient, form, gap, min(_EPOCHS_PER_CHECK, budget))
-    if used < budget:
-        done, events = _walk(work, gram, coef, gradient, gap, budget - used)
-        used += events
-        if not done:  # cycling, or numerically dependent columns: descent always descends
-            work.active_set.forget()
-            used += _descend_on_gram(work, gram, coef, gradient, form, gap, goal, budget - used)
+        used = _try_descent(work, gram, coef, gradient, form, gap)
+    done, events = _walk(work, gram, coef, gradient, gap)
+    used += events
+    if not done:  # cycling, or numerically dependent columns: descent always descends
+        work.active_set.forget()
+        used += _descend_on_gram(work, gram, coef, gradient, form, gap, goal)
     full = np.zeros_like(work.coef)
     full[columns] = coef
     work.set_coef(full)
@@ -257,12 +261,11 @@ def _try_descent(
     gradient: FloatArray,
     form: KernelForm,
     gap: DualGap,
-    epochs: int,
 ) -> int:
     """Descend from zero; keep the point, in place, if the homotopy from it is much shorter."""
     level = _distance(coef, gradient, gap)
     trial, trial_gradient = coef.copy(), gradient.copy()
-    used, _ = work.backend.gram_cd(gram, trial_gradient, trial, form, epochs, 0.0)
+    used, _ = work.backend.gram_cd(gram, trial_gradient, trial, form, _EPOCHS_PER_CHECK, 0.0)
     sparse_enough = np.count_nonzero(trial) <= work.max_rank
     if sparse_enough and _distance(trial, trial_gradient, gap) < 0.1 * level:
         coef[:], gradient[:] = trial, trial_gradient
@@ -285,14 +288,13 @@ def _walk(
     coef: FloatArray,
     gradient: FloatArray,
     gap: DualGap,
-    budget: int,
 ) -> tuple[bool, int]:
     """Follow the homotopy to the exact solution; return whether it got there, and the events."""
     free = (gap.l1 + gap.l2 == 0) & (not gap.positive)
     l2 = float(np.max(gap.l2, initial=0.0))
     state = work.active_set.for_solve(l2)
     rank = coef.size if l2 > 0 else min(coef.size, work.max_rank)
-    max_events = min(budget, _EVENTS_PER_FEATURE * coef.size + 100)
+    max_events = _EVENTS_PER_FEATURE * coef.size + 100
     return work.backend.homotopy(
         gram, gradient, coef, gap.l1, gap.l2, free, gap.positive, rank, max_events, state
     )
@@ -306,14 +308,11 @@ def _descend_on_gram(
     form: KernelForm,
     gap: DualGap,
     goal: float,
-    budget: int,
 ) -> int:
     start, start_gradient, sq_start = coef.copy(), gradient.copy(), work.sq_residual
     used = 0
-    while used < budget:
-        epochs, largest = work.backend.gram_cd(
-            gram, gradient, coef, form, min(_EPOCHS_PER_CHECK, budget - used), 0.0
-        )
+    while used < _MAX_EPOCHS:
+        epochs, largest = work.backend.gram_cd(gram, gradient, coef, form, _EPOCHS_PER_CHECK, 0.0)
         used += epochs
         # ||r||^2 follows from the gradients at both ends of a move, exactly for a quadratic
         sq_residual = sq_start - float((coef - start) @ (gradient + start_gradient))
@@ -325,7 +324,7 @@ def _descend_on_gram(
 
 
 def _descend_on_residual(
-    work: Workspace, restriction: _Restriction, ws: IndexArray, goal: float, budget: int
+    work: Workspace, restriction: _Restriction, ws: IndexArray, goal: float
 ) -> int:
     """Coordinate descent on the residual; return the iterations used."""
     gap = restriction.gap(work, ws)
@@ -333,11 +332,10 @@ def _descend_on_residual(
     work.active_set.forget()
     coef = work.coef[ws]
     used = 0
-    while used < budget:
+    while used < _MAX_EPOCHS:
         epochs, largest = work.backend.residual_cd(
-            work.design, ws, work.residual, coef, form,
-            min(_EPOCHS_PER_CHECK, budget - used), goal / ws.size,
-        )  # fmt: skip
+            work.design, ws, work.residual, coef, form, _EPOCHS_PER_CHECK, goal / ws.size
+        )
         used += epochs
         full = np.zeros_like(work.coef)
         full[ws] = coef

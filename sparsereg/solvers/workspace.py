@@ -56,12 +56,14 @@ class Workspace:
             float(np.average(problem.y, weights=problem.sample_weight)) if self.centered else 0.0
         )
         self.y = problem.y - self.y_mean
-        if np.all(np.abs(self.y) <= _CONSTANT * abs(self.y_mean)):
-            self.y = np.zeros_like(self.y)
         with np.errstate(all="ignore"):
             self.sq_y = self.mean_square(self.y)
-        if np.any(self.y):
-            _check_scale(self.sq_y, self.sq_y, "y")
+            rows = slice(None) if self.sample_weight is None else self.sample_weight > 0
+            largest = float(np.max(np.abs(problem.y[rows])))
+            if self.sq_y <= (_CONSTANT * largest) ** 2 or largest == 0.0:
+                self.y[rows], self.sq_y = 0.0, 0.0
+            else:
+                _check_scale(self.sq_y, self.sq_y, "y")
         self.active_set = KeptActiveSet(self.pool, self.max_rank)
         self._spans: dict[bytes, UnpenalizedSpan] = {}
         self.move_to(np.zeros(self.design.shape[1]))
@@ -118,7 +120,7 @@ class Workspace:
 _CONSTANT = 8 * np.finfo(np.float64).eps
 
 # Squares must be representable, and so must their products with each other.
-_SMALLEST, _LARGEST = 1e-140, 1e140
+_SMALLEST, _LARGEST = 1e-290, 1e300
 
 
 def _check_scale(smallest: float, largest: float, what: str) -> None:

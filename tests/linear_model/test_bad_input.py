@@ -597,7 +597,7 @@ def test_extreme_data_is_solved_or_refused_by_paths(scale, what):
         assert np.any(coefs[:, -1])
 
 
-@pytest.mark.parametrize("mean", [1e100, 1e200, 1e300, -1e308])
+@pytest.mark.parametrize("mean", [1e100, 1e200, 1e300, -1e307])
 def test_one_column_beyond_float64_is_refused_quietly(mean):
     wide = np.column_stack([X, mean * (1 + np.arange(N) / N)])
     with pytest.raises(ValueError, match=OUT_OF_RANGE):

@@ -12,7 +12,7 @@ def dual_gap(coef, gradient, l1, l2, curvatures, positive, sq_residual, noise):
     """Return the gap at the better of the dual scales tried, and that scale.
 
     A gradient that exceeds its bound by less than ``noise`` times the norm of its column counts as
-    feasible, and as the decrease that one exact step on the column would bring.
+    feasible; what it may hide is added.
     """
     ridge = False
     feasible = np.inf  # largest scale at which every |u_j| <= l1_j
@@ -56,5 +56,5 @@ def _gap_at(a, coef, gradient, l1, l2, curvatures, positive, sq_residual):
             if l2[j] > 0.0:
                 total += excess * excess / (2.0 * l2[j])
             elif curvatures[j] > 0.0:  # rounding
-                total += excess * excess / (2.0 * curvatures[j])
+                total += excess * abs(w) + excess * excess / (2.0 * curvatures[j])
     return total
