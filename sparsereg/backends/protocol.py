@@ -180,11 +180,13 @@ class Backend(Protocol):
         positive: bool,
         max_rank: int,
         max_events: int,
+        jitter: float,
         state: ActiveSet,
     ) -> tuple[bool, int]:
         """Move ``coef`` to the exact elastic-net solution on the first m columns of ``gram``.
 
         In place, with ``gradient`` following; ``gram`` may be larger than the m of the vectors.
+        A positive ``jitter`` breaks the ties that can make an active-set method cycle.
         Returns whether the end was reached, and the number of active-set changes. Runs on the
         host.
         """

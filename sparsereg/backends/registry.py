@@ -22,6 +22,7 @@ _DEFAULT = "numba"
 _BUILT_IN = {"numba": "sparsereg.backends.numba", "cupy": "sparsereg.gpu"}
 _HOST_MODULES = {"builtins", "numpy", "scipy", "pandas", "polars", "sklearn"}
 _logger = logging.getLogger("sparsereg.backend")
+_logger.addHandler(logging.NullHandler())
 
 
 @cache

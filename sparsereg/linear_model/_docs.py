@@ -82,7 +82,7 @@ backend_ : str
     The backend that computed.
 n_features_in_ : int
     Number of features seen in ``fit``.
-feature_names_in_ : ndarray of shape (n_features_in_,)
+feature_names_in_ : ndarray of shape (n_features,)
     Their names, if X had names that are all strings.
 """,
     "cv_attributes": """
@@ -92,7 +92,7 @@ alphas_ : ndarray of shape (n_alphas,) or (n_l1_ratio, n_alphas)
     The grid, decreasing.
 mse_path_ : ndarray of shape (n_alphas, n_folds) or (n_l1_ratio, n_alphas, n_folds)
     Mean squared error on each held-out fold.
-scores_ : ndarray of the shape of mse_path_
+scores_ : ndarray of shape (n_alphas, n_folds) or (n_l1_ratio, n_alphas, n_folds)
     What ``scoring`` said, greater is better; ``-mse_path_`` without it.
 coef_ : ndarray of shape (n_features,)
     Coefficients of the fit on all data at ``alpha_``; float32 if X is.

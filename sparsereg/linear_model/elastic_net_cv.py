@@ -395,10 +395,15 @@ def _choose(
     grids: list[FloatArray], tables: list[CrossValidatedPath], selection: Selection
 ) -> tuple[int, int]:
     """Return the number of the l1_ratio with the best mean score, and the index of its alpha."""
-    best_means = [np.max(np.mean(table.scores, axis=1)) for table in tables]
-    chosen = 0 if np.all(np.isnan(best_means)) else int(np.nanargmax(best_means))
+    best_means = [_best_mean(np.asarray(table.scores)) for table in tables]
+    chosen = int(np.argmax(best_means))
     table = tables[chosen]
     return chosen, select_alpha(grids[chosen][: table.n_finished], table.scores, selection)
+
+
+def _best_mean(scores: FloatArray) -> float:
+    means = scores[:, ~np.all(np.isnan(scores), axis=0)].mean(axis=1)
+    return float(np.max(means[~np.isnan(means)], initial=-np.inf))
 
 
 def _finish_path(

@@ -54,11 +54,13 @@ def select_alpha(alphas: npt.ArrayLike, scores: npt.ArrayLike, selection: Select
                 f"{alphas.size} alphas."
             )
         return int(chosen) % alphas.size
+    # a fold without a score, such as one whose test rows have no weight, is as good as absent
+    scores = scores[:, ~np.all(np.isnan(scores), axis=0)]
     means = scores.mean(axis=1)
-    if np.all(np.isnan(means)):
+    if not scores.size or np.all(np.isnan(means)):
         raise ValueError(
-            "Every alpha has a score that is NaN, so none can be chosen. A test fold is too small "
-            "for this scorer, or its sample weights are all zero: use fewer folds."
+            "Every alpha has a score that is NaN, so none can be chosen. The test folds are too "
+            "small for this scorer, or have no sample weight: use fewer folds."
         )
     best = int(np.nanargmax(means))
     if selection == "min":

@@ -19,9 +19,12 @@ gap is the whole objective.
 
 from __future__ import annotations
 
+import numpy as np
+
 from sparsereg.backends.protocol import Backend, FloatArray
 
-_ROUNDING = 1e-12
+# Error of a dot product of n terms, in units of sqrt(n) times the norms.
+_ROUNDING = 8 * np.finfo(np.float64).eps
 
 
 class DualGap:
@@ -37,8 +40,8 @@ class DualGap:
         ||x_j||_s^2 / n.
     positive : bool
         Whether w >= 0 is required.
-    sq_y : float
-        ||y||_s^2 / n: the scale that rounding is measured by.
+    n, sq_y : int, float
+        Number of rows and ||y||_s^2 / n: what rounding is measured by.
     """
 
     def __init__(
@@ -48,10 +51,11 @@ class DualGap:
         l2: FloatArray,
         curvatures: FloatArray,
         positive: bool,
+        n: int,
         sq_y: float,
     ):
         self._backend = backend
-        self._noise = _ROUNDING * sq_y**0.5
+        self._noise = _ROUNDING * (n * sq_y) ** 0.5
         self.l1, self.l2, self.curvatures, self.positive = l1, l2, curvatures, positive
 
     def evaluate(self, w: FloatArray, g: FloatArray, sq_residual: float) -> tuple[float, float]:

@@ -40,6 +40,8 @@ _INNER_SHARE = 0.1
 _PATIENCE = 5
 # A homotopy that changes the active set more often than this per feature is cycling.
 _EVENTS_PER_FEATURE = 10
+# Where ties made it cycle, it is tried again with its starting bounds spread by these shares.
+_JITTERS = (0.0, 0.1, 1.0)
 # Gram matrices of up to this many columns are built (half a gigabyte).
 _MAX_POOL = 8000
 # Columns that were not needed are dropped from the pool when it has this many times the support.
@@ -84,6 +86,7 @@ class _Restriction:
             self.l2[features],
             work.design.sqnorms[features],
             self.positive,
+            work.design.shape[0],
             work.sq_y,
         )
 
@@ -295,9 +298,19 @@ def _walk(
     state = work.active_set.for_solve(l2)
     rank = coef.size if l2 > 0 else min(coef.size, work.max_rank)
     max_events = _EVENTS_PER_FEATURE * coef.size + 100
-    return work.backend.homotopy(
-        gram, gradient, coef, gap.l1, gap.l2, free, gap.positive, rank, max_events, state
-    )
+    start, start_gradient = coef.copy(), gradient.copy()
+    used = 0
+    for jitter in _JITTERS:
+        done, events = work.backend.homotopy(
+            gram, gradient, coef, gap.l1, gap.l2, free, gap.positive, rank, max_events, jitter,
+            state,
+        )  # fmt: skip
+        used += events
+        if done:
+            return True, used
+        coef[:], gradient[:] = start, start_gradient
+        state.n_active = -1
+    return False, used
 
 
 def _descend_on_gram(

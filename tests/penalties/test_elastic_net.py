@@ -134,7 +134,7 @@ def test_l1_is_the_elastic_net_with_ratio_one():
     assert lasso.value(v) == net.value(v)
 
 
-# ------------------------------------------------------------------------------ alpha_max
+# ---------------------------------------------------------------------------------------- alpha_max
 
 
 @pytest.mark.parametrize("l1_ratio", [1.0, 0.25])
@@ -166,7 +166,7 @@ def test_alpha_max_of_nonnegative_features_that_all_descend_is_zero():
     assert L1(positive=True).alpha_max([1.0, 2.0]) == 0
 
 
-# --------------------------------------------------------------------------- as a parameter object
+# ---------------------------------------------------------------------------- as a parameter object
 
 
 @pytest.mark.parametrize("penalty", [L1(0.3, positive=True), ElasticNet(0.3, l1_ratio=0.2)])

@@ -100,10 +100,11 @@ class NumbaBackend:
         positive: bool,
         max_rank: int,
         max_events: int,
+        jitter: float,
         state: ActiveSet,
     ) -> tuple[bool, int]:
         status, events, state.n_active = homotopy.follow(
-            gram, gradient, coef, l1, l2, free, positive, max_rank, max_events,
+            gram, gradient, coef, l1, l2, free, positive, max_rank, max_events, jitter,
             state.factor, state.active, state.sign, state.n_active,
         )  # fmt: skip
         return status == homotopy.DONE, events

@@ -31,6 +31,9 @@ _DEPENDENT = 1e-11
 # Rates below this share of their terms are rounding: the gradient runs along its bound.
 _PARALLEL = 1e-11
 
+# Multiples of it, modulo one, are spread evenly: shares for breaking ties.
+_GOLDEN = 0.6180339887498949
+
 # How a call ended.
 DONE = 0
 OUT_OF_EVENTS = 1
@@ -203,7 +206,7 @@ def _activate(factor, active, sign, inside, max_rank, gram, coef, l1, l2, free, 
 
 @kernel()
 def follow(
-    gram, gradient, coef, l1, l2, free, positive, max_rank, max_events,
+    gram, gradient, coef, l1, l2, free, positive, max_rank, max_events, jitter,
     factor, active, sign, n_active,
 ):  # fmt: skip
     """Move coef to the solution of the problem on the first m columns of gram, in place.
@@ -217,6 +220,9 @@ def follow(
     positive : bool
     max_rank : int, an upper bound on the rank of the columns (m if l2 > 0)
     max_events : int
+    jitter : float
+        Raises the starting bounds of the zero coefficients by different shares of up to this
+        much, so that ties which made the path cycle are broken.
     factor, active, sign : (c, c), (c,), (m,) with c >= m; kept from call to call
     n_active : int, active columns in the factor; -1 if it does not belong to coef
 
@@ -242,6 +248,7 @@ def follow(
     bound = np.empty(m)
     speed = np.empty(m)
     level = 1.0
+    largest = 0.0
     for j in range(m):
         if gram[j, j] > 0.0 and l1[j] > 0.0:
             size = gradient[j] if positive else abs(gradient[j])
@@ -253,7 +260,12 @@ def follow(
             bound[j] = sign[j] * (gradient[j] - l2[j] * coef[j])
         else:
             size = gradient[j] if positive else abs(gradient[j])
+            largest = max(largest, size)
             bound[j] = max(level * l1[j], size)
+    for j in range(m):
+        if not inside[j] and jitter > 0.0:
+            share = (_GOLDEN * (j + 1)) % 1.0
+            bound[j] += jitter * share * (level * l1[j] + largest)
         speed[j] = l1[j] - bound[j]
 
     t = 0.0

@@ -1,0 +1,189 @@
+"""The pool of columns: a Gram matrix that grows and shrinks, and the active set kept on it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from sparsereg.backends.numba import backend
+from sparsereg.solvers.column_pool import ColumnPool, KeptActiveSet
+
+N, P = 25, 14
+X = np.random.default_rng(2).standard_normal((N, P))
+CENTERED = X - X.mean(axis=0)
+GRAM = CENTERED.T @ CENTERED / N
+
+
+def new_pool(container=np.asarray):
+    return ColumnPool(backend, backend.design(container(X), None, True))
+
+
+def assert_holds(pool, columns):
+    """Check that the pool has these columns, in this order, and their Gram matrix."""
+    columns = np.array(columns, dtype=np.intp)
+    np.testing.assert_array_equal(pool.columns, columns)
+    k = columns.size
+    np.testing.assert_allclose(pool.gram[:k, :k], GRAM[np.ix_(columns, columns)], atol=1e-13)
+
+
+def test_a_new_pool_is_empty():
+    assert len(new_pool()) == 0
+
+
+@pytest.mark.parametrize("container", [np.asarray, np.asfortranarray, sparse.csc_array])
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        [[3, 1, 7]],
+        [[3], [1], [7]],
+        [[3, 1], [13, 0, 5, 6], [2]],
+        [list(range(P))],
+        [[3], [], [4]],
+    ],
+    ids=str,
+)
+def test_columns_may_come_in_any_blocks(container, blocks):
+    pool = new_pool(container)
+    for block in blocks:
+        pool.add(np.array(block, dtype=np.intp))
+    assert_holds(pool, sum(blocks, []))
+
+
+def test_the_gram_matrix_is_exactly_symmetric():
+    pool = new_pool()
+    for block in ([3, 1], [13, 0, 5], [2]):
+        pool.add(np.array(block))
+    np.testing.assert_array_equal(pool.gram[:6, :6], pool.gram[:6, :6].T)
+
+
+def test_missing_columns_are_those_not_added():
+    pool = new_pool()
+    pool.add(np.array([3, 1]))
+    np.testing.assert_array_equal(pool.missing(np.array([0, 1, 2, 3])), [0, 2])
+
+
+def test_dropping_columns_keeps_the_others():
+    pool = new_pool()
+    pool.add(np.array([3, 1, 7, 9]))
+    pool.keep_only(np.array([True, False, True, False]))
+    assert_holds(pool, [3, 7])
+
+
+def test_dropped_columns_are_missing_again():
+    pool = new_pool()
+    pool.add(np.array([3, 1, 7]))
+    pool.keep_only(np.array([True, False, True]))
+    np.testing.assert_array_equal(pool.missing(np.array([1, 3, 7])), [1])
+
+
+def test_dropped_columns_may_come_back():
+    pool = new_pool()
+    pool.add(np.array([3, 1, 7]))
+    pool.keep_only(np.array([False, False, True]))
+    pool.add(np.array([1, 3]))
+    assert_holds(pool, [7, 1, 3])
+
+
+def test_every_column_may_be_dropped():
+    pool = new_pool()
+    pool.add(np.array([3, 1]))
+    pool.keep_only(np.zeros(2, dtype=bool))
+    pool.add(np.array([5]))
+    assert_holds(pool, [5])
+
+
+def test_adding_leaves_positions_as_they_are():
+    pool = new_pool()
+    pool.add(np.array([3, 1]))
+    before = pool.version
+    pool.add(np.array([5]))
+    assert pool.version == before
+
+
+def test_dropping_says_that_positions_changed():
+    pool = new_pool()
+    pool.add(np.array([3, 1]))
+    before = pool.version
+    pool.keep_only(np.array([False, True]))
+    assert pool.version != before
+
+
+# --------------------------------------------------------------------------------- kept active sets
+
+
+def filled_pool():
+    pool = new_pool()
+    pool.add(np.arange(4))
+    return pool
+
+
+def used_state(kept, l2=0.0):
+    """Return the state after a solve that left two active columns."""
+    state = kept.for_solve(l2)
+    state.n_active = 2
+    state.factor[:2, :2] = [[1.0, 0.0], [0.5, 2.0]]
+    state.active[:2] = [3, 1]
+    state.sign[[3, 1]] = [1.0, -1.0]
+    return state
+
+
+def test_an_active_set_starts_unknown():
+    assert KeptActiveSet(filled_pool(), 20).for_solve(0.0).n_active == -1
+
+
+def test_an_active_set_is_kept_from_solve_to_solve():
+    kept = KeptActiveSet(filled_pool(), 20)
+    used_state(kept)
+    assert kept.for_solve(0.0).n_active == 2
+
+
+def test_an_active_set_survives_a_growing_pool():
+    pool = filled_pool()
+    kept = KeptActiveSet(pool, 20)
+    used_state(kept)
+    pool.add(np.arange(4, P))
+    state = kept.for_solve(0.0)
+    np.testing.assert_array_equal(state.factor[:2, :2], [[1.0, 0.0], [0.5, 2.0]])
+    np.testing.assert_array_equal(state.active[:2], [3, 1])
+    np.testing.assert_array_equal(state.sign[:4], [0.0, -1.0, 0.0, 1.0])
+
+
+def test_an_active_set_has_room_for_the_whole_pool():
+    pool = filled_pool()
+    kept = KeptActiveSet(pool, 20)
+    used_state(kept)
+    pool.add(np.arange(4, P))
+    state = kept.for_solve(0.0)
+    assert min(len(state.factor), state.active.size, state.sign.size) >= P
+
+
+def test_an_active_set_has_room_for_no_more_than_the_rank_needs():
+    pool = filled_pool()
+    assert len(KeptActiveSet(pool, 3).for_solve(0.0).factor) == 3
+
+
+def test_an_active_set_with_a_ridge_part_has_room_beyond_the_rank():
+    pool = filled_pool()
+    assert len(KeptActiveSet(pool, 3).for_solve(0.1).factor) >= 4
+
+
+def test_an_active_set_is_forgotten_when_columns_are_dropped():
+    pool = filled_pool()
+    kept = KeptActiveSet(pool, 20)
+    used_state(kept)
+    pool.keep_only(np.array([True, False, True, True]))
+    assert kept.for_solve(0.0).n_active == -1
+
+
+def test_an_active_set_is_forgotten_when_the_ridge_part_changes():
+    kept = KeptActiveSet(filled_pool(), 20)
+    used_state(kept)
+    assert kept.for_solve(0.1).n_active == -1
+
+
+def test_an_active_set_is_forgotten_on_request():
+    kept = KeptActiveSet(filled_pool(), 20)
+    used_state(kept)
+    kept.forget()
+    assert kept.for_solve(0.0).n_active == -1
