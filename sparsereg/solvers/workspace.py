@@ -60,7 +60,11 @@ class Workspace:
             self.sq_y = self.mean_square(self.y)
             rows = slice(None) if self.sample_weight is None else self.sample_weight > 0
             largest = float(np.max(np.abs(problem.y[rows])))
-            if self.sq_y <= (_CONSTANT * largest) ** 2 or largest == 0.0:
+            if largest > _SMALLEST**0.5 or largest == 0.0:
+                constant = np.sqrt(self.sq_y) <= _CONSTANT * largest
+            else:  # too small to square: compare without
+                constant = np.max(np.abs(self.y[rows])) <= _CONSTANT * largest
+            if constant:
                 self.y[rows], self.sq_y = 0.0, 0.0
             else:
                 _check_scale(self.sq_y, self.sq_y, "y")

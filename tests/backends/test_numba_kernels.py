@@ -235,8 +235,9 @@ def descend(G, c, penalty, epochs, start=None):
 
 
 def quadratic(setting, columns=slice(None)):
-    """Return the Gram matrix and X'y/n of some columns, and y."""
+    """Return the Gram matrix and X'y/n of some columns, and a centered y."""
     y = setting.centered[:, :3].sum(axis=1) + np.sin(np.arange(N))
+    y -= setting.s @ y / N
     A = setting.centered[:, columns]
     return A.T @ (setting.s[:, None] * A) / N, A.T @ (setting.s * y) / N, y
 
@@ -347,7 +348,8 @@ def walk(G, c, l1, l2=0.0, free=None, positive=False, start=None, rank=None, sta
     gradient = c - G[:m, :m] @ coef
     reached, events = backend.homotopy(
         G, gradient, coef, l1, l2, free, positive, m if rank is None else rank,
-        limits.get("max_events", 50 * m), new_state(m) if state is None else state,
+        limits.get("max_events", 50 * m), limits.get("jitter", 0.0),
+        new_state(m) if state is None else state,
     )  # fmt: skip
     return Walk(coef, gradient, reached, events)
 
@@ -426,6 +428,15 @@ def test_the_homotopy_ends_at_the_same_optimum_from_any_start(kind, seed):
     start = np.abs(start) if params.get("positive") else start
     expected = walk(G, c, **params).coef
     np.testing.assert_allclose(walk(G, c, start=start, **params).coef, expected, atol=1e-9)
+
+
+@every_kind
+@pytest.mark.parametrize("jitter", [1e-6, 1e-2])
+def test_the_homotopy_ends_at_the_same_optimum_with_any_jitter(kind, jitter):
+    G, c = random_quadratic(3)
+    params = params_of(kind, c, 0.1)
+    expected = walk(G, c, **params).coef
+    np.testing.assert_allclose(walk(G, c, jitter=jitter, **params).coef, expected, atol=1e-9)
 
 
 @every_kind

@@ -20,6 +20,7 @@ import pytest
 import sklearn.linear_model
 
 import sparsereg
+from sparsereg.exceptions import ConvergenceWarning
 
 SUITE = "sklearn.linear_model.tests.test_coordinate_descent"
 NAMES = ("ElasticNet", "ElasticNetCV", "Lasso", "LassoCV", "enet_path", "lasso_path")
@@ -41,6 +42,7 @@ ONE_TARGET = "A path has one target; a 2-D y, which is the multi-task problem, i
 LIVE_N_ALPHAS = "`n_alphas` and `alphas=None` are live parameters here, not deprecated ones."
 EXACT_AT_ZERO = "alpha=0 is solved exactly by least squares, so there is nothing to warn about."
 CANCELLATION = "Its P - D in float64 is pure rounding at our gaps (1e-15); in fractions below."
+ONE_PASS_IS_ENOUGH = "max_iter=1 solves its 2 x 4 problem, so there is no miss; a miss is below."
 LOOSE_REFERENCE = "Its reference, MultiTask*CV at tol=1e-4, is itself 1e-4 off; at tol=1e-14 below."
 
 DESELECTED = {
@@ -79,6 +81,7 @@ DESELECTED = {
     "test_path_function_deprecated_n_alphas": LIVE_N_ALPHAS,
     "test_lasso_alpha_warning": EXACT_AT_ZERO,
     "test_lasso_dual_gap": CANCELLATION,
+    "test_enet_coordinate_descent_raises_convergence": ONE_PASS_IS_ENOUGH,
     "test_1d_multioutput_enet_and_multitask_enet_cv": LOOSE_REFERENCE,
     "test_1d_multioutput_lasso_and_multitask_lasso_cv": LOOSE_REFERENCE,
 }
@@ -313,6 +316,28 @@ def test_deselected_for_cancellation_cancels():
     exact = exact_gap(X, y, w, alpha)
     # 1e-7 is the relative tolerance of test_lasso_dual_gap
     assert gap_by_subtraction(X, y, w, alpha) != pytest.approx(exact, rel=1e-7, abs=0)
+
+
+@pytest.mark.parametrize("warm_start", [True, False])
+def test_deselected_as_solved_in_one_pass_is_solved(warm_start):
+    # the problem and the bad start of test_enet_coordinate_descent_raises_convergence
+    X, y = np.array([[-1, -1, 1, 1], [1, 1, -1, -1]]), np.array([-1, 1])
+    lasso = sparsereg.Lasso(alpha=1e-10, fit_intercept=False, max_iter=1, tol=1e-10)
+    lasso.set_params(warm_start=warm_start).coef_ = np.array([1, 1, 1, 1000])
+    lasso.fit(X, y)
+    assert lasso.converged_
+    assert exact_gap(X, y, lasso.coef_, 1e-10) <= 1e-10 * np.mean(y**2)
+
+
+@pytest.mark.parametrize("warm_start", [True, False])
+def test_a_miss_from_a_bad_start_warns_as_in_scikit_learn(warm_start):
+    X, y, _, _ = _module.build_dataset()
+    lasso = sparsereg.Lasso(alpha=1e-3, max_iter=1, tol=1e-10, warm_start=warm_start)
+    lasso.coef_ = np.full(X.shape[1], 1000.0)
+    message = "Objective did not converge. You might want to increase the number of iterations"
+    with pytest.warns(ConvergenceWarning, match=message):
+        lasso.fit(X, y)
+    assert not lasso.converged_
 
 
 @pytest.mark.parametrize("name", ["ElasticNetCV", "LassoCV"])

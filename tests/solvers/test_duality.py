@@ -44,7 +44,7 @@ class Point:
     def gap(self):
         curvatures = self.s @ self.X**2 / N
         sq_residual, sq_y = (float(self.s @ v**2) / N for v in (self.residual, self.y))
-        gap = DualGap(backend, self.l1, self.l2, curvatures, self.positive, sq_y)
+        gap = DualGap(backend, self.l1, self.l2, curvatures, self.positive, N, sq_y)
         return gap.evaluate(self.w, self.gradient, sq_residual)
 
     def primal(self):

@@ -7,6 +7,9 @@ import numpy as np
 from sparsereg.backends.numba.jit import kernel
 
 
+_UNPENALIZED = 100.0
+
+
 @kernel()
 def dual_gap(coef, gradient, l1, l2, curvatures, positive, sq_residual, noise):
     """Return the gap at the better of the dual scales tried, and that scale.
@@ -23,7 +26,9 @@ def dual_gap(coef, gradient, l1, l2, curvatures, positive, sq_residual, noise):
         if l2[j] > 0.0:
             ridge = True
         if curvatures[j] > 0.0 and size * feasible > l1[j]:
-            if size > l1[j] + noise * np.sqrt(curvatures[j]):
+            # orthogonality to unpenalized columns is computed, not given: it is less exact
+            slack = noise * (_UNPENALIZED if l1[j] == 0.0 else 1.0)
+            if size > l1[j] + slack * np.sqrt(curvatures[j]):
                 feasible = l1[j] / size
             else:
                 feasible = min(feasible, max(1.0, l1[j] / size))
