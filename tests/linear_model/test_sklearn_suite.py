@@ -333,7 +333,8 @@ def test_deselected_as_solved_in_one_pass_is_solved(warm_start):
 def test_a_miss_from_a_bad_start_warns_as_in_scikit_learn(warm_start):
     X, y, _, _ = _module.build_dataset()
     lasso = sparsereg.Lasso(alpha=1e-3, max_iter=1, tol=1e-10, warm_start=warm_start)
-    lasso.coef_ = np.full(X.shape[1], 1000.0)
+    lasso.coef_ = np.zeros(X.shape[1])
+    lasso.coef_[0] = 1000.0
     message = "Objective did not converge. You might want to increase the number of iterations"
     with pytest.warns(ConvergenceWarning, match=message):
         lasso.fit(X, y)

@@ -7,6 +7,8 @@ and a step costs |W|; in residual form s*r is kept and a step costs the non-zero
 
 from __future__ import annotations
 
+import numpy as np
+
 from sparsereg.backends.numba.jit import REASSOCIATE, kernel
 from sparsereg.backends.numba.penalty_kernels import prox_scalar
 
@@ -34,9 +36,9 @@ def gram_cd(gram, gradient, coef, kind, params, weights, max_epochs, tol):
                 for k in range(m):
                     gradient[k] -= delta * gram[j, k]
                 change = curvature * delta * delta
-                # written so that NaN is kept: overflow must end the loop and be seen
-                if not change <= largest:
-                    largest = change
+                if not change < np.inf:  # overflow or NaN: seen by the caller
+                    return epoch, change
+                largest = max(largest, change)
         if not largest > tol:
             break
     return epoch, largest
@@ -81,8 +83,9 @@ def dense_cd(
                     for i in range(n):
                         weighted[i] -= delta * (X[i, j] - mean)
                 change = curvature * delta * delta
-                if not change <= largest:
-                    largest = change
+                if not change < np.inf:
+                    return epoch, change
+                largest = max(largest, change)
         if not largest > tol:
             break
     return epoch, largest
@@ -124,8 +127,9 @@ def csc_cd(
                     weighted[i] -= delta * data[k] * (weights[i] if has_weights else 1.0)
                 offset += delta * means[j]
                 change = curvature * delta * delta
-                if not change <= largest:
-                    largest = change
+                if not change < np.inf:
+                    return epoch, change
+                largest = max(largest, change)
         if not largest > tol:
             break
     if offset != 0.0:

@@ -6,7 +6,6 @@ import numpy as np
 
 from sparsereg.backends.numba.jit import kernel
 
-
 _UNPENALIZED = 100.0
 
 

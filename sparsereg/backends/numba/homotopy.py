@@ -205,6 +205,26 @@ def _activate(factor, active, sign, inside, max_rank, gram, coef, l1, l2, free, 
 
 
 @kernel()
+def _polish(factor, active, sign, k, gram, gradient, coef, l1, l2, free, rate, drift):
+    """One Newton step at the end, unless it would change a sign: takes out collected rounding."""
+    m = coef.shape[0]
+    for i in range(k):
+        a = active[i]
+        rate[i] = gradient[a] - l2[a] * coef[a] - (0.0 if free[a] else sign[a] * l1[a])
+    _solve_lower(factor, rate, k)
+    _solve_upper(factor, rate, k)
+    for i in range(k):
+        a = active[i]
+        if not free[a] and sign[a] * (coef[a] + rate[i]) < 0.0:
+            return
+    _combine_rows(gram, active, rate, k, m, drift)
+    for i in range(k):
+        coef[active[i]] += rate[i]
+    for j in range(m):
+        gradient[j] += drift[j]
+
+
+@kernel()
 def follow(
     gram, gradient, coef, l1, l2, free, positive, max_rank, max_events, jitter,
     factor, active, sign, n_active,
@@ -248,10 +268,11 @@ def follow(
     bound = np.empty(m)
     speed = np.empty(m)
     level = 1.0
-    largest = 0.0
+    steepest = 0.0
     for j in range(m):
         if gram[j, j] > 0.0 and l1[j] > 0.0:
             size = gradient[j] if positive else abs(gradient[j])
+            steepest = max(steepest, size)
             if inside[j]:
                 size = max(size, sign[j] * (gradient[j] - l2[j] * coef[j]))
             level = max(level, size / l1[j])
@@ -260,12 +281,12 @@ def follow(
             bound[j] = sign[j] * (gradient[j] - l2[j] * coef[j])
         else:
             size = gradient[j] if positive else abs(gradient[j])
-            largest = max(largest, size)
-            bound[j] = max(level * l1[j], size)
+            # no higher than what could let the feature in: spread-out weights would lose digits
+            bound[j] = max(size, min(level * l1[j], max(l1[j], 2.0 * steepest)))
     for j in range(m):
         if not inside[j] and jitter > 0.0:
             share = (_GOLDEN * (j + 1)) % 1.0
-            bound[j] += jitter * share * (level * l1[j] + largest)
+            bound[j] += jitter * share * (bound[j] + steepest)
         speed[j] = l1[j] - bound[j]
 
     t = 0.0
@@ -321,6 +342,7 @@ def follow(
         t += step
         dropped = -1
         if leaving < 0 and entering < 0:
+            _polish(factor, active, sign, k, gram, gradient, coef, l1, l2, free, rate, drift)
             return DONE, events, k
         if events >= max_events:
             return OUT_OF_EVENTS, events, -1

@@ -20,7 +20,7 @@ def prox_scalar(kind, params, weight, v, step):
         return (v - threshold) / (1.0 + step * params[1] * weight)
     if v < -threshold and params[2] == 0.0:
         return (v + threshold) / (1.0 + step * params[1] * weight)
-    return 0.0
+    return 0.0 if v == v else v  # NaN stays to be seen
 
 
 @kernel()
