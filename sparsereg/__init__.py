@@ -6,6 +6,7 @@ The public names are loaded on first use (PEP 562), so that importing the packag
 from __future__ import annotations
 
 import importlib
+import os.path
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,22 @@ from sparsereg.config import config_context, get_config, set_config
 
 if TYPE_CHECKING:
     from sparsereg.linear_model import (
+        AdaptiveLasso,
+        AdaptiveLassoCV,
         ElasticNet,
         ElasticNetCV,
         Lasso,
         LassoCV,
+        RelaxedLasso,
+        RelaxedLassoCV,
         enet_path,
         lasso_path,
     )
+
+# In a checkout gpu/ and benchmarks/ lie beside this package; an installation has them inside it.
+_checkout = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+if all(os.path.exists(os.path.join(_checkout, name)) for name in ("pyproject.toml", "gpu")):
+    __path__.append(_checkout)
 
 try:
     __version__ = metadata.version("scikit-sparsereg")
@@ -27,20 +37,28 @@ except metadata.PackageNotFoundError:  # running from a source tree that was nev
     __version__ = "0+unknown"
 
 _PUBLIC = {
+    "AdaptiveLasso": "sparsereg.linear_model",
+    "AdaptiveLassoCV": "sparsereg.linear_model",
     "ElasticNet": "sparsereg.linear_model",
     "ElasticNetCV": "sparsereg.linear_model",
     "Lasso": "sparsereg.linear_model",
     "LassoCV": "sparsereg.linear_model",
+    "RelaxedLasso": "sparsereg.linear_model",
+    "RelaxedLassoCV": "sparsereg.linear_model",
     "enet_path": "sparsereg.linear_model",
     "lasso_path": "sparsereg.linear_model",
 }
 _SUBMODULES = {"backends", "exceptions", "linear_model", "losses", "model_selection", "penalties"}
 
 __all__ = [
+    "AdaptiveLasso",
+    "AdaptiveLassoCV",
     "ElasticNet",
     "ElasticNetCV",
     "Lasso",
     "LassoCV",
+    "RelaxedLasso",
+    "RelaxedLassoCV",
     "__version__",
     "config_context",
     "enet_path",

@@ -24,10 +24,14 @@ HEAVY = [
     "rich",
 ]
 PUBLIC = {
+    "AdaptiveLasso",
+    "AdaptiveLassoCV",
     "ElasticNet",
     "ElasticNetCV",
     "Lasso",
     "LassoCV",
+    "RelaxedLasso",
+    "RelaxedLassoCV",
     "__version__",
     "config_context",
     "enet_path",
@@ -108,7 +112,19 @@ def test_importing_an_estimator_imports_no_optional_dependency():
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
-@pytest.mark.parametrize("name", ["ElasticNet", "ElasticNetCV", "Lasso", "LassoCV"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AdaptiveLasso",
+        "AdaptiveLassoCV",
+        "ElasticNet",
+        "ElasticNetCV",
+        "Lasso",
+        "LassoCV",
+        "RelaxedLasso",
+        "RelaxedLassoCV",
+    ],
+)
 def test_a_copied_or_unpickled_model_predicts_the_same(name, duplicate):
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((20, 5)), rng.standard_normal(20)

@@ -53,6 +53,9 @@ class Design(Protocol):
     def nnz(self) -> int:
         """Number of stored entries."""
 
+    def nnz_of(self, columns: IndexArray) -> int:
+        """Return the number of stored entries of some columns."""
+
     @property
     def sample_weight(self) -> FloatArray | None:
         """The row weights s, None if they are all one."""
@@ -148,8 +151,8 @@ class Backend(Protocol):
     ) -> tuple[int, float]:
         """Cyclic coordinate descent in residual form: O(nnz of the column) a step.
 
-        Changes ``coef`` (the coefficients of ``columns``) in place; ``residual`` belongs to the
-        ``coef`` passed in and is left alone.
+        Changes ``coef`` (the coefficients of ``columns``) in place; ``residual`` follows, except in
+        rows of zero weight.
         """
 
     def dual_gap(

@@ -23,6 +23,27 @@ positive : bool, default=False
 penalty_weights : array-like of shape (n_features,), default=None
     Factor v_j of the penalty of each feature: 0 leaves it unpenalized, ``inf`` excludes it.
 """,
+    "adaptive_parameters": """
+initial : {"lasso_cv", "lasso", "ols", "ridge"} or estimator, default="lasso_cv"
+    The initial estimate: a cross-validated lasso, the lasso at the same alpha, least squares
+    (of minimum norm, where that is not unique), ridge regression with its strength chosen by
+    leave-one-out, or a clone of any estimator that has ``coef_`` after ``fit``. The lassos and
+    least squares share the parameters below; ridge regression treats alike all features
+    that are not excluded. With ``positive=True`` negative initial coefficients count as zero.
+gamma : float, default=1.0
+    Power of the initial estimate in the weights; greater separates more.
+n_reweightings : int, default=1
+    Number of weighted fits; each takes its weights from the one before.
+weight_offset : float, default=0.0
+    Added to the sizes of the coefficients in the weights, in their units. 0 excludes for good
+    what a fit leaves out; a positive value lets it return.
+""",
+    "adaptive_attributes": """
+initial_coef_ : ndarray of shape (n_features,)
+    The initial estimate, on all data.
+penalty_weights_ : ndarray of shape (n_features,)
+    Weights of the last fit, ``penalty_weights`` multiplied in.
+""",
     "stopping_parameters": """
 tol : float, default=1e-4
     Stop when the duality gap is at most ``tol * sum_i s_i (y_i - mean(y))^2 / n`` (without
@@ -104,6 +125,24 @@ intercept_path_ : ndarray of shape (n_alphas,)
     Their intercepts.
 fold_coef_path_ : list of sparse arrays of shape (n_features, n_alphas)
     Coefficients on the training part of each fold (at the chosen l1_ratio).
+dual_gap_ : float
+    Certificate of the fit on all data at ``alpha_``.
+n_iter_ : int
+    Steps taken along the whole path on all data.
+converged_ : bool
+    Whether that fit reached its tolerance.
+""",
+    "choice_attributes": """
+coef_ : ndarray of shape (n_features,)
+    Coefficients of the fit on all data at ``alpha_``; float32 if X is.
+intercept_ : float
+    Its intercept.
+coef_path_ : ndarray of shape (n_features, n_alphas)
+    Coefficients on all data along the grid.
+intercept_path_ : ndarray of shape (n_alphas,)
+    Their intercepts.
+fold_coef_path_ : list of sparse arrays of shape (n_features, n_alphas)
+    Coefficients on the training part of each fold.
 dual_gap_ : float
     Certificate of the fit on all data at ``alpha_``.
 n_iter_ : int

@@ -173,7 +173,7 @@ class ElasticNet(SparseLinearModel):
                 work.move_to(starts[k])
             solutions.append(solve(work, penalty, tol=self.tol, max_iter=self.max_iter))
             if self.verbose:
-                _print_history(solutions[-1])
+                print_history(solutions[-1])
         warn_unless_converged(
             [s.dual_gap for s in solutions],
             [s.tolerance for s in solutions],
@@ -290,7 +290,8 @@ class Lasso(ElasticNet):
         self.verbose = verbose
 
 
-def _print_history(solution: Solution) -> None:
+def print_history(solution: Solution) -> None:
+    """Print a line per pass over X."""
     for step in solution.history:
         print(
             f"iteration {step.n_iter:6d}  working set {step.working_set_size:6d}  "

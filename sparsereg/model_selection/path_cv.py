@@ -3,6 +3,8 @@
 A fold is the whole data with zero weight on the rows that do not train: nothing is copied, and the
 residual of the test rows, which is the prediction error, comes with every solve. Because the folds
 are in step, an interruption leaves a complete table of the alphas that are finished.
+
+What a fold does at an alpha is a *walk*: it may fit one model there, or offer several candidates.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,12 +21,34 @@ from sparsereg._caller import warn_caller
 from sparsereg._progress import progress
 from sparsereg.backends.protocol import Backend, FloatArray, IndexArray
 from sparsereg.exceptions import PathInterruptedWarning
+from sparsereg.penalties.elastic_net import ElasticNet
 from sparsereg.solvers.path import PathRecord, solve_path
 from sparsereg.solvers.problem import Problem, Solution
 from sparsereg.solvers.workspace import Workspace
 
+
+class Candidate(NamedTuple):
+    """A model offered at one alpha: its solution, and what it leaves of y on every row."""
+
+    solution: Solution
+    residual: FloatArray
+
+
+#: Called with (workspace of a training part, its rows); yields the candidates at each alpha.
+Walk = Callable[[Workspace, IndexArray], Iterator[Sequence[Candidate]]]
+
 #: Called with (fold's solution, predictions on the test rows, test rows); greater is better.
 Scorer = Callable[[Solution, FloatArray, IndexArray], float]
+
+
+def path_walk(penalty: ElasticNet, alphas: FloatArray, *, tol: float, max_iter: int) -> Walk:
+    """Return the walk that solves at each alpha, under the same penalty in every fold."""
+
+    def walk(work: Workspace, train: IndexArray) -> Iterator[Sequence[Candidate]]:
+        for solution in solve_path(work, penalty, alphas, tol=tol, max_iter=max_iter):
+            yield [Candidate(solution, work.residual)]
+
+    return walk
 
 
 @dataclass
@@ -33,13 +57,15 @@ class CrossValidatedPath:
 
     Attributes
     ----------
-    mse, scores : list of rows, a row per alpha with an entry per fold
-    records : list of PathRecord, one per fold
+    records : list of lists of PathRecord
+        A list per fold with an entry per candidate.
+    mse, scores : list of ndarray of shape (n_candidates, n_folds)
+        An array per alpha.
     """
 
-    records: list[PathRecord]
-    mse: list[list[float]] = field(default_factory=list)
-    scores: list[list[float]] = field(default_factory=list)
+    records: list[list[PathRecord]]
+    mse: list[FloatArray] = field(default_factory=list)
+    scores: list[FloatArray] = field(default_factory=list)
 
     @property
     def n_finished(self) -> int:
@@ -56,16 +82,14 @@ class _Fold:
         backend: Backend,
         train: IndexArray,
         test: IndexArray,
-        alphas: FloatArray,
+        walk: Walk,
         scorer: Scorer | None,
-        tol: float,
-        max_iter: int,
     ):
         weights = (
             np.ones(problem.y.size) if problem.sample_weight is None else problem.sample_weight
         )
         self._problem, self._test, self._scorer = problem, test, scorer
-        self.record = PathRecord(problem.X.shape[1])
+        self.records: list[PathRecord] = []
         self._test_weights = weights[test]
         training = weights * np.bincount(train, minlength=weights.size)
         if not training.any():
@@ -74,14 +98,19 @@ class _Fold:
         fold = Problem(
             problem.X, problem.y, problem.penalty, problem.loss, training, problem.fit_intercept
         )
-        self._work = Workspace(fold, backend)
-        self._steps = solve_path(self._work, problem.penalty, alphas, tol=tol, max_iter=max_iter)
+        self._steps = walk(Workspace(fold, backend), train)
 
-    def advance(self) -> tuple[float, float]:
-        """Solve at the next alpha; return the test error and the score."""
-        solution = next(self._steps)
-        self.record.append(solution)
-        error = self._work.residual[self._test]
+    def advance(self) -> list[tuple[float, float]]:
+        """Solve at the next alpha; return the test error and the score of each candidate."""
+        candidates = next(self._steps)
+        if not self.records:
+            self.records.extend(PathRecord(self._problem.X.shape[1]) for _ in candidates)
+        for record, candidate in zip(self.records, candidates):
+            record.append(candidate.solution)
+        return [self._judge(candidate) for candidate in candidates]
+
+    def _judge(self, candidate: Candidate) -> tuple[float, float]:
+        error = candidate.residual[self._test]
         if self._test_weights.any():
             mse = float(np.average(error**2, weights=self._test_weights))
         else:
@@ -89,18 +118,17 @@ class _Fold:
         if self._scorer is None:
             return mse, -mse
         prediction = self._problem.y[self._test] - error
-        return mse, self._scorer(solution, prediction, self._test)
+        return mse, self._scorer(candidate.solution, prediction, self._test)
 
 
 def cross_validate_path(
     problem: Problem,
     backend: Backend,
-    alphas: FloatArray,
+    walk: Walk,
+    n_alphas: int,
     splits: Sequence[tuple[IndexArray, IndexArray]],
     *,
     scorer: Scorer | None,
-    tol: float,
-    max_iter: int,
     n_threads: int,
     verbose: int,
 ) -> CrossValidatedPath:
@@ -109,16 +137,16 @@ def cross_validate_path(
     Parameters
     ----------
     problem : Problem
-        The whole data; the alpha of its penalty is not used.
+        The whole data; its penalty is not used.
     backend : Backend
-    alphas : ndarray of shape (n_alphas,)
-        In decreasing order.
+    walk : callable
+        What a fold does; see :data:`Walk`.
+    n_alphas : int
+        Number of alphas the walk visits.
     splits : sequence of (train, test)
         Row numbers of each fold; a row that occurs twice in train counts twice.
     scorer : callable or None
         None scores by the negative mean squared error.
-    tol, max_iter
-        As in :func:`sparsereg.solvers.working_set.solve`, for each fold and alpha.
     n_threads : int
     verbose : int
 
@@ -127,33 +155,32 @@ def cross_validate_path(
     CrossValidatedPath
         Cut short, with a warning, if interrupted after the first alpha.
     """
-    folds = [
-        _Fold(problem, backend, train, test, alphas, scorer, tol, max_iter)
-        for train, test in splits
-    ]
-    table = CrossValidatedPath([fold.record for fold in folds])
+    folds = [_Fold(problem, backend, train, test, walk, scorer) for train, test in splits]
+    table = CrossValidatedPath([fold.records for fold in folds])
     try:
         with ThreadPoolExecutor(n_threads) if n_threads > 1 else nullcontext() as pool:
-            rows = _advance_together(folds, len(alphas), pool)
-            for row in progress(rows, len(alphas), "cross-validation", verbose):
-                mse, scores = zip(*row)
-                table.scores.append(list(scores))
-                table.mse.append(list(mse))
+            rows = _advance_together(folds, n_alphas, pool)
+            for row in progress(rows, n_alphas, "cross-validation", verbose):
+                judged = np.array(row)  # fold, candidate, (error, score)
+                table.scores.append(judged[:, :, 1].T)
+                table.mse.append(judged[:, :, 0].T)
     except KeyboardInterrupt:
         if not table.n_finished:
             raise
         warn_caller(
-            f"Interrupted: alpha is chosen among the {table.n_finished} of {len(alphas)} alphas "
+            f"Interrupted: alpha is chosen among the {table.n_finished} of {n_alphas} alphas "
             f"that every fold has finished.",
             PathInterruptedWarning,
         )
-        table.records = [record.first(table.n_finished) for record in table.records]
+        table.records = [
+            [record.first(table.n_finished) for record in records] for records in table.records
+        ]
     return table
 
 
 def _advance_together(
     folds: Sequence[_Fold], n_alphas: int, pool: Any
-) -> Iterator[list[tuple[float, float]]]:
+) -> Iterator[list[list[tuple[float, float]]]]:
     for _ in range(n_alphas):
         if pool is None:
             yield [fold.advance() for fold in folds]

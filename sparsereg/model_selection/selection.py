@@ -54,10 +54,8 @@ def select_alpha(alphas: npt.ArrayLike, scores: npt.ArrayLike, selection: Select
                 f"{alphas.size} alphas."
             )
         return int(chosen) % alphas.size
-    # a fold without a score, such as one whose test rows have no weight, is as good as absent
-    scores = scores[:, ~np.all(np.isnan(scores), axis=0)]
-    means = scores.mean(axis=1)
-    if not scores.size or np.all(np.isnan(means)):
+    means, scores = mean_scores(scores)
+    if np.all(np.isnan(means)):
         raise ValueError(
             "Every alpha has a score that is NaN, so none can be chosen. The test folds are too "
             "small for this scorer, or have no sample weight: use fewer folds."
@@ -68,3 +66,13 @@ def select_alpha(alphas: npt.ArrayLike, scores: npt.ArrayLike, selection: Select
     n_folds = scores.shape[1]
     error = float(scores[best].std(ddof=1)) / np.sqrt(n_folds) if n_folds > 1 else 0.0
     return int(np.flatnonzero(means >= means[best] - error)[0])
+
+
+def mean_scores(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean over folds, NaN where there is none, and the folds that count.
+
+    A fold without any score, such as one whose test rows have no weight, is as good as absent.
+    """
+    counted = scores[:, ~np.all(np.isnan(scores), axis=0)]
+    means = counted.mean(axis=1) if counted.shape[1] else np.full(len(scores), np.nan)
+    return means, counted

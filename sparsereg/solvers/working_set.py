@@ -30,10 +30,15 @@ from sparsereg.solvers.duality import DualGap
 from sparsereg.solvers.problem import Solution, Step
 from sparsereg.solvers.workspace import Workspace
 
-_FIRST_SIZE = 64
+# Columns of the first working set: on sparse X a pass is dear beside an idle column.
+_FIRST_SIZE, _FIRST_SPARSE_SIZE = 64, 1000
 _EPOCHS_PER_CHECK = 10
 # Coordinate descent on one working set ends after this many epochs: a new pass may help more.
-_MAX_EPOCHS = 1000
+_MAX_EPOCHS = 100
+# The Gram matrix of sparse columns may cost this many passes over X; more, up to so many columns,
+# where coordinate descent crawls.
+_SPARSE_GRAM_PASSES, _SPARSE_POOL = 10, 2000
+_SMALL_WORK = 2e6
 # The subproblem in residual form is solved to this share of the current gap.
 _INNER_SHARE = 0.1
 # Passes over X without progress after which the gap is taken to be at the rounding floor.
@@ -119,7 +124,7 @@ def _solve(work: Workspace, penalty: ElasticNet, target: float, max_iter: int) -
     whole = restriction.gap(work, usable)
     _start_feasible(work, restriction)
     history: list[Step] = []
-    working_set, best = usable[:0], work.coef
+    working_set, best, crawling = usable[:0], work.coef, False
     # an exact solve for the unpenalized features counts as one iteration
     n_iter, passes, stalled, best_gap = int(restriction.free.size > 0), 0, 0, np.inf
 
@@ -135,15 +140,17 @@ def _solve(work: Workspace, penalty: ElasticNet, target: float, max_iter: int) -
         # 2. the working set
         last_size = working_set.size
         wanted = _choose(work, restriction, scale, working_set)
-        on_pool = _make_pool(work, restriction, wanted)
+        on_pool = _make_pool(work, wanted, crawling)
         working_set = work.pool.columns if on_pool else wanted
-        progress = gap < 0.5 * best_gap or working_set.size > last_size
+        progress = gap < (0.5 if on_pool else 0.99) * best_gap or working_set.size > last_size
         stalled = 0 if progress else stalled + 1
         best_gap = min(best_gap, gap)
         # 3. the restricted problem
         goal = max(_INNER_SHARE * gap, 0.3 * target)
         solve_restricted = _solve_on_pool if on_pool else _descend_on_residual
-        n_iter += solve_restricted(work, restriction, working_set, goal)
+        used = solve_restricted(work, restriction, working_set, goal)
+        n_iter += used
+        crawling = crawling or used >= _MAX_EPOCHS
         work.solve_unpenalized(restriction.free)
         work.gradient = work.backend.xtr(work.design, work.residual)
 
@@ -205,7 +212,8 @@ def _choose(
     violated[usable[(size > bound) & ~kept]] = True
     violated[last] = False
     growth = min(int(np.count_nonzero(violated)), last.size)
-    wanted = max(_FIRST_SIZE, 2 * int(np.count_nonzero(kept)), last.size + growth)
+    first = _FIRST_SPARSE_SIZE if work.design.is_sparse else _FIRST_SIZE
+    wanted = max(first, 2 * int(np.count_nonzero(kept)), last.size + growth)
     distance = (bound - scale * size) / np.sqrt(work.design.sqnorms[usable])
     distance[kept | (bound == 0)] = -np.inf
     wanted = max(wanted, int(np.count_nonzero(np.isneginf(distance))))
@@ -214,12 +222,12 @@ def _choose(
     return np.sort(usable[np.argpartition(distance, wanted - 1)[:wanted]])
 
 
-def _make_pool(work: Workspace, restriction: _Restriction, wanted: IndexArray) -> bool:
+def _make_pool(work: Workspace, wanted: IndexArray, crawling: bool) -> bool:
     """Bring the wanted columns into the pool; return False where its Gram matrix does not pay."""
     pool = work.pool
-    if wanted.size > _MAX_POOL or _prefers_residual_form(work, wanted):
-        return False
     new = pool.missing(wanted)
+    if wanted.size > _MAX_POOL or not _gram_pays(work, wanted, new, crawling):
+        return False
     needed = max(_POOL_MINIMUM, _POOL_EXCESS * int(np.count_nonzero(work.coef)), wanted.size)
     if len(pool) + new.size > needed:
         keep = np.zeros(work.coef.size, dtype=bool)
@@ -229,10 +237,14 @@ def _make_pool(work: Workspace, restriction: _Restriction, wanted: IndexArray) -
     return True
 
 
-def _prefers_residual_form(work: Workspace, ws: IndexArray) -> bool:
-    # A step costs |W| on the Gram matrix and the non-zeros of a column on the residual.
-    n_nonzero = work.design.nnz / max(work.design.shape[1], 1)
-    return work.design.is_sparse and ws.size > max(2000, 4 * n_nonzero)
+def _gram_pays(work: Workspace, wanted: IndexArray, new: IndexArray, crawling: bool) -> bool:
+    design = work.design
+    if not design.is_sparse or (crawling and wanted.size <= _SPARSE_POOL):
+        return True
+    if np.any(design.means[wanted] ** 2 > 1e6 * design.sqnorms[wanted]):
+        return True  # on the residual, the scalar offset would lose their digits
+    flops = float(new.size) * design.nnz_of(np.concatenate([work.pool.columns, new]))
+    return flops <= _SMALL_WORK + _SPARSE_GRAM_PASSES * design.nnz
 
 
 def _solve_on_pool(
@@ -343,19 +355,19 @@ def _descend_on_residual(
     gap = restriction.gap(work, ws)
     form = restriction.form._replace(weights=restriction.form.weights[ws])
     work.active_set.forget()
-    coef = work.coef[ws]
+    coef, residual = work.coef[ws], work.residual.copy()
     used = 0
     while used < _MAX_EPOCHS:
         epochs, largest = work.backend.residual_cd(
-            work.design, ws, work.residual, coef, form, _EPOCHS_PER_CHECK, goal / ws.size
+            work.design, ws, residual, coef, form, _EPOCHS_PER_CHECK, goal / ws.size
         )
         used += epochs
-        full = np.zeros_like(work.coef)
-        full[ws] = coef
-        work.set_coef(full)
         if largest == 0.0 or not np.isfinite(largest):
             break
-        gradient = work.backend.xtr(work.design, work.residual, ws)
-        if gap.evaluate(coef, gradient, work.sq_residual)[0] <= goal:
+        gradient = work.backend.xtr(work.design, residual, ws)
+        if gap.evaluate(coef, gradient, work.mean_square(residual))[0] <= goal:
             break
+    full = np.zeros_like(work.coef)
+    full[ws] = coef
+    work.set_coef(full)
     return used

@@ -260,30 +260,41 @@ def test_gram_descent_keeps_the_gradient(penalty):
 
 
 @every_penalty
-@pytest.mark.parametrize("epochs", [1, 3])
-def test_residual_descent_follows_the_reference(setting, penalty, epochs):
+def test_one_epoch_of_residual_descent_is_the_reference(setting, penalty):
     G, c, y = quadratic(setting)
     coef = np.zeros(P)
-    backend.residual_cd(setting.design, np.arange(P), y, coef, penalty.kernel_form(P), epochs, 0.0)
-    np.testing.assert_allclose(coef, descend(G, c, penalty, epochs), atol=1e-12)
+    backend.residual_cd(setting.design, np.arange(P), y, coef, penalty.kernel_form(P), 1, 0.0)
+    np.testing.assert_allclose(coef, descend(G, c, penalty, 1), atol=1e-12)
 
 
-def test_residual_descent_on_listed_columns_follows_the_reference(setting):
+def test_one_epoch_of_residual_descent_on_listed_columns_is_the_reference(setting):
     columns = np.array([5, 2, 11, 0, 9])
     G, c, y = quadratic(setting, columns)
     start = RNG.standard_normal(5)
     coef, residual = start.copy(), y - setting.centered[:, columns] @ start
     form = penalty_of().kernel_form(5)
-    backend.residual_cd(setting.design, columns, residual, coef, form, 4, 0.0)
-    np.testing.assert_allclose(coef, descend(G, c, penalty_of(), 4, start), atol=1e-12)
+    backend.residual_cd(setting.design, columns, residual, coef, form, 1, 0.0)
+    np.testing.assert_allclose(coef, descend(G, c, penalty_of(), 1, start), atol=1e-12)
 
 
-def test_residual_descent_leaves_the_residual(setting):
+@every_penalty
+def test_many_epochs_of_residual_descent_end_at_an_optimum(setting, penalty):
+    G, c, y = quadratic(setting)
+    coef = np.zeros(P)
+    backend.residual_cd(setting.design, np.arange(P), y, coef, penalty.kernel_form(P), 3000, 0.0)
+    distance = penalty.subdiff_distance(coef, G @ coef - c)
+    np.testing.assert_allclose(distance[np.diag(G) > 0], 0.0, atol=1e-8)
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 7])
+def test_the_residual_follows_descent(setting, epochs):
     _, _, y = quadratic(setting)
-    before = y.copy()
+    coef, residual = np.zeros(P), y.copy()
     form = penalty_of().kernel_form(P)
-    backend.residual_cd(setting.design, np.arange(P), y, np.zeros(P), form, 3, 0.0)
-    np.testing.assert_array_equal(y, before)
+    backend.residual_cd(setting.design, np.arange(P), residual, coef, form, epochs, 0.0)
+    counts = setting.s > 0
+    expected = y - setting.centered @ coef
+    np.testing.assert_allclose(residual[counts], expected[counts], atol=1e-12)
 
 
 def test_descent_counts_its_epochs():
@@ -296,6 +307,25 @@ def test_descent_stops_when_nothing_changes():
     G, c, _ = quadratic(make_setting("F64", False, True))
     form = penalty_of(alpha=100.0).kernel_form(P)
     assert tuple(backend.gram_cd(G, c.copy(), np.zeros(P), form, 50, 0.0)) == (1, 0.0)
+
+
+@pytest.mark.parametrize("storage", ["F64", "csc64 int32"])
+def test_residual_descent_stops_when_nothing_changes(storage):
+    setting = make_setting(storage, False, True)
+    _, _, y = quadratic(setting)
+    form = penalty_of(alpha=100.0).kernel_form(P)
+    end = backend.residual_cd(setting.design, np.arange(P), y, np.zeros(P), form, 50, 0.0)
+    assert tuple(end) == (1, 0.0)
+
+
+@pytest.mark.parametrize("storage", ["F64", "csc64 int32"])
+def test_residual_descent_does_not_stop_before_every_column_was_visited(storage):
+    setting = make_setting(storage, False, True)
+    G, c, y = quadratic(setting)
+    coef, form = np.zeros(P), penalty_of().kernel_form(P)
+    backend.residual_cd(setting.design, np.arange(P), y, coef, form, 5000, 1e-20)
+    distance = penalty_of().subdiff_distance(coef, G @ coef - c)
+    np.testing.assert_allclose(distance[np.diag(G) > 0], 0.0, atol=1e-8)
 
 
 def test_descent_stops_below_its_tolerance():

@@ -7,7 +7,16 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import sparsereg
-from sparsereg import ElasticNet, ElasticNetCV, Lasso, LassoCV
+from sparsereg import (
+    AdaptiveLasso,
+    AdaptiveLassoCV,
+    ElasticNet,
+    ElasticNetCV,
+    Lasso,
+    LassoCV,
+    RelaxedLasso,
+    RelaxedLassoCV,
+)
 
 ESTIMATORS = [
     Lasso(),
@@ -22,6 +31,16 @@ ESTIMATORS = [
     LassoCV(cv=3, n_alphas=10, n_jobs=2, scoring="neg_mean_absolute_error"),
     ElasticNetCV(cv=3, n_alphas=10, l1_ratio=[0.5, 1.0]),
     ElasticNetCV(cv=3, alphas=[0.01, 1.0], l1_ratio=0.0, fit_intercept=False),
+    AdaptiveLasso(cv=3),
+    AdaptiveLasso(alpha=0.01, positive=True, cv=3),
+    AdaptiveLasso(alpha=0.01, initial="ols", gamma=2.0, cv=3),
+    AdaptiveLasso(alpha=0.1, initial="lasso", weight_offset=0.1, n_reweightings=3),
+    AdaptiveLassoCV(cv=3, n_alphas=10),
+    AdaptiveLassoCV(cv=3, n_alphas=10, initial="lasso", n_reweightings=2, selection="1se"),
+    RelaxedLasso(),
+    RelaxedLasso(alpha=0.01, gamma=0.5, positive=True),
+    RelaxedLassoCV(cv=3, n_alphas=10),
+    RelaxedLassoCV(cv=3, n_alphas=10, positive=True, gammas=[0.5], selection="1se"),
 ]
 
 
@@ -38,6 +57,6 @@ def test_every_public_estimator_is_checked():
     assert estimators == {type(estimator) for estimator in ESTIMATORS}
 
 
-@pytest.mark.parametrize("estimator", [Lasso(), ElasticNet(), LassoCV(), ElasticNetCV()])
+@pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_sparse_input_is_declared(estimator):
     assert estimator.__sklearn_tags__().input_tags.sparse

@@ -68,13 +68,17 @@ class NumbaBackend:
         tol: float,
     ) -> tuple[int, float]:
         weights = design.sample_weight
-        weighted = residual.copy() if weights is None else weights * residual
-        weights = np.empty(0) if weights is None else weights
-        moments = (weights, design.means, design.sqnorms, columns, weighted, coef)
+        weighted = residual if weights is None else weights * residual
+        factors = np.empty(0) if weights is None else weights
+        moments = (factors, design.means, design.sqnorms, columns, weighted, coef)
         if design.is_sparse:
             storage = (design.data, design.indices, design.indptr, design.shape[0])
-            return descent.csc_cd(*storage, *moments, *form, max_epochs, tol)
-        return descent.dense_cd(design.X, *moments, *form, max_epochs, tol)
+            outcome = descent.csc_cd(*storage, *moments, *form, max_epochs, tol)
+        else:
+            outcome = descent.dense_cd(design.X, *moments, *form, max_epochs, tol)
+        if weights is not None:
+            np.divide(weighted, weights, out=residual, where=weights > 0)
+        return outcome
 
     def dual_gap(  # noqa: D102
         self,

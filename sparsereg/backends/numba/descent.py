@@ -12,6 +12,10 @@ import numpy as np
 from sparsereg.backends.numba.jit import REASSOCIATE, kernel
 from sparsereg.backends.numba.penalty_kernels import prox_scalar
 
+# In residual form, a visit costs a pass over a column even where nothing moves: the epochs between
+# these visit the support only.
+_WHOLE_EVERY = 5
+
 
 @kernel(fastmath={"contract"})
 def gram_cd(gram, gradient, coef, kind, params, weights, max_epochs, tol):
@@ -61,13 +65,15 @@ def dense_cd(
     has_weights = weights.shape[0] > 0
     largest = 0.0
     epoch = 0
+    settled = False  # the support has nothing left: look at the others again
     while epoch < max_epochs:
         epoch += 1
+        whole = epoch % _WHOLE_EVERY == 1 or settled
         largest = 0.0
         for c in range(columns.shape[0]):
             j = columns[c]
             curvature = sqnorms[j]
-            if curvature <= 0.0:
+            if curvature <= 0.0 or not (whole or coef[c] != 0.0):
                 continue
             mean = means[j]
             old = coef[c]
@@ -87,7 +93,9 @@ def dense_cd(
                     return epoch, change
                 largest = max(largest, change)
         if not largest > tol:
-            break
+            if whole:
+                break
+            settled = True
     return epoch, largest
 
 
@@ -105,13 +113,15 @@ def csc_cd(
     offset = 0.0
     largest = 0.0
     epoch = 0
+    settled = False  # the support has nothing left: look at the others again
     while epoch < max_epochs:
         epoch += 1
+        whole = epoch % _WHOLE_EVERY == 1 or settled
         largest = 0.0
         for c in range(columns.shape[0]):
             j = columns[c]
             curvature = sqnorms[j]
-            if curvature <= 0.0:
+            if curvature <= 0.0 or not (whole or coef[c] != 0.0):
                 continue
             total = 0.0
             for k in range(indptr[j], indptr[j + 1]):
@@ -131,7 +141,9 @@ def csc_cd(
                     return epoch, change
                 largest = max(largest, change)
         if not largest > tol:
-            break
+            if whole:
+                break
+            settled = True
     if offset != 0.0:
         for i in range(n):
             weighted[i] += offset * (weights[i] if has_weights else 1.0)

@@ -53,6 +53,10 @@ class DenseDesign:
         """Number of stored entries."""
         return self.X.size
 
+    def nnz_of(self, columns: IndexArray) -> int:
+        """Return the number of stored entries of some columns."""
+        return self.X.shape[0] * columns.size
+
 
 @dataclass(frozen=True)
 class SparseDesign:
@@ -71,6 +75,10 @@ class SparseDesign:
     def nnz(self) -> int:
         """Number of stored entries."""
         return self.data.size
+
+    def nnz_of(self, columns: IndexArray) -> int:
+        """Return the number of stored entries of some columns."""
+        return int(np.sum(self.indptr[columns + 1] - self.indptr[columns]))
 
 
 def make_design(
@@ -105,7 +113,10 @@ def _drop_constant_columns(
     constant = np.sqrt(sqnorms) <= _CONSTANT * np.abs(means)
     sqnorms[constant] = 0.0
     rows = slice(None) if sample_weight is None else np.flatnonzero(sample_weight)
-    for j in np.flatnonzero(constant & (np.abs(means) < _SQUARE_UNDERFLOWS)):
+    suspects = constant & (np.abs(means) < _SQUARE_UNDERFLOWS)
+    if not isinstance(X, np.ndarray):
+        suspects &= np.diff(X.indptr) > 0
+    for j in np.flatnonzero(suspects):
         column = X[:, j] if isinstance(X, np.ndarray) else X[:, [j]].toarray()[:, 0]
         spread = np.ptp(column[rows])
         if _CONSTANT * abs(means[j]) < spread < _SQUARE_UNDERFLOWS:

@@ -1,0 +1,155 @@
+"""Ctrl-C in long work keeps what is finished."""
+
+from __future__ import annotations
+
+import pickle
+import signal
+
+import numpy as np
+import pytest
+
+from sparsereg import ElasticNetCV, LassoCV, lasso_path
+from sparsereg.exceptions import PathInterruptedWarning
+
+N, P = 40, 12
+RNG = np.random.default_rng(5)
+X = RNG.standard_normal((N, P))
+Y = 2 * X[:, 0] - X[:, 1] + 0.5 * X[:, 2] + RNG.standard_normal(N)
+
+
+def path(**params):
+    return lasso_path(X, Y, n_alphas=15, **params)
+
+
+def press_ctrl_c(monkeypatch, after):
+    """Deliver the signal of Ctrl-C in the solve that follows ``after`` complete ones."""
+    import sparsereg.solvers.path as module
+
+    solve, calls = module.solve, []
+
+    def interrupted(*args, **kwargs):
+        calls.append(None)
+        if len(calls) == after + 1:
+            signal.raise_signal(signal.SIGINT)
+        return solve(*args, **kwargs)
+
+    monkeypatch.setattr(module, "solve", interrupted)
+
+
+def test_an_interrupted_path_returns_the_finished_part(monkeypatch):
+    whole = path()
+    press_ctrl_c(monkeypatch, after=6)
+    with pytest.warns(PathInterruptedWarning):
+        part = path()
+    for finished, full in zip(part, whole):
+        np.testing.assert_array_equal(finished, full[..., :6])
+
+
+def test_an_interrupted_path_says_how_much_is_finished(monkeypatch):
+    press_ctrl_c(monkeypatch, after=6)
+    with pytest.warns(PathInterruptedWarning, match="6 of 15 alphas"):
+        path()
+
+
+def test_an_interrupted_path_with_a_progress_bar_returns_the_finished_part(monkeypatch, capsys):
+    press_ctrl_c(monkeypatch, after=6)
+    with pytest.warns(PathInterruptedWarning):
+        assert len(path(verbose=1)[0]) == 6
+
+
+def test_a_path_interrupted_before_its_first_alpha_is_interrupted(monkeypatch):
+    press_ctrl_c(monkeypatch, after=0)
+    with pytest.raises(KeyboardInterrupt):
+        path()
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_an_interrupted_cross_validation_keeps_the_alphas_that_every_fold_finished(
+    monkeypatch, n_jobs
+):
+    model = LassoCV(cv=3, n_alphas=10, n_jobs=n_jobs)
+    whole = model.fit(X, Y).mse_path_
+    if n_jobs == 1:
+        press_ctrl_c(monkeypatch, after=3 * 4 + 1)
+    else:
+        raise_in_solve(monkeypatch, after=3 * 4 + 1)
+    with pytest.warns(PathInterruptedWarning):
+        model.fit(X, Y)
+    np.testing.assert_array_equal(model.mse_path_, whole[:4])
+
+
+def raise_in_solve(monkeypatch, after):
+    """Raise what Ctrl-C raises: signals reach the main thread only."""
+    import sparsereg.solvers.path as module
+
+    solve, calls = module.solve, []
+
+    def interrupted(*args, **kwargs):
+        calls.append(None)
+        if len(calls) == after + 1:
+            raise KeyboardInterrupt
+        return solve(*args, **kwargs)
+
+    monkeypatch.setattr(module, "solve", interrupted)
+
+
+INTERRUPTED = {"coef_path_": 1, "intercept_path_": 0, "alphas_": 0, "mse_path_": 0, "scores_": 0}
+
+
+@pytest.mark.parametrize(("name", "axis"), INTERRUPTED.items(), ids=INTERRUPTED.keys())
+def test_an_interrupted_cross_validation_has_tables_of_one_length(monkeypatch, name, axis):
+    press_ctrl_c(monkeypatch, after=3 * 4 + 1)
+    with pytest.warns(PathInterruptedWarning):
+        model = LassoCV(cv=3, n_alphas=10).fit(X, Y)
+    assert np.shape(getattr(model, name))[axis] == 4
+
+
+def test_an_interrupted_cross_validation_chooses_among_the_finished_alphas(monkeypatch):
+    press_ctrl_c(monkeypatch, after=3 * 4 + 1)
+    with pytest.warns(PathInterruptedWarning):
+        model = LassoCV(cv=3, n_alphas=10).fit(X, Y)
+    best = model.alphas_[np.argmin(model.mse_path_.mean(axis=1))]
+    assert model.alpha_ == best
+    assert np.all(np.isfinite(model.predict(X)))
+
+
+def test_a_cross_validation_interrupted_at_once_leaves_the_estimator_as_it_was(monkeypatch):
+    model = LassoCV(cv=3, n_alphas=10).fit(X, Y)
+    before = pickle.dumps(vars(model))
+    press_ctrl_c(monkeypatch, after=2)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X[:, :3], Y)
+    assert pickle.dumps(vars(model)) == before
+
+
+def test_interrupting_the_path_on_all_data_after_the_choice_keeps_the_choice(monkeypatch):
+    whole = LassoCV(cv=3, n_alphas=10, selection=lambda alphas, scores: 4).fit(X, Y)
+    press_ctrl_c(monkeypatch, after=3 * 10 + 7)
+    with pytest.warns(PathInterruptedWarning):
+        part = LassoCV(cv=3, n_alphas=10, selection=lambda alphas, scores: 4).fit(X, Y)
+    np.testing.assert_array_equal(part.coef_, whole.coef_)
+    np.testing.assert_array_equal(part.coef_path_, whole.coef_path_[:, :7])
+
+
+def test_interrupting_the_path_on_all_data_before_the_choice_is_an_interruption(monkeypatch):
+    press_ctrl_c(monkeypatch, after=3 * 10 + 2)
+    with pytest.raises(KeyboardInterrupt):
+        LassoCV(cv=3, n_alphas=10, selection=lambda alphas, scores: 4).fit(X, Y)
+
+
+def test_interrupting_the_second_l1_ratio_keeps_the_first(monkeypatch):
+    press_ctrl_c(monkeypatch, after=3 * 10 + 3 * 6 + 1)
+    with pytest.warns(PathInterruptedWarning):
+        model = ElasticNetCV(l1_ratio=[0.5, 1.0], cv=3, n_alphas=10).fit(X, Y)
+    assert np.all(np.isfinite(model.mse_path_))
+    assert model.predict(X).shape == (N,)
+
+
+def test_an_interruption_gives_blas_its_threads_back(monkeypatch):
+    from threadpoolctl import threadpool_info
+
+    before = [entry["num_threads"] for entry in threadpool_info()]
+    press_ctrl_c(monkeypatch, after=2)
+    with pytest.warns(PathInterruptedWarning):
+        path()
+    assert [entry["num_threads"] for entry in threadpool_info()] == before
