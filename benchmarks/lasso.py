@@ -175,9 +175,11 @@ SOLVERS = (
 )
 
 
-def run(*, quick: bool, output: Path | None) -> None:
+def run(*, quick: bool, output: Path | None, time_limit: float | None = None) -> None:
     """Run the family and write ``lasso.json`` and ``lasso.md``, or ``lasso-quick``."""
     protocol = Protocol(repeats=3, time_limit=10.0, cheap=0.2) if quick else Protocol()
+    if time_limit is not None:
+        protocol = replace(protocol, time_limit=time_limit)
     ratios = ALPHA_RATIOS[:2] if quick else ALPHA_RATIOS
     results = measure(datasets(quick), ratios, protocol, Console(stderr=True))
     report.write(results, "lasso-quick" if quick else "lasso", output)

@@ -545,14 +545,16 @@ def test_bench_lists_the_families(benchmarks):
 def test_bench_forwards_its_options(benchmarks, monkeypatch, tmp_path):
     calls: list[tuple[object, ...]] = []
     monkeypatch.setattr(
-        benchmarks, "main", lambda family, *, quick, output: calls.append((family, quick, output))
+        benchmarks,
+        "main",
+        lambda family, *, quick, output, time_limit: calls.append((family, quick, output)),
     )
     run("bench", "lasso", "--quick", "--output", tmp_path)
     assert calls == [("lasso", True, tmp_path)]
 
 
 def test_bench_ends_with_the_status_of_the_benchmark(benchmarks, monkeypatch):
-    monkeypatch.setattr(benchmarks, "main", lambda family, *, quick, output: 3)
+    monkeypatch.setattr(benchmarks, "main", lambda family, *, quick, output, time_limit: 3)
     assert run("bench", "lasso").exit_code == 3
 
 

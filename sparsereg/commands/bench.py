@@ -22,8 +22,20 @@ from sparsereg.commands.messages import InputError, unknown_name
     metavar="FOLDER",
     help="Where to write the results.",
 )
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="For one fit, the same for every package; 60 in a full run.",
+)
 @click.pass_context
-def bench(context: click.Context, family: str | None, quick: bool, output: Path | None) -> None:
+def bench(
+    context: click.Context,
+    family: str | None,
+    quick: bool,
+    output: Path | None,
+    time_limit: float | None,
+) -> None:
     """Time sparsereg against the other packages installed here.
 
     FAMILY is the group of problems to time; without it, the families are listed.
@@ -38,4 +50,4 @@ def bench(context: click.Context, family: str | None, quick: bool, output: Path 
         return
     if family not in FAMILIES:
         raise InputError(unknown_name("benchmark", family, list(FAMILIES)))
-    context.exit(main(family, quick=quick, output=output))
+    context.exit(main(family, quick=quick, output=output, time_limit=time_limit))

@@ -115,22 +115,6 @@ mse_path_ : ndarray of shape (n_alphas, n_folds) or (n_l1_ratio, n_alphas, n_fol
     Mean squared error on each held-out fold.
 scores_ : ndarray of shape (n_alphas, n_folds) or (n_l1_ratio, n_alphas, n_folds)
     What ``scoring`` said, greater is better; ``-mse_path_`` without it.
-coef_ : ndarray of shape (n_features,)
-    Coefficients of the fit on all data at ``alpha_``; float32 if X is.
-intercept_ : float
-    Its intercept.
-coef_path_ : ndarray of shape (n_features, n_alphas)
-    Coefficients on all data along the grid (at the chosen l1_ratio).
-intercept_path_ : ndarray of shape (n_alphas,)
-    Their intercepts.
-fold_coef_path_ : list of sparse arrays of shape (n_features, n_alphas)
-    Coefficients on the training part of each fold (at the chosen l1_ratio).
-dual_gap_ : float
-    Certificate of the fit on all data at ``alpha_``.
-n_iter_ : int
-    Steps taken along the whole path on all data.
-converged_ : bool
-    Whether that fit reached its tolerance.
 """,
     "choice_attributes": """
 coef_ : ndarray of shape (n_features,)
@@ -138,11 +122,11 @@ coef_ : ndarray of shape (n_features,)
 intercept_ : float
     Its intercept.
 coef_path_ : ndarray of shape (n_features, n_alphas)
-    Coefficients on all data along the grid.
+    Coefficients on all data along the grid (at the chosen l1_ratio or gamma).
 intercept_path_ : ndarray of shape (n_alphas,)
     Their intercepts.
 fold_coef_path_ : list of sparse arrays of shape (n_features, n_alphas)
-    Coefficients on the training part of each fold.
+    Coefficients on the training part of each fold (at the chosen l1_ratio or gamma).
 dual_gap_ : float
     Certificate of the fit on all data at ``alpha_``.
 n_iter_ : int

@@ -56,6 +56,7 @@ class AdaptiveLassoCV(PathCV):
     ----------
     {adaptive_attributes}
     {cv_attributes}
+    {choice_attributes}
     {common_attributes}
 
     See Also

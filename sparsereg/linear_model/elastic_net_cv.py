@@ -51,6 +51,7 @@ class ElasticNetCV(PathCV):
     l1_ratio_ : float
         The chosen l1_ratio.
     {cv_attributes}
+    {choice_attributes}
     {common_attributes}
 
     See Also
@@ -187,6 +188,7 @@ class LassoCV(ElasticNetCV):
     Attributes
     ----------
     {cv_attributes}
+    {choice_attributes}
     {common_attributes}
 
     See Also
