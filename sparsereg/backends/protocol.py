@@ -164,12 +164,14 @@ class Backend(Protocol):
         curvatures: FloatArray,
         positive: bool,
         sq_residual: float,
-        noise: float,
+        scale_y: float,
+        rounding: float,
     ) -> tuple[float, float]:
         """Return the elastic-net duality gap and the dual scale it is reached at.
 
         The formula is in :mod:`sparsereg.solvers.duality`. A gradient above its bound by less
-        than ``noise`` times the norm of its column counts as feasible.
+        than ``rounding`` times the norms it was computed from counts as feasible; ``scale_y`` is
+        ||y||_s / sqrt(n).
         """
 
     def homotopy(

@@ -42,12 +42,14 @@ def validate_fit_data(
     estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, *, multi_output: bool
 ) -> Data:
     """Validate the arguments of ``fit`` and record the feature names."""
+    _check_indices(X)
     X, y = validate_data(estimator, X, y, **_X_RULES, multi_output=multi_output, y_numeric=True)
     return _finish(X, y, sample_weight)
 
 
 def validate_path_data(X: Any, y: Any, sample_weight: Any) -> Data:
     """Validate the arguments of a path function."""
+    _check_indices(X)
     X = check_array(X, **_X_RULES, input_name="X")
     y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
     if y.ndim == 2 and y.shape[1] == 1:
@@ -66,6 +68,26 @@ def _finish(X: Any, y: Any, sample_weight: Any) -> Data:
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     return Data(X, y, normalized_weights(sample_weight, X))
+
+
+def _check_indices(X: Any) -> None:
+    """Refuse compressed data whose indices point outside: compiled code would follow them."""
+    if sparse.issparse(X) and X.format in ("csr", "csc", "bsr"):
+        try:
+            X.check_format(full_check=True)
+        except (ValueError, IndexError) as error:
+            raise ValueError(
+                f"X is not a valid {X.format.upper()} matrix ({error}). Build it anew, for example "
+                f"from its COO form."
+            ) from error
+
+
+def in_dtype(values: Any, dtype: np.dtype) -> Any:
+    """Return the values in the dtype of X, or in float64 where that would overflow."""
+    values = np.asarray(values)
+    if np.max(np.abs(values), initial=0.0) > np.finfo(dtype).max:
+        return values[()]
+    return values.astype(dtype, copy=False)[()]
 
 
 def _canonical(X: Any) -> Any:

@@ -30,7 +30,7 @@ from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.backends.registry import resolve_backend
 from sparsereg.exceptions import PathInterruptedWarning
 from sparsereg.linear_model._base import COMMON_CONSTRAINTS, GRID_CONSTRAINTS, SparseLinearModel
-from sparsereg.linear_model._data import Data, unchanged_on_failure, validate_fit_data
+from sparsereg.linear_model._data import Data, in_dtype, unchanged_on_failure, validate_fit_data
 from sparsereg.linear_model._docs import documented
 from sparsereg.linear_model._warnings import warn_unless_converged
 from sparsereg.model_selection.path_cv import (
@@ -166,7 +166,7 @@ class PathCV(SparseLinearModel):
     ) -> None:
         """Set what all data gave along the path and at the chosen alpha, and the folds' paths."""
         self.coef_ = path.coef(index).astype(dtype, copy=False)
-        self.intercept_ = dtype.type(path.intercepts[index]) if self.fit_intercept else 0.0
+        self.intercept_ = in_dtype(path.intercepts[index], dtype) if self.fit_intercept else 0.0
         self.dual_gap_ = path.dual_gaps[index]
         self.n_iter_ = sum(path.n_iters)
         self.converged_ = path.dual_gaps[index] <= path.tolerances[index]
@@ -260,7 +260,7 @@ def _make_scorer(
             rows = np.zeros((test.size, 1))
             return float(get_scorer(scoring)(_Predicted(prediction), rows, data.y[test], **weights))
         fitted = clone(model)
-        fitted.coef_ = solution.coef.astype(data.dtype, copy=False)
+        fitted.coef_ = in_dtype(solution.coef, data.dtype)
         fitted.intercept_ = solution.intercept
         fitted.n_features_in_ = solution.coef.size
         return float(scoring(fitted, _safe_indexing(data.X, test), data.y[test]))

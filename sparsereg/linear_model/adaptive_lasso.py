@@ -29,6 +29,7 @@ from sparsereg.linear_model._base import COMMON_CONSTRAINTS, SparseLinearModel
 from sparsereg.linear_model._data import (
     Data,
     check_penalty_weights,
+    in_dtype,
     unchanged_on_failure,
     validate_fit_data,
 )
@@ -216,8 +217,10 @@ class AdaptiveLasso(SparseLinearModel):
                 "weighted fits" if len(stages) > 1 else "",
             )
             solution = last_of(stages)
-            self.coef_ = solution.coef.astype(data.dtype, copy=False)
-            self.intercept_ = data.dtype.type(solution.intercept) if self.fit_intercept else 0.0
+            self.coef_ = in_dtype(solution.coef, data.dtype)
+            self.intercept_ = (
+                in_dtype(solution.intercept, data.dtype) if self.fit_intercept else 0.0
+            )
             self.initial_coef_, self.penalty_weights_ = weights_behind(stages, initial)
             self.dual_gap_, self.n_iter_ = solution.dual_gap, solution.n_iter
             self.converged_ = all(stage.solution.converged for stage in stages)

@@ -20,6 +20,7 @@ from sparsereg.linear_model._base import (
 from sparsereg.linear_model._data import (
     Data,
     check_penalty_weights,
+    in_dtype,
     unchanged_on_failure,
     validate_fit_data,
 )
@@ -192,17 +193,19 @@ class ElasticNet(SparseLinearModel):
         return coef.copy()
 
     def _keep(self, data: Data, solutions: Sequence[Solution]) -> None:
-        coef = np.stack([solution.coef for solution in solutions]).astype(data.dtype, copy=False)
+        coef = in_dtype(np.stack([solution.coef for solution in solutions]), data.dtype)
         self.converged_ = all(solution.converged for solution in solutions)
         if data.y.ndim == 1:
             (solution,) = solutions
             self.coef_ = coef[0]
-            self.intercept_ = data.dtype.type(solution.intercept) if self.fit_intercept else 0.0
+            self.intercept_ = (
+                in_dtype(solution.intercept, data.dtype) if self.fit_intercept else 0.0
+            )
             self.dual_gap_ = solution.dual_gap
             self.n_iter_ = solution.n_iter
             return
         self.coef_ = coef
-        self.intercept_ = np.array([s.intercept for s in solutions], dtype=data.dtype)
+        self.intercept_ = in_dtype([s.intercept for s in solutions], data.dtype)
         self.dual_gap_ = np.array([s.dual_gap for s in solutions])
         self.n_iter_ = [s.n_iter for s in solutions]
 

@@ -27,6 +27,7 @@ from sparsereg.backends.registry import resolve_backend
 from sparsereg.linear_model._base import COMMON_CONSTRAINTS, SparseLinearModel
 from sparsereg.linear_model._data import (
     check_penalty_weights,
+    in_dtype,
     unchanged_on_failure,
     validate_fit_data,
 )
@@ -199,8 +200,10 @@ class RelaxedLasso(SparseLinearModel):
             warn_unless_converged(
                 [solution.dual_gap], [solution.tolerance], [solution.stalled], self.max_iter
             )
-            self.coef_ = solution.coef.astype(data.dtype, copy=False)
-            self.intercept_ = data.dtype.type(solution.intercept) if self.fit_intercept else 0.0
+            self.coef_ = in_dtype(solution.coef, data.dtype)
+            self.intercept_ = (
+                in_dtype(solution.intercept, data.dtype) if self.fit_intercept else 0.0
+            )
             self.dual_gap_, self.n_iter_ = solution.dual_gap, solution.n_iter
             self.converged_ = solution.converged
             self.backend_ = backend.name

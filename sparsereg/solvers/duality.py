@@ -9,12 +9,15 @@ The textbook P - D subtracts two numbers of the size of the objective and so can
 1e-16 times it. Scale a = 1 is free to use when the penalty has a squared part; without one, a must
 bring every |u_j| below l1_j.
 
-Floating point sets the limit: a gradient is known to about 1e-16 ||x_j|| ||y|| only. One that
+Floating point sets the limit: a gradient is known to about 1e-16 ||x_j|| times the larger of ||y||
+and sum_k |w_k| ||x_k|| only. One that
 exceeds its bound by less than a small multiple of that counts as feasible, and adds
-excess |w_j| + excess^2 / (2 L_j), the most that one exact step could bring. This is also how
-features without penalty are treated, whose bound is zero: the drivers keep them orthogonal to the
-residual (:mod:`sparsereg.solvers.unpenalized`), and until they are, only a = 0 is feasible and the
-gap is the whole objective.
+excess |w_j| + excess^2 / (2 L_j), the most that one exact step could bring.
+
+Features without penalty have the dual constraint u_j = 0. The residual is kept orthogonal to them
+(:mod:`sparsereg.solvers.unpenalized`), and what is left of its part P r in their span adds
+||P r||_s^2 / (2 n); they do not enter the sum here. Where they must be non-negative the constraint
+is u_j <= 0; until it holds, to rounding, only a = 0 is feasible and the gap is the whole objective.
 """
 
 from __future__ import annotations
@@ -55,7 +58,7 @@ class DualGap:
         sq_y: float,
     ):
         self._backend = backend
-        self._noise = _ROUNDING * (n * sq_y) ** 0.5
+        self._scale_y, self._rounding = sq_y**0.5, _ROUNDING * n**0.5
         self.l1, self.l2, self.curvatures, self.positive = l1, l2, curvatures, positive
 
     def evaluate(self, w: FloatArray, g: FloatArray, sq_residual: float) -> tuple[float, float]:
@@ -71,5 +74,6 @@ class DualGap:
             ||r||_s^2 / n.
         """
         return self._backend.dual_gap(
-            w, g, self.l1, self.l2, self.curvatures, self.positive, sq_residual, self._noise
-        )
+            w, g, self.l1, self.l2, self.curvatures, self.positive, sq_residual,
+            self._scale_y, self._rounding,
+        )  # fmt: skip

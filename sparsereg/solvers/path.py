@@ -95,7 +95,10 @@ class PathRecord:
         return coef
 
     def dense_coefs(self, dtype: np.dtype) -> np.ndarray:
-        """Return all of them, of shape (n_features, n_alphas)."""
+        """Return all of them, of shape (n_features, n_alphas); float64 if dtype is too small."""
+        largest = max((np.max(np.abs(values), initial=0.0) for values in self._values), default=0)
+        if largest > np.finfo(dtype).max:
+            dtype = np.dtype(np.float64)
         coefs = np.zeros((self._n_features, len(self)), dtype=dtype)
         for k, (support, values) in enumerate(zip(self._supports, self._values)):
             coefs[support, k] = values

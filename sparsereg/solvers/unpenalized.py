@@ -41,6 +41,12 @@ class UnpenalizedSpan:
             self._basis, self._triangle = qr(self._rows.T, mode="economic", check_finite=False)
         self._root_weight = None if design.sample_weight is None else np.sqrt(design.sample_weight)
 
+    def sq_part(self, residual: FloatArray) -> float:
+        """Return ||P r||_s^2 / n, P the projection on the span of the columns."""
+        target = residual if self._root_weight is None else self._root_weight * residual
+        projected = self._q.T @ target
+        return float(projected @ projected) / residual.size
+
     def fit(self, residual: FloatArray) -> FloatArray:
         """Return the coefficients, on ``self.columns``, that best explain the residual."""
         target = residual if self._root_weight is None else self._root_weight * residual

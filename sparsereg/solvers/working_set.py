@@ -131,6 +131,7 @@ def _solve(work: Workspace, penalty: ElasticNet, target: float, max_iter: int) -
     while True:
         # 1. the gap of the whole problem at the current point
         gap, scale = whole.evaluate(work.coef[usable], work.gradient[usable], work.sq_residual)
+        gap += work.unpenalized_left
         history.append(Step(n_iter, gap, working_set.size))
         if gap <= best_gap:
             best = work.coef

@@ -45,6 +45,8 @@ class Workspace:
         ``y_c - X_c coef``.
     gradient : ndarray of shape (p,)
         ``X_c' (s residual) / n``, the negative gradient.
+    unpenalized_left : float
+        What an exact fit of the unpenalized features would still bring: rounding.
     """
 
     def __init__(self, problem: Problem, backend: Backend, cache: DataCache | None = None):
@@ -70,6 +72,7 @@ class Workspace:
                 _check_scale(self.sq_y, self.sq_y, "y")
         self.active_set = KeptActiveSet(self.pool, self.max_rank)
         self._spans: dict[bytes, UnpenalizedSpan] = {}
+        self.unpenalized_left = 0.0
         self.move_to(np.zeros(self.design.shape[1]))
 
     @property
@@ -102,6 +105,7 @@ class Workspace:
 
     def solve_unpenalized(self, columns: IndexArray) -> None:
         """Move to the exact least-squares fit of ``columns``, the others held; no gradient."""
+        self.unpenalized_left = 0.0
         if columns.size == 0:
             return
         key = columns.tobytes()
@@ -112,6 +116,7 @@ class Workspace:
             coef = self.coef.copy()
             coef[span.columns] += span.fit(self.residual)
             self.set_coef(coef)
+        self.unpenalized_left = 0.5 * span.sq_part(self.residual)
 
     @property
     def intercept(self) -> float:

@@ -12,7 +12,6 @@ import pytest
 from scipy import sparse
 
 from sparsereg.backends.numba import backend
-from sparsereg.backends.numba.gap import dual_gap
 from sparsereg.backends.numba.jit import kernel
 from sparsereg.backends.numba.penalty_kernels import prox_vector
 from sparsereg.backends.numba.threads import run_blocks
@@ -592,25 +591,6 @@ def test_signs_of_tied_columns_do_not_cycle():
         assert violation(G, c, end.coef, l1) < 1e-12
 
 
-# ------------------------------------------------------------------------------------------ the gap
-
-
-def test_the_gap_kernel_counts_rounding_as_the_decrease_of_one_step():
-    gap, scale = dual_gap(
-        np.zeros(1), np.array([1.0 + 1e-13]), np.ones(1), np.zeros(1), np.ones(1), False, 4.0, 1e-12
-    )
-    assert scale == 1.0
-    assert 0 <= gap <= 1e-25
-
-
-def test_the_gap_kernel_counts_more_than_rounding_in_full():
-    _, scale = dual_gap(
-        np.zeros(1), np.array([1.0 + 1e-9]), np.ones(1), np.zeros(1), np.ones(1), False, 4.0, 1e-12
-    )
-    assert scale == pytest.approx(1 - 1e-9, abs=1e-15)
-    assert scale < 1
-
-
 # ---------------------------------------------------------------------------- threads and the cache
 
 
@@ -738,9 +718,9 @@ print(prox_vector(0, np.array([1.0, 0.0, 0.0, 0.0]), np.ones(1), np.array([3.0])
 
 CACHED = """
 import numpy as np
-from sparsereg.backends.numba import gap
-gap.dual_gap(*[np.zeros(1)] * 5, False, 1.0, 1e-12)
-stats = gap.dual_gap.stats
+from sparsereg.backends.numba.penalty_kernels import prox_vector
+prox_vector(0, np.zeros(4), np.ones(1), np.ones(1), 1.0)
+stats = prox_vector.stats
 print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
 """
 

@@ -13,7 +13,18 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from sparsereg import ElasticNet, ElasticNetCV, Lasso, LassoCV, enet_path, lasso_path
+from sparsereg import (
+    AdaptiveLasso,
+    AdaptiveLassoCV,
+    ElasticNet,
+    ElasticNetCV,
+    Lasso,
+    LassoCV,
+    RelaxedLasso,
+    RelaxedLassoCV,
+    enet_path,
+    lasso_path,
+)
 from sparsereg.backends.registry import get_backend
 from sparsereg.exceptions import BackendUnavailableError
 
@@ -29,6 +40,10 @@ ESTIMATORS = [
     ElasticNet(alpha=0.1),
     LassoCV(n_alphas=5),
     ElasticNetCV(n_alphas=5),
+    AdaptiveLasso(alpha=0.1),
+    RelaxedLasso(alpha=0.1),
+    AdaptiveLassoCV(n_alphas=5),
+    RelaxedLassoCV(n_alphas=5),
 ]
 every_estimator = pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
 

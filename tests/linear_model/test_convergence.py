@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 from scipy.linalg import hilbert
+from scipy.optimize import minimize, nnls
 
 from sparsereg import ElasticNet, Lasso, LassoCV, lasso_path
 from sparsereg.exceptions import ConvergenceWarning
@@ -231,8 +232,6 @@ def test_zero_alpha_with_dependent_columns_is_a_least_squares_fit(container):
 
 
 def test_zero_alpha_with_positive_is_nonnegative_least_squares():
-    from scipy.optimize import nnls
-
     model = Lasso(alpha=0, positive=True, fit_intercept=False, tol=1e-12).fit(X, Y)
     np.testing.assert_allclose(model.coef_, nnls(X, Y)[0], atol=1e-5)
 
@@ -385,6 +384,78 @@ def test_random_problems_are_certified_truthfully(block):
         if above > model.dual_gap_ * (1 + 1e-6) + 1e-12 * np.mean(y**2):
             wrong.append((seed, above, model.dual_gap_))
     assert not wrong
+
+
+def nonnegative_problem(seed):
+    """Return few rows and many non-negative features, half of them without a penalty."""
+    rng = np.random.default_rng(seed)
+    n, p = int(rng.integers(2, 30)), int(rng.integers(30, 110))
+    X = rng.standard_normal((n, p))
+    if seed % 2:
+        X = X[:, :1] @ rng.standard_normal((1, p)) + 1e-2 * X
+    y = X[:, :3].sum(axis=1) + 0.1 * rng.standard_normal(n)
+    alpha = alpha_max(X, y, center=False) * 10.0 ** rng.uniform(-6, 0)
+    params = {
+        "alpha": alpha * (seed % 3 > 0),
+        "l1_ratio": float(rng.choice([1, 0.5, 0])),
+        "penalty_weights": rng.choice([0.0, 1.0], p),
+        "positive": True,
+        "fit_intercept": False,
+    }
+    return X, y, params
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_nonnegative_features_without_a_penalty_reach_the_default_tolerance(block):
+    missed = []
+    for seed in range(20 * block, 20 * block + 20):
+        X, y, params = nonnegative_problem(seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model = ElasticNet(**params).fit(X, y)
+        if not model.converged_:
+            missed.append((seed, model.dual_gap_, 1e-4 * np.mean(y**2)))
+    assert not missed
+
+
+def nonnegative_minimum(X, y, params, start):
+    """Return an upper bound on the minimum, by somebody else's bounded quasi-Newton method."""
+    v = params["penalty_weights"] * params["alpha"]
+    l1, l2 = v * params["l1_ratio"], v * (1 - params["l1_ratio"])
+
+    def value_and_gradient(w):
+        r = y - X @ w
+        value = r @ r / (2 * y.size) + l1 @ w + l2 @ w**2 / 2
+        return value, l1 + l2 * w - X.T @ r / y.size
+
+    bounds = [(0, None)] * X.shape[1]
+    end = minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    return min(end.fun, value_and_gradient(start)[0])
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_nonnegative_features_without_a_penalty_are_certified_truthfully(block):
+    wrong = []
+    for seed in range(20 * block, 20 * block + 20):
+        X, y, params = nonnegative_problem(seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model = ElasticNet(**params).fit(X, y)
+        best = nonnegative_minimum(X, y, params, model.coef_)
+        above = weighted_objective(model, X, y, None) - best
+        if above > model.dual_gap_ * (1 + 1e-6) + 1e-12 * np.mean(y**2):
+            wrong.append((seed, above, model.dual_gap_, model.converged_))
+    assert not wrong
+
+
+@pytest.mark.parametrize("degree", [10, 20, 27])
+@pytest.mark.parametrize("start", [-1.0, 0.0, 0.1])
+@pytest.mark.parametrize("container", [np.asarray, sparse.csc_array])
+def test_least_squares_on_ill_conditioned_features_is_certified(degree, start, container):
+    A = np.vander(np.linspace(start, 1, 42), degree)
+    y = np.sin(7 * np.linspace(0, 1, 42)) + 0.1 * np.cos(np.arange(42))
+    model = Lasso(alpha=0, fit_intercept=False).fit(container(A), y)
+    assert model.converged_
 
 
 def weighted_objective(model, X, y, weights):

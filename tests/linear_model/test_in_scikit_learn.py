@@ -13,7 +13,16 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sparsereg import ElasticNet, ElasticNetCV, Lasso, LassoCV
+from sparsereg import (
+    AdaptiveLasso,
+    AdaptiveLassoCV,
+    ElasticNet,
+    ElasticNetCV,
+    Lasso,
+    LassoCV,
+    RelaxedLasso,
+    RelaxedLassoCV,
+)
 
 N, P = 40, 12
 RNG = np.random.default_rng(0)
@@ -25,6 +34,10 @@ ESTIMATORS = [
     ElasticNet(alpha=0.1),
     LassoCV(n_alphas=5),
     ElasticNetCV(n_alphas=5),
+    AdaptiveLasso(alpha=0.1),
+    RelaxedLasso(alpha=0.1),
+    AdaptiveLassoCV(n_alphas=5),
+    RelaxedLassoCV(n_alphas=5),
 ]
 every_estimator = pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
 

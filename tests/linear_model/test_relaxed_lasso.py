@@ -109,6 +109,7 @@ def test_non_negative_least_squares_where_plain_ones_are_negative():
     assert any(negative)
 
 
+@pytest.mark.filterwarnings("ignore:Objective did not converge")
 @pytest.mark.parametrize("scale", [0.0, 1e-9, 1e-5])
 def test_nearly_dependent_selected_columns_are_fitted_as_well_as_possible(scale):
     x = np.column_stack([X[:, 0], X[:, 0] + scale * X[:, 1], X[:, 2:]])
@@ -122,6 +123,7 @@ def test_nearly_dependent_selected_columns_are_fitted_as_well_as_possible(scale)
     assert residual @ residual == pytest.approx(best @ best, rel=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:Objective did not converge")
 def test_ill_conditioned_selected_columns_get_accurate_coefficients():
     x = np.column_stack([X[:, 0], X[:, 0] + 1e-3 * X[:, 1], X[:, 2:]])
     free = np.where(np.arange(P) < 2, 0.0, 1.0)

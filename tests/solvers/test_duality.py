@@ -178,12 +178,46 @@ def test_constant_columns_do_not_count():
     assert point.gap() == pytest.approx(expected, rel=1e-14)
 
 
-def test_an_unpenalized_feature_with_a_slope_leaves_zero_as_the_only_dual_point():
-    point = Point(4)
-    point.l1[0] = 0.0
+@pytest.mark.parametrize("l1_ratio", [1.0, 0.4, 0.0])
+@pytest.mark.parametrize("positive", [False, True])
+def test_an_unpenalized_feature_with_a_slope_leaves_zero_as_the_only_dual_point(l1_ratio, positive):
+    point = Point(4, l1_ratio=l1_ratio, positive=positive)
+    point.l1[0] = point.l2[0] = 0.0
+    point.X[:, 0] *= np.sign(point.gradient[0])  # its slope is positive: both kinds violate
     gap, scale = point.gap()
     assert scale == 0
     assert gap == pytest.approx(float(point.primal()), rel=1e-12)
+
+
+@pytest.mark.parametrize("l1_ratio", [1.0, 0.4, 0.0])
+@pytest.mark.parametrize("positive", [False, True])
+@pytest.mark.parametrize("seed", range(5))
+def test_an_unpenalized_feature_that_was_forgotten_is_not_certified(l1_ratio, positive, seed):
+    point = Point(seed, l1_ratio=l1_ratio, positive=positive)
+    point.v[0] = np.inf
+    point = optimum(point)  # of the problem without feature 0
+    point.X[:, 0] *= np.sign(point.gradient[0])
+    point.l1[0] = point.l2[0] = 0.0
+    gap, scale = point.gap()
+    assert gap == pytest.approx(float(point.primal() - point.dual(scale)), rel=1e-10)
+
+
+def one_feature(excess, w=0.0):
+    """Return the gap and the scale of a feature of bound 1 whose gradient exceeds it."""
+    gap = DualGap(backend, np.ones(1), np.zeros(1), np.ones(1), False, N, 4.0)
+    return gap.evaluate(np.full(1, w), np.array([1.0 + excess]), 4.0)
+
+
+def test_an_excess_of_rounding_counts_as_feasible():
+    gap, scale = one_feature(1e-15)
+    assert scale == 1.0
+    assert 0 <= gap <= 1e-14
+
+
+def test_an_excess_beyond_rounding_counts_in_full():
+    scale = one_feature(1e-9)[1]
+    assert scale < 1
+    assert scale == pytest.approx(1 - 1e-9, abs=1e-15)
 
 
 def test_an_unpenalized_feature_without_a_slope_does_not_matter():

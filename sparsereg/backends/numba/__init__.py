@@ -89,9 +89,12 @@ class NumbaBackend:
         curvatures: FloatArray,
         positive: bool,
         sq_residual: float,
-        noise: float,
+        scale_y: float,
+        rounding: float,
     ) -> tuple[float, float]:
-        return gap.dual_gap(coef, gradient, l1, l2, curvatures, positive, sq_residual, noise)
+        return gap.dual_gap(
+            coef, gradient, l1, l2, curvatures, positive, sq_residual, scale_y, rounding
+        )
 
     def homotopy(  # noqa: D102
         self,

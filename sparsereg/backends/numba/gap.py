@@ -6,28 +6,32 @@ import numpy as np
 
 from sparsereg.backends.numba.jit import kernel
 
-_UNPENALIZED = 100.0
-
 
 @kernel()
-def dual_gap(coef, gradient, l1, l2, curvatures, positive, sq_residual, noise):
+def dual_gap(coef, gradient, l1, l2, curvatures, positive, sq_residual, scale_y, rounding):
     """Return the gap at the better of the dual scales tried, and that scale.
 
-    A gradient that exceeds its bound by less than ``noise`` times the norm of its column counts as
-    feasible; what it may hide is added.
+    A gradient that exceeds its bound by less than ``rounding`` times the norms of its column and of
+    y or the fit counts as feasible; what it may hide is added. ``scale_y`` is ||y|| / sqrt(n).
+    Features without penalty are left out: see there.
     """
     ridge = False
     feasible = np.inf  # largest scale at which every |u_j| <= l1_j
     product = 0.0
+    fitted = 0.0  # X'r is rounded at the size of what r was computed from
     for j in range(coef.shape[0]):
-        product += coef[j] * gradient[j]
+        if coef[j] != 0.0:
+            product += coef[j] * gradient[j]
+            fitted += abs(coef[j]) * np.sqrt(curvatures[j])
+    noise = rounding * max(scale_y, fitted)
+    for j in range(coef.shape[0]):
+        if l1[j] + l2[j] == 0.0 and not positive:
+            continue
         size = gradient[j] if positive else abs(gradient[j])
         if l2[j] > 0.0:
             ridge = True
         if curvatures[j] > 0.0 and size * feasible > l1[j]:
-            # orthogonality to unpenalized columns is computed, not given: it is less exact
-            slack = noise * (_UNPENALIZED if l1[j] == 0.0 else 1.0)
-            if size > l1[j] + slack * np.sqrt(curvatures[j]):
+            if size > l1[j] + noise * np.sqrt(curvatures[j]):
                 feasible = l1[j] / size
             else:
                 feasible = min(feasible, max(1.0, l1[j] / size))
@@ -47,6 +51,8 @@ def dual_gap(coef, gradient, l1, l2, curvatures, positive, sq_residual, noise):
 def _gap_at(a, coef, gradient, l1, l2, curvatures, positive, sq_residual):
     total = 0.5 * (1.0 - a) ** 2 * sq_residual
     for j in range(coef.shape[0]):
+        if l1[j] + l2[j] == 0.0 and not positive:
+            continue
         w = coef[j]
         u = a * gradient[j]
         excess = max((u if positive else abs(u)) - l1[j], 0.0)

@@ -270,19 +270,20 @@ def follow(
     level = 1.0
     steepest = 0.0
     for j in range(m):
-        if gram[j, j] > 0.0 and l1[j] > 0.0:
-            size = gradient[j] if positive else abs(gradient[j])
-            steepest = max(steepest, size)
-            if inside[j]:
-                size = max(size, sign[j] * (gradient[j] - l2[j] * coef[j]))
+        size = gradient[j] if positive else abs(gradient[j])
+        steepest = max(steepest, size)
+        if not inside[j] and gram[j, j] > 0.0 and l1[j] > 0.0:
             level = max(level, size / l1[j])
+        elif inside[j] and l1[j] > 0.0:
+            level = max(level, min(sign[j] * (gradient[j] - l2[j] * coef[j]) / l1[j], 1e3))
     for j in range(m):
         if inside[j]:
             bound[j] = sign[j] * (gradient[j] - l2[j] * coef[j])
         else:
             size = gradient[j] if positive else abs(gradient[j])
             # no higher than what could let the feature in: spread-out weights would lose digits
-            bound[j] = max(size, min(level * l1[j], max(l1[j], 2.0 * steepest)))
+            common = min(level * l1[j], max(l1[j], 2.0 * steepest)) if l1[j] > 0.0 else 0.0
+            bound[j] = max(size, common)
     for j in range(m):
         if not inside[j] and jitter > 0.0:
             share = (_GOLDEN * (j + 1)) % 1.0
