@@ -72,13 +72,16 @@ def _finish(X: Any, y: Any, sample_weight: Any) -> Data:
 
 def _check_indices(X: Any) -> None:
     """Refuse compressed data whose indices point outside: compiled code would follow them."""
-    if sparse.issparse(X) and X.format in ("csr", "csc", "bsr"):
+    if not sparse.issparse(X):
+        return
+    matrix: Any = X
+    if matrix.format in ("csr", "csc", "bsr"):
         try:
-            X.check_format(full_check=True)
+            matrix.check_format(full_check=True)
         except (ValueError, IndexError) as error:
             raise ValueError(
-                f"X is not a valid {X.format.upper()} matrix ({error}). Build it anew, for example "
-                f"from its COO form."
+                f"X is not a valid {matrix.format.upper()} matrix ({error}). Build it anew, for "
+                f"example from its COO form."
             ) from error
 
 

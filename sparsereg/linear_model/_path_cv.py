@@ -165,7 +165,7 @@ class PathCV(SparseLinearModel):
         self, dtype: np.dtype, path: PathRecord, index: int, folds: list[PathRecord]
     ) -> None:
         """Set what all data gave along the path and at the chosen alpha, and the folds' paths."""
-        self.coef_ = path.coef(index).astype(dtype, copy=False)
+        self.coef_ = in_dtype(path.coef(index), dtype)
         self.intercept_ = in_dtype(path.intercepts[index], dtype) if self.fit_intercept else 0.0
         self.dual_gap_ = path.dual_gaps[index]
         self.n_iter_ = sum(path.n_iters)

@@ -85,6 +85,11 @@ class KeptActiveSet:
         self._l2 = 0.0
         self._state = ActiveSet(np.empty((0, 0)), np.empty(0, dtype=np.int64), np.empty(0))
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether the last solve on the pool ended at its exact solution."""
+        return self._state.n_active >= 0
+
     def for_solve(self, l2: float) -> ActiveSet:
         """Return the state with room for the whole pool, reset if it no longer fits."""
         state = self._state

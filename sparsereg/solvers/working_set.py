@@ -143,7 +143,9 @@ def _solve(work: Workspace, penalty: ElasticNet, target: float, max_iter: int) -
         wanted = _choose(work, restriction, scale, working_set)
         on_pool = _make_pool(work, wanted, crawling)
         working_set = work.pool.columns if on_pool else wanted
-        progress = gap < (0.5 if on_pool else 0.99) * best_gap or working_set.size > last_size
+        # exact solutions leave rounding only; descent comes nearer step by step
+        progress = gap < (0.5 if work.active_set.is_exact else 0.99) * best_gap
+        progress = progress or working_set.size > last_size
         stalled = 0 if progress else stalled + 1
         best_gap = min(best_gap, gap)
         # 3. the restricted problem

@@ -163,3 +163,16 @@ def test_warm_start_respects_exclusions_that_are_new():
     weights = np.where(np.arange(P) == 0, np.inf, 1.0)
     model = fit(warm_start=True).set_params(penalty_weights=weights).fit(X, Y)
     assert model.coef_[0] == 0
+
+
+@pytest.mark.parametrize("l1_ratio", [1.0, 0.5, 0.0])
+@pytest.mark.parametrize("positive", [False, True])
+@pytest.mark.parametrize("freed", [0.0, 1.0])
+def test_warm_start_finds_what_is_allowed_again(l1_ratio, positive, freed):
+    excluded = np.where(np.arange(P) == 0, np.inf, 1.0)
+    params = {"alpha": 0.1, "l1_ratio": l1_ratio, "positive": positive, "tol": 1e-10}
+    model = ElasticNet(**params, penalty_weights=excluded, warm_start=True).fit(X, Y)
+    weights = np.where(np.arange(P) == 0, freed, 1.0)
+    model.set_params(penalty_weights=weights).fit(X, Y)
+    fresh = ElasticNet(**params, penalty_weights=weights).fit(X, Y)
+    assert_same_coefficients(model, fresh, tol=1e-4)

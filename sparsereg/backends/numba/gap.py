@@ -17,11 +17,13 @@ def dual_gap(coef, gradient, l1, l2, curvatures, positive, sq_residual, scale_y,
     """
     ridge = False
     feasible = np.inf  # largest scale at which every |u_j| <= l1_j
+    needed = np.inf  # the same for features without a ridge part: there is no gap beyond it
     product = 0.0
     fitted = 0.0  # X'r is rounded at the size of what r was computed from
     for j in range(coef.shape[0]):
         if coef[j] != 0.0:
-            product += coef[j] * gradient[j]
+            if l1[j] + l2[j] > 0.0 or positive:
+                product += coef[j] * gradient[j]
             fitted += abs(coef[j]) * np.sqrt(curvatures[j])
     noise = rounding * max(scale_y, fitted)
     for j in range(coef.shape[0]):
@@ -33,14 +35,16 @@ def dual_gap(coef, gradient, l1, l2, curvatures, positive, sq_residual, scale_y,
         if curvatures[j] > 0.0 and size * feasible > l1[j]:
             if size > l1[j] + noise * np.sqrt(curvatures[j]):
                 feasible = l1[j] / size
+                if l2[j] == 0.0:
+                    needed = feasible
             else:
                 feasible = min(feasible, max(1.0, l1[j] / size))
-    scale = 1.0
+    scale = min(1.0, needed)
     if not ridge and sq_residual > 0.0:
         # gap(a) is a parabola with its minimum at 1 + w'g / ||r||^2
         scale = max(0.0, min(1.0 + product / sq_residual, feasible))
     gap = _gap_at(scale, coef, gradient, l1, l2, curvatures, positive, sq_residual)
-    if ridge and feasible < 1.0:
+    if ridge and feasible < scale:
         scaled = _gap_at(feasible, coef, gradient, l1, l2, curvatures, positive, sq_residual)
         if scaled < gap:
             return scaled, feasible

@@ -255,6 +255,7 @@ def follow(
     rate = np.empty(m)
     drift = np.empty(m)
     inside = np.zeros(m, dtype=np.bool_)
+    blocked = np.zeros(m, dtype=np.bool_)  # dependent, and no exchange is possible for now
     if n_active < 0:
         k = _activate(factor, active, sign, inside, max_rank, gram, coef, l1, l2, free, row)
         if k < 0:
@@ -318,7 +319,7 @@ def follow(
                 step = 0.0
                 leaving = i
         for j in range(m):
-            if inside[j] or free[j] or gram[j, j] <= 0.0:
+            if inside[j] or free[j] or blocked[j] or gram[j, j] <= 0.0:
                 continue
             noise = _PARALLEL * (abs(drift[j]) + abs(speed[j]))
             for s in (1.0, -1.0):
@@ -357,8 +358,10 @@ def follow(
                 continue
             _solve_upper(factor, row, k)
             leaving = _exchange(active, k, coef, free, entering, side, row)
-            if leaving < 0 or leaving == k:
-                return FAILED, events, -1
+            if leaving < 0:
+                # a direction in which everything grows at no cost: nothing is gained by it
+                blocked[entering] = True
+                continue
             dropped = active[leaving]
             inside[dropped] = False
             _remove(factor, active, k, leaving)
@@ -373,6 +376,7 @@ def follow(
             inside[dropped] = False
             _remove(factor, active, k, leaving)
             k -= 1
+        blocked[:] = False
         # the bound of an active column may have been wrong for a zero one: right from here on
         size = gradient[dropped] if positive else abs(gradient[dropped])
         if size > bound[dropped]:
