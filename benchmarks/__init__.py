@@ -23,6 +23,8 @@ def main(
     quick: bool = False,
     output: str | Path | None = None,
     time_limit: float | None = None,
+    repeats: int | None = None,
+    accuracy: float | None = None,
 ) -> int:
     """Run a family of benchmarks, print its table and write its results.
 
@@ -40,6 +42,10 @@ def main(
     time_limit : float or None, default=None
         Seconds for one fit, the same for every package; a solver that needs more has not reached
         the accuracy, and the results say so. None means the family's own, 60 s for full runs.
+    repeats : int or None, default=None
+        Timings behind each median; None means the family's own.
+    accuracy : float or None, default=None
+        The only relative objective error to be reached; None means each of the family's.
 
     Returns
     -------
@@ -57,5 +63,7 @@ def main(
         )
     module = importlib.import_module(f"{__name__}.{family.replace('-', '_')}")
     folder = None if output is None else Path(output)
-    module.run(quick=quick, output=folder, time_limit=time_limit)
+    module.run(
+        quick=quick, output=folder, time_limit=time_limit, repeats=repeats, accuracy=accuracy
+    )
     return 0

@@ -61,12 +61,12 @@ def datasets(quick: bool) -> list[Dataset]:
             _diabetes(2),
         ]
     return [
+        *(_real(name) for name in ("riboflavin", "leukemia", "colon", "wheat")),
+        _diabetes(3),
         _toeplitz(200, 20_000, 0.5),
-        _toeplitz(1000, 10_000, 0.9),
         _toeplitz(20_000, 500, 0.5),
         _text(20_000, 64_000, 1_200_000),
-        _diabetes(3),
-        *(_real(name) for name in ("riboflavin", "leukemia", "colon", "wheat")),
+        _toeplitz(1000, 10_000, 0.9),
     ]
 
 

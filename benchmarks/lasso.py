@@ -175,11 +175,22 @@ SOLVERS = (
 )
 
 
-def run(*, quick: bool, output: Path | None, time_limit: float | None = None) -> None:
+def run(
+    *,
+    quick: bool,
+    output: Path | None,
+    time_limit: float | None = None,
+    repeats: int | None = None,
+    accuracy: float | None = None,
+) -> None:
     """Run the family and write ``lasso.json`` and ``lasso.md``, or ``lasso-quick``."""
     protocol = Protocol(repeats=3, time_limit=10.0, cheap=0.2) if quick else Protocol()
     if time_limit is not None:
         protocol = replace(protocol, time_limit=time_limit)
+    if accuracy is not None:
+        protocol = replace(protocol, targets=(accuracy,))
+    if repeats is not None:
+        protocol = replace(protocol, repeats=repeats, cheap=0.1 * repeats)
     ratios = ALPHA_RATIOS[:2] if quick else ALPHA_RATIOS
     results = measure(datasets(quick), ratios, protocol, Console(stderr=True))
     report.write(results, "lasso-quick" if quick else "lasso", output)
@@ -221,28 +232,53 @@ def measure(
     }
     with ExitStack() as stack:
         workers = {name: stack.enter_context(Worker(protocol.time_limit)) for name in installed}
-        for dataset in data:
-            try:
-                problem = dataset.problem()
-            except Unavailable as reason:
-                console.print(f"{dataset.name}: skipped, {reason}")
-                results["skipped"].append({"dataset": dataset.name, "reason": str(reason)})
-                continue
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            save_problem(problem, folder)
-            for ratio in alpha_ratios:
-                with console.status(f"{dataset.name}, alpha/alpha_max = {ratio:g}"):
-                    at_alpha = problem.at(ratio * alpha_max(problem))
-                    record = _measure_problem(at_alpha, folder, solvers, workers, protocol)
-                results["problems"].append(
-                    {"dataset": dataset.name, "source": dataset.description, "alpha_ratio": ratio}
-                    | record
+        try:
+            for dataset in data:
+                _measure_dataset(
+                    dataset, alpha_ratios, protocol, solvers, workers, results, console
                 )
-                console.print(report.one_line(results["problems"][-1]))
+        except KeyboardInterrupt:  # what is measured is kept
+            if not results["problems"]:
+                raise
+            done = {problem["dataset"] for problem in results["problems"]}
+            results["skipped"] += [
+                {"dataset": dataset.name, "reason": "interrupted"}
+                for dataset in data
+                if dataset.name not in done
+            ]
         results["threads"] = {name: worker.threads for name, worker in workers.items()}
     all_cells = [cell for problem in results["problems"] for cell in problem["cells"]]
     results["summary"] = summarize(all_cells, OURS)
     return results
+
+
+def _measure_dataset(
+    dataset: Dataset,
+    alpha_ratios: tuple[float, ...],
+    protocol: Protocol,
+    solvers: list[Solver],
+    workers: dict[str, Worker],
+    results: dict[str, Any],
+    console: Console,
+) -> None:
+    try:
+        problem = dataset.problem()
+    except Unavailable as reason:
+        console.print(f"{dataset.name}: skipped, {reason}")
+        results["skipped"].append({"dataset": dataset.name, "reason": str(reason)})
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        save_problem(problem, folder)
+        for ratio in alpha_ratios:
+            with console.status(f"{dataset.name}, alpha/alpha_max = {ratio:g}"):
+                at_alpha = problem.at(ratio * alpha_max(problem))
+                record = _measure_problem(at_alpha, folder, solvers, workers, protocol)
+            results["problems"].append(
+                {"dataset": dataset.name, "source": dataset.description, "alpha_ratio": ratio}
+                | record
+            )
+            console.print(report.one_line(results["problems"][-1]))
 
 
 def _measure_problem(

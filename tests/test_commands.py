@@ -547,14 +547,14 @@ def test_bench_forwards_its_options(benchmarks, monkeypatch, tmp_path):
     monkeypatch.setattr(
         benchmarks,
         "main",
-        lambda family, *, quick, output, time_limit: calls.append((family, quick, output)),
+        lambda family, *, quick, output, **options: calls.append((family, quick, output)),
     )
     run("bench", "lasso", "--quick", "--output", tmp_path)
     assert calls == [("lasso", True, tmp_path)]
 
 
 def test_bench_ends_with_the_status_of_the_benchmark(benchmarks, monkeypatch):
-    monkeypatch.setattr(benchmarks, "main", lambda family, *, quick, output, time_limit: 3)
+    monkeypatch.setattr(benchmarks, "main", lambda family, *, quick, output, **options: 3)
     assert run("bench", "lasso").exit_code == 3
 
 

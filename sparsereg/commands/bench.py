@@ -28,6 +28,13 @@ from sparsereg.commands.messages import InputError, unknown_name
     metavar="SECONDS",
     help="For one fit, the same for every package; 60 in a full run.",
 )
+@click.option("--repeats", type=click.IntRange(min=1), help="Timings behind each median.")
+@click.option(
+    "--accuracy",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="ERROR",
+    help="Time to this relative objective error only.",
+)
 @click.pass_context
 def bench(
     context: click.Context,
@@ -35,6 +42,8 @@ def bench(
     quick: bool,
     output: Path | None,
     time_limit: float | None,
+    repeats: int | None,
+    accuracy: float | None,
 ) -> None:
     """Time sparsereg against the other packages installed here.
 
@@ -50,4 +59,13 @@ def bench(
         return
     if family not in FAMILIES:
         raise InputError(unknown_name("benchmark", family, list(FAMILIES)))
-    context.exit(main(family, quick=quick, output=output, time_limit=time_limit))
+    context.exit(
+        main(
+            family,
+            quick=quick,
+            output=output,
+            time_limit=time_limit,
+            repeats=repeats,
+            accuracy=accuracy,
+        )
+    )

@@ -532,6 +532,19 @@ def test_free_columns_end_without_a_slope(n_free, seed):
     assert violation(G, c, end.coef, l1) < 1e-12
 
 
+@pytest.mark.parametrize("seed", [2022, 2474, 3713, 7618, 18000, 29245, *range(6)])
+def test_tied_columns_stay_nonnegative_where_they_must(seed):
+    # many columns of -1, 0, 1 that meet at one point: coefficients return to zero together
+    rng = np.random.default_rng(seed)
+    n, m = int(rng.integers(10, 25)), int(rng.integers(60, 110))
+    A = rng.integers(-1, 2, (n, m)).astype(float)
+    A -= A.mean(axis=0)
+    y = A[:, :3].sum(axis=1) + np.round(rng.standard_normal(n))
+    y -= y.mean()
+    end = walk(A.T @ A / n, A.T @ y / n, 0.0, positive=True, rank=n - 1, max_events=60 * m)
+    assert not end.reached or np.all(end.coef >= 0)
+
+
 def test_zero_columns_stay_at_zero():
     G, c = random_quadratic(0)
     G[3], G[:, 3], c[3] = 0.0, 0.0, 0.0

@@ -419,6 +419,22 @@ def test_nonnegative_features_without_a_penalty_nearly_always_reach_the_default_
     assert len(missed) <= 4
 
 
+@pytest.mark.parametrize("block", range(10))
+def test_nonnegative_coefficients_are_nonnegative_on_tied_columns(block):
+    negative = []
+    for seed in range(60 * block, 60 * block + 60):
+        rng = np.random.default_rng(seed)
+        n, p = int(rng.integers(10, 25)), int(rng.integers(60, 110))
+        X = rng.integers(-1, 2, (n, p)).astype(float)
+        y = X[:, :3].sum(axis=1) + np.round(rng.standard_normal(n))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model = Lasso(alpha=0, positive=True, tol=1e-12).fit(X, y)
+        if np.any(model.coef_ < 0):
+            negative.append((seed, model.coef_.min()))
+    assert not negative
+
+
 def nonnegative_minimum(X, y, params, start):
     """Return an upper bound on the minimum, by somebody else's bounded quasi-Newton method."""
     v = params["penalty_weights"] * params["alpha"]
