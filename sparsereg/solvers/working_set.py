@@ -266,6 +266,8 @@ def _solve_on_pool(
     if not done:  # cycling, or numerically dependent columns: descent always descends
         work.active_set.forget()
         used += _descend_on_gram(work, gram, coef, gradient, form, gap, goal)
+    if gap.positive:  # whatever rounding did: the residual and the gap are of what is returned
+        np.maximum(coef, 0.0, out=coef)
     full = np.zeros_like(work.coef)
     full[columns] = coef
     work.set_coef(full)

@@ -130,7 +130,7 @@ def _remove(factor, active, k, position):
 
 
 @kernel()
-def _exchange(active, k, coef, free, j, direction, coordinates):
+def _exchange(active, sign, k, coef, free, j, direction, coordinates):
     """Move column j along the null space until a coefficient is zero; the fit does not change.
 
     ``coordinates`` solve x_j = X_A coordinates. Returns the position that reached zero, k if it is
@@ -144,13 +144,18 @@ def _exchange(active, k, coef, free, j, direction, coordinates):
     for i in range(k):
         a = active[i]
         rate = -direction * coordinates[i]
-        if not free[a] and coef[a] * rate < 0.0 and -coef[a] / rate < step:
-            step = -coef[a] / rate
-            leaving = i
+        if not free[a] and sign[a] * rate < 0.0:
+            room = max(sign[a] * coef[a], 0.0) / abs(rate)
+            if room < step:
+                step = room
+                leaving = i
     if leaving < 0:
         return -1
     for i in range(k):
-        coef[active[i]] -= direction * step * coordinates[i]
+        a = active[i]
+        coef[a] -= direction * step * coordinates[i]
+        if not free[a] and sign[a] * coef[a] < 0.0:
+            coef[a] = 0.0
     coef[j] += direction * step
     if leaving == k:
         coef[j] = 0.0
@@ -187,9 +192,9 @@ def _activate(factor, active, sign, inside, max_rank, gram, coef, l1, l2, free, 
                 if not free[a]:
                     slope -= l1[a] * sign[a] * row[i]
             down = -1.0 if slope > 0.0 else 1.0
-            leaving = _exchange(active, k, coef, free, j, down, row)
+            leaving = _exchange(active, sign, k, coef, free, j, down, row)
             if leaving < 0:
-                leaving = _exchange(active, k, coef, free, j, -down, row)
+                leaving = _exchange(active, sign, k, coef, free, j, -down, row)
             if leaving < 0:
                 return -1
             if leaving == k:
@@ -311,13 +316,12 @@ def follow(
             a = active[i]
             if free[a]:
                 continue
-            if coef[a] != 0.0:
-                if coef[a] * rate[i] < 0.0 and -coef[a] / rate[i] < step:
-                    step = -coef[a] / rate[i]
+            # rounding may have left a coefficient on the wrong side of zero: it has no room at all
+            if sign[a] * rate[i] < 0.0:
+                room = max(sign[a] * coef[a], 0.0) / abs(rate[i])
+                if room < step:
+                    step = room
                     leaving = i
-            elif sign[a] * rate[i] < 0.0:  # just entered and turning back
-                step = 0.0
-                leaving = i
         for j in range(m):
             if inside[j] or free[j] or blocked[j] or gram[j, j] <= 0.0:
                 continue
@@ -357,7 +361,7 @@ def follow(
                 k += 1
                 continue
             _solve_upper(factor, row, k)
-            leaving = _exchange(active, k, coef, free, entering, side, row)
+            leaving = _exchange(active, sign, k, coef, free, entering, side, row)
             if leaving < 0:
                 # a direction in which everything grows at no cost: nothing is gained by it
                 blocked[entering] = True
