@@ -19,9 +19,10 @@ Tibshirani, JSS 2010.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from sparsereg.backends.protocol import FloatArray, IndexArray, KernelForm
 from sparsereg.penalties.elastic_net import ElasticNet
@@ -30,6 +31,7 @@ from sparsereg.solvers.duality import DualGap
 from sparsereg.solvers.problem import Solution, Step
 from sparsereg.solvers.workspace import Workspace
 
+_MIN_NEW, _NEW_SHARE, _NEARLY, _DESCENT = 64, 0.15, 0.97, 0.9
 # Columns of the first working set: on sparse X a pass is dear beside an idle column.
 _FIRST_SIZE, _FIRST_SPARSE_SIZE = 64, 1000
 _EPOCHS_PER_CHECK = 10
@@ -60,6 +62,7 @@ class _Restriction:
     """The penalty on the features that may move: not constant, not excluded."""
 
     usable: IndexArray
+    may_move: npt.NDArray[np.bool_]
     free: IndexArray
     form: KernelForm
     l1: FloatArray
@@ -77,12 +80,21 @@ class _Restriction:
         free = usable & (l1 + l2 == 0) & (not penalty.positive)
         return cls(
             usable=np.flatnonzero(usable),
+            may_move=usable,
             free=np.flatnonzero(free),
             form=form._replace(weights=weights),
             l1=l1,
             l2=l2,
             positive=bool(penalty.positive),
         )
+
+    def at(self, level: float) -> _Restriction:
+        """Return the same with the l1 bounds multiplied by ``level``."""
+        if level == 1.0:
+            return self
+        params = self.form.params.copy()
+        params[0] *= level
+        return replace(self, l1=level * self.l1, form=self.form._replace(params=params))
 
     def gap(self, work: Workspace, features: IndexArray) -> DualGap:
         return DualGap(
@@ -124,7 +136,7 @@ def _solve(work: Workspace, penalty: ElasticNet, target: float, max_iter: int) -
     whole = restriction.gap(work, usable)
     _start_feasible(work, restriction)
     history: list[Step] = []
-    working_set, best, crawling = usable[:0], work.coef, False
+    working_set, best, crawling, level = usable[:0], work.coef, False, np.inf
     # an exact solve for the unpenalized features counts as one iteration
     n_iter, passes, stalled, best_gap = int(restriction.free.size > 0), 0, 0, np.inf
 
@@ -138,20 +150,24 @@ def _solve(work: Workspace, penalty: ElasticNet, target: float, max_iter: int) -
         if gap <= target or passes >= max_iter or stalled > _PATIENCE or not usable.size:
             break
         passes += 1
-        # 2. the working set
-        last_size = working_set.size
-        wanted = _choose(work, restriction, scale, working_set)
-        on_pool = _make_pool(work, wanted, crawling)
+        # 2. the working set, and the level of the bounds it is meant for
+        last_size, last_level = working_set.size, level
+        if work.design.is_sparse:
+            level, wanted = 1.0, _choose(work, restriction, scale, working_set)
+        else:
+            hurry = 2 * passes > max_iter
+            level, wanted = _descend(work, restriction, 1.0 if hurry else level)
+        on_pool = _make_pool(work, restriction, wanted, crawling)
         working_set = work.pool.columns if on_pool else wanted
         # exact solutions leave rounding only; descent comes nearer step by step
         progress = gap < (0.5 if work.active_set.is_exact else 0.99) * best_gap
-        progress = progress or working_set.size > last_size
+        progress = progress or working_set.size > last_size or level < last_level
         stalled = 0 if progress else stalled + 1
         best_gap = min(best_gap, gap)
         # 3. the restricted problem
         goal = max(_INNER_SHARE * gap, 0.3 * target)
         solve_restricted = _solve_on_pool if on_pool else _descend_on_residual
-        used = solve_restricted(work, restriction, working_set, goal)
+        used = solve_restricted(work, restriction.at(level), working_set, goal)
         n_iter += used
         crawling = crawling or used >= _MAX_EPOCHS
         work.solve_unpenalized(restriction.free)
@@ -199,6 +215,32 @@ def _start_feasible(work: Workspace, restriction: _Restriction) -> None:
         work.gradient = work.backend.xtr(work.design, work.residual)
 
 
+def _descend(
+    work: Workspace, restriction: _Restriction, last_level: float
+) -> tuple[float, IndexArray]:
+    """Return the next level, and the features outside the pool that reach their bound there.
+
+    The level multiplies the l1 bounds: it comes down to 1 as fast as new columns can be taken in.
+    Jumping down at once would bring in columns that only look relevant while others are missing.
+    """
+    usable = restriction.usable
+    outside = usable[work.pool.is_missing(usable)]
+    gradient, bound = work.gradient[outside], restriction.l1[outside]
+    size = gradient if restriction.positive else np.abs(gradient)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        reach = np.where(bound > 0, size / bound, np.inf)
+    reach[work.coef[outside] != 0] = np.inf
+    known = len(work.pool)
+    room = max(_MIN_NEW, int(_NEW_SHARE * known))
+    beyond = np.count_nonzero(reach > 1.0) - np.count_nonzero(np.isinf(reach))
+    if beyond <= room:
+        return 1.0, outside[reach > _NEARLY]
+    finite = reach[np.isfinite(reach)]
+    enough = float(np.partition(finite, finite.size - room)[finite.size - room])
+    level = max(1.0, min(enough, _DESCENT * last_level))
+    return level, outside[reach >= (enough if last_level <= 1.0 else level)]
+
+
 def _choose(
     work: Workspace, restriction: _Restriction, scale: float, last: IndexArray
 ) -> IndexArray:
@@ -225,13 +267,20 @@ def _choose(
     return np.sort(usable[np.argpartition(distance, wanted - 1)[:wanted]])
 
 
-def _make_pool(work: Workspace, wanted: IndexArray, crawling: bool) -> bool:
+def _make_pool(
+    work: Workspace, restriction: _Restriction, wanted: IndexArray, crawling: bool
+) -> bool:
     """Bring the wanted columns into the pool; return False where its Gram matrix does not pay."""
     pool = work.pool
+    may_move = restriction.may_move[pool.columns]
+    if not may_move.all():  # left by a problem on the same data that excludes fewer features
+        pool.keep_only(may_move)
     new = pool.missing(wanted)
     if wanted.size > _MAX_POOL or not _gram_pays(work, wanted, new, crawling):
         return False
-    needed = max(_POOL_MINIMUM, _POOL_EXCESS * int(np.count_nonzero(work.coef)), wanted.size)
+    support = np.flatnonzero(work.coef)
+    wanted = np.union1d(wanted, support)
+    needed = max(_POOL_MINIMUM, _POOL_EXCESS * support.size, wanted.size)
     if len(pool) + new.size > needed:
         keep = np.zeros(work.coef.size, dtype=bool)
         keep[wanted] = True
