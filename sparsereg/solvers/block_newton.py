@@ -1,7 +1,7 @@
 """Newton's method for several tasks, on the features that are not zero.
 
-There the objective is smooth. With W of shape (T, a), its columns w_j, their directions
-e_j = w_j / ||w_j||, c_j = l1_j / ||w_j||, G the Gram matrix and Q the negative gradient of the loss,
+There the objective is smooth. With W of shape (T, a), its columns w_j, e_j = w_j / ||w_j||,
+c_j = l1_j / ||w_j||, the Gram matrix G and the negative gradient Q of the loss,
 
     descent direction at W   B = Q - (l1 e + l2 W)
     Hessian times D          D M - sum_j c_j e_j (e_j' d_j),       M = G + diag(l2 + c).

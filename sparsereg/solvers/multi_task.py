@@ -12,9 +12,9 @@ feature. Repeat until the duality gap of the whole problem is below the toleranc
 The duality gap is that of a scalar elastic net (:mod:`sparsereg.solvers.duality`) with the norms
 ||w_j|| and ||u_j|| in place of w_j and u_j, plus
 
-    sum_j ||w_j|| ||u_j|| - w_j'u_j  =  sum_j ||w_j|| ||u_j|| ||w_j / ||w_j|| - u_j / ||u_j||||^2 / 2,
+    sum_j ||w_j|| ||u_j|| - w_j'u_j  =  sum_j ||w_j|| ||u_j|| ||e_j - f_j||^2 / 2,
 
-again a sum of non-negative terms.
+e_j and f_j the directions of w_j and u_j: again a sum of non-negative terms.
 
 Sources: Massias, Gramfort and Salmon, "Celer", ICML 2018 (working sets); Simon, Friedman and
 Hastie, "A blockwise descent algorithm for group-penalized multiresponse and multinomial

@@ -9,7 +9,7 @@ import numpy as np
 from sparsereg.backends.protocol import Backend, FloatArray, IndexArray
 from sparsereg.solvers.problem import Problem
 from sparsereg.solvers.unpenalized import UnpenalizedSpan
-from sparsereg.solvers.workspace import _CONSTANT, _SMALLEST, DataCache, _check_scale
+from sparsereg.solvers.workspace import _CONSTANT, DataCache, _check_scale
 
 
 class MultiTaskWorkspace:

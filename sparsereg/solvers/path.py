@@ -113,7 +113,7 @@ class PathRecord:
         return coefs.reshape(*self._shape, len(self))
 
     def sparse_coefs(self) -> sparse.csc_array:
-        """Return all of them as a sparse array with a column per alpha; tasks lie one after another."""
+        """Return all of them, a sparse column per alpha; tasks lie one after another."""
         sizes = [support.size for support in self._supports]
         indptr = np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)
         return sparse.csc_array(
