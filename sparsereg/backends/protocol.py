@@ -117,6 +117,14 @@ class Backend(Protocol):
     def fitted(self, design: Design, columns: IndexArray, coef: FloatArray) -> FloatArray:
         """Return ``(X[:, columns] - m[columns]) @ coef``."""
 
+    def xtr_tasks(
+        self, design: Design, residuals: FloatArray, columns: IndexArray | None = None
+    ) -> FloatArray:
+        """Do what ``xtr`` does for each row of residuals: (T, n) to (T, p), in one pass over X."""
+
+    def fitted_tasks(self, design: Design, columns: IndexArray, coef: FloatArray) -> FloatArray:
+        """Do what ``fitted`` does for each row of coefficients: (T, k) to (T, n)."""
+
     def pack(self, design: Design, columns: IndexArray) -> FloatArray:
         """Return ``sqrt(s)_i (x_ij - m_j)`` for the given columns, dense, of shape (n, k)."""
 
@@ -137,6 +145,20 @@ class Backend(Protocol):
         ``gradient`` is the negative gradient ``X'(s r)/n`` on the working set and follows
         ``coef``. Stops when no step of an epoch changes the objective by more than tol; returns
         the number of epochs and the largest ``L_j delta_j^2`` of the last one.
+        """
+
+    def gram_block_cd(
+        self,
+        gram: FloatArray,
+        gradient: FloatArray,
+        coef: FloatArray,
+        form: KernelForm,
+        max_epochs: int,
+        tol: float,
+    ) -> tuple[int, float]:
+        """Do what ``gram_cd`` does, with the penalty on the norms of the columns.
+
+        ``gradient`` and ``coef``, of shape (T, m), have a row per task; a step moves a column.
         """
 
     def residual_cd(

@@ -44,30 +44,36 @@ def validate_fit_data(
     """Validate the arguments of ``fit`` and record the feature names."""
     _check_indices(X)
     X, y = validate_data(estimator, X, y, **_X_RULES, multi_output=multi_output, y_numeric=True)
-    return _finish(X, y, sample_weight)
+    if np.ndim(y) == 2 and np.shape(y)[1] == 1:
+        y = np.ravel(y)
+    return _as_read(X, y, sample_weight)
+
+
+def validate_multi_task_data(estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any) -> Data:
+    """Validate the arguments of ``fit`` of a multi-task model: y keeps its two dimensions."""
+    _check_indices(X)
+    X, y = validate_data(estimator, X, y, **_X_RULES, multi_output=True, y_numeric=True)
+    if y.ndim == 1:
+        name = type(estimator).__name__
+        raise ValueError(
+            f"For mono-task outputs, use {name.removeprefix('MultiTask')}; {name} needs y of shape "
+            f"(n_samples, n_tasks)."
+        )
+    return _as_read(X, y, sample_weight)
 
 
 def validate_path_data(X: Any, y: Any, sample_weight: Any) -> Data:
-    """Validate the arguments of a path function."""
+    """Validate the arguments of a path function: y of shape (n, T) is a multi-task problem."""
     _check_indices(X)
     X = check_array(X, **_X_RULES, input_name="X")
     y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.ndim != 1:
-        raise ValueError(
-            f"y has shape {y.shape}; a path has one target. Call it once per column of y."
-        )
     check_consistent_length(X, y)
-    return _finish(X, y, sample_weight)
+    return _as_read(X, y, sample_weight)
 
 
-def _finish(X: Any, y: Any, sample_weight: Any) -> Data:
+def _as_read(X: Any, y: Any, sample_weight: Any) -> Data:
     X = _canonical(X) if sparse.issparse(X) else np.asarray(X)
-    y = np.asarray(y, dtype=np.float64)
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    return Data(X, y, normalized_weights(sample_weight, X))
+    return Data(X, np.asarray(y, dtype=np.float64), normalized_weights(sample_weight, X))
 
 
 def _check_indices(X: Any) -> None:

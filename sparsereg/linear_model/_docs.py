@@ -98,6 +98,40 @@ n_iter_ : int or list of int
 converged_ : bool
     Whether the tolerance was reached (for every target).
 """,
+    "penalty_weights": """
+penalty_weights : array-like of shape (n_features,), default=None
+    Factor v_j of the penalty of each feature: 0 leaves it unpenalized, ``inf`` excludes it.
+""",
+    "multi_task_solution_attributes": """
+coef_ : ndarray of shape (n_tasks, n_features)
+    Coefficients, in units of y per unit of X; float32 if X is.
+intercept_ : ndarray of shape (n_tasks,)
+    Intercepts, in units of y; zeros if ``fit_intercept=False``.
+dual_gap_ : float
+    Certificate: the objective is at most this far above its minimum.
+n_iter_ : int
+    Steps taken between the passes over X: sweeps of block coordinate descent and Newton steps.
+converged_ : bool
+    Whether the tolerance was reached.
+""",
+    "multi_task_choice_attributes": """
+coef_ : ndarray of shape (n_tasks, n_features)
+    Coefficients of the fit on all data at ``alpha_``; float32 if X is.
+intercept_ : ndarray of shape (n_tasks,)
+    Its intercepts.
+coef_path_ : ndarray of shape (n_tasks, n_features, n_alphas)
+    Coefficients on all data along the grid (at the chosen l1_ratio).
+intercept_path_ : ndarray of shape (n_tasks, n_alphas)
+    Their intercepts.
+fold_coef_path_ : list of sparse arrays of shape (n_tasks * n_features, n_alphas)
+    Coefficients on the training part of each fold, one task after another.
+dual_gap_ : float
+    Certificate of the fit on all data at ``alpha_``.
+n_iter_ : int
+    Steps taken along the whole path on all data.
+converged_ : bool
+    Whether that fit reached its tolerance.
+""",
     "common_attributes": """
 backend_ : str
     The backend that computed.
@@ -137,19 +171,19 @@ converged_ : bool
     "path_data": """
 X : {array-like, sparse matrix} of shape (n_samples, n_features)
     Read in place: Fortran and C order, float64 and float32, and CSC are not copied.
-y : array-like of shape (n_samples,)
-    Target.
+y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+    Target, or tasks that share their features.
 """,
     "path_parameters": """
 sample_weight : float or array-like of shape (n_samples,), default=None
     Non-negative weights; only their ratios matter.
-coef_init : array-like of shape (n_features,), default=None
+coef_init : array-like of shape (n_features,) or (n_tasks, n_features), default=None
     Where the first alpha starts; None is zero.
 """,
     "path_returns": """
 alphas : ndarray of shape (n_alphas,)
     Decreasing.
-coefs : ndarray of shape (n_features, n_alphas)
+coefs : ndarray of shape (n_features, n_alphas) or (n_tasks, n_features, n_alphas)
     Coefficients; float32 if X is.
 dual_gaps : ndarray of shape (n_alphas,)
     Certificates.

@@ -124,10 +124,13 @@ class PathCV(SparseLinearModel):
         with unchanged_on_failure(self):
             self._check_parameters()
             backend = resolve_backend(self.backend, X)
-            data = validate_fit_data(self, X, y, sample_weight, multi_output=False)
+            data = self._validate(X, y, sample_weight)
             self._fit_path(data, backend, self._splits(data, params))
             self.backend_ = backend.name
         return self
+
+    def _validate(self, X: Any, y: Any, sample_weight: Any) -> Data:
+        return validate_fit_data(self, X, y, sample_weight, multi_output=False)
 
     @abstractmethod
     def _fit_path(self, data: Data, backend: Any, splits: Splits) -> None:
@@ -144,10 +147,10 @@ class PathCV(SparseLinearModel):
         )  # fmt: skip
 
     def _finish_path(
-        self, steps: Iterator[Solution], n_alphas: int, index: int, n_features: int
+        self, steps: Iterator[Solution], n_alphas: int, index: int, shape: int | tuple[int, ...]
     ) -> PathRecord:
         """Collect the path on all data; an interruption after the chosen alpha keeps the rest."""
-        path = PathRecord(n_features)
+        path = PathRecord(shape)
         try:
             for solution in progress(steps, n_alphas, "path on all data", self.verbose):
                 path.append(solution)
@@ -166,13 +169,16 @@ class PathCV(SparseLinearModel):
     ) -> None:
         """Set what all data gave along the path and at the chosen alpha, and the folds' paths."""
         self.coef_ = in_dtype(path.coef(index), dtype)
-        self.intercept_ = in_dtype(path.intercepts[index], dtype) if self.fit_intercept else 0.0
+        self.intercept_ = self._fitted_intercept(path.intercepts[index], dtype)
         self.dual_gap_ = path.dual_gaps[index]
         self.n_iter_ = sum(path.n_iters)
         self.converged_ = path.dual_gaps[index] <= path.tolerances[index]
         self.coef_path_ = path.dense_coefs(dtype)
-        self.intercept_path_ = np.array(path.intercepts)
+        self.intercept_path_ = np.array(path.intercepts).T
         self.fold_coef_path_ = [record.sparse_coefs() for record in folds]
+
+    def _fitted_intercept(self, intercept: Any, dtype: np.dtype) -> Any:
+        return in_dtype(intercept, dtype) if self.fit_intercept else 0.0
 
     def _warn_unless_converged(
         self, path: PathRecord, tables: Sequence[CrossValidatedPath]
@@ -200,7 +206,7 @@ class PathCV(SparseLinearModel):
         for split in splitter.split(data.X, data.y, **params):
             if len(split) != 2:
                 raise ValueError(f"cv={self.cv!r}: each split must be a pair (train, test).")
-            splits.append((_as_rows(split[0], data.y.size), _as_rows(split[1], data.y.size)))
+            splits.append((_as_rows(split[0], len(data.y)), _as_rows(split[1], len(data.y))))
         if not splits:
             raise ValueError(f"cv={self.cv!r} gives no folds: give at least one split.")
         return splits
@@ -262,7 +268,7 @@ def _make_scorer(
         fitted = clone(model)
         fitted.coef_ = in_dtype(solution.coef, data.dtype)
         fitted.intercept_ = solution.intercept
-        fitted.n_features_in_ = solution.coef.size
+        fitted.n_features_in_ = solution.coef.shape[-1]
         return float(scoring(fitted, _safe_indexing(data.X, test), data.y[test]))
 
     return score

@@ -152,10 +152,13 @@ class ElasticNet(SparseLinearModel):
         with unchanged_on_failure(self):
             self._check_parameters()
             backend = resolve_backend(self.backend, X)
-            data = validate_fit_data(self, X, y, sample_weight, multi_output=True)
+            data = self._validate(X, y, sample_weight)
             self._keep(data, self._solve(data, backend))
             self.backend_ = backend.name
         return self
+
+    def _validate(self, X: Any, y: Any, sample_weight: Any) -> Data:
+        return validate_fit_data(self, X, y, sample_weight, multi_output=True)
 
     def _solve(self, data: Data, backend: Any) -> list[Solution]:
         n_features = data.X.shape[1]

@@ -22,9 +22,10 @@ from sparsereg.linear_model.elastic_net import ElasticNet
 from sparsereg.losses import Squared
 from sparsereg.model_selection.path_cv import CrossValidatedPath, path_walk
 from sparsereg.model_selection.selection import Selection, mean_scores, select_alpha
+from sparsereg.penalties import ElasticNet as ElasticNetPenalty
+from sparsereg.solvers.driver import make_workspace
 from sparsereg.solvers.path import alpha_grid, solve_path
 from sparsereg.solvers.problem import Problem
-from sparsereg.solvers.workspace import Workspace
 
 
 @documented
@@ -117,15 +118,15 @@ class ElasticNetCV(PathCV):
         weights = check_penalty_weights(self.penalty_weights, data.X.shape[1])
         ratios = self._l1_ratios()
         tol, max_iter = self.tol, self.max_iter
-        penalty = elastic_net_penalty(1.0, ratios[0], weights, self.positive)
+        penalty = self._penalty(ratios[0], weights)
         whole = Problem(data.X, data.y, penalty, Squared(), data.sample_weight, self.fit_intercept)
-        work = Workspace(whole, backend)
+        work = make_workspace(whole, backend)
         wanted = check_alphas(self.alphas, self.n_alphas)
 
         # 1. every l1_ratio: all folds down the path
         penalties, grids, tables = [], [], []
         for ratio in ratios:
-            penalty = elastic_net_penalty(1.0, ratio, weights, self.positive)
+            penalty = self._penalty(ratio, weights)
             grid = alpha_grid(work, penalty, wanted, self.eps)
             walk = path_walk(penalty, grid, tol=tol, max_iter=max_iter)
             penalties.append(penalty)
@@ -139,13 +140,17 @@ class ElasticNetCV(PathCV):
 
         # 3. all data, down to the end of the path
         penalty, grid, table = penalties[chosen], grids[chosen], tables[chosen]
-        work.move_to(np.zeros(data.X.shape[1]))
+        work.move_to(np.zeros_like(work.coef))
         steps = solve_path(work, penalty, grid[: table.n_finished], tol=tol, max_iter=max_iter)
-        path = self._finish_path(steps, table.n_finished, index, data.X.shape[1])
+        path = self._finish_path(steps, table.n_finished, index, work.coef.shape)
         self._warn_unless_converged(path, tables)
         self._keep_tables(grids, tables)
         self.alpha_, self.l1_ratio_ = float(grid[index]), ratios[chosen]
         self._keep_path(data.dtype, path, index, [records[0] for records in table.records])
+
+    def _penalty(self, l1_ratio: float, weights: FloatArray | None) -> ElasticNetPenalty:
+        """Return the penalty at alpha = 1."""
+        return elastic_net_penalty(1.0, l1_ratio, weights, self.positive)
 
     def _keep_tables(self, grids: list[FloatArray], tables: list[CrossValidatedPath]) -> None:
         """Set the tables, with an axis for l1_ratio only where there are several."""

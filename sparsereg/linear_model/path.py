@@ -23,9 +23,10 @@ from sparsereg.linear_model._data import check_alphas, check_penalty_weights, va
 from sparsereg.linear_model._docs import documented
 from sparsereg.linear_model._warnings import warn_unless_converged
 from sparsereg.losses import Squared
+from sparsereg.penalties import L21
+from sparsereg.solvers.driver import make_workspace
 from sparsereg.solvers.path import PathRecord, alpha_grid, solve_path
 from sparsereg.solvers.problem import Problem
-from sparsereg.solvers.workspace import Workspace
 
 _CONSTRAINTS = {
     **COMMON_CONSTRAINTS,
@@ -57,7 +58,8 @@ def enet_path(
 ) -> tuple[Any, ...]:
     """Compute the elastic-net solutions along a path of alphas.
 
-    The objective is that of :class:`ElasticNet`. Ctrl-C keeps the alphas that are finished.
+    The objective is that of :class:`ElasticNet`, or of :class:`MultiTaskElasticNet` if y has two
+    dimensions. Ctrl-C keeps the alphas that are finished.
 
     Parameters
     ----------
@@ -105,23 +107,30 @@ def enet_path(
     engine = resolve_backend(backend, X)
     data = validate_path_data(X, y, sample_weight)
     n_features = data.X.shape[1]
-    penalty = elastic_net_penalty(
-        1.0, l1_ratio, check_penalty_weights(penalty_weights, n_features), positive
-    )
-    work = Workspace(
+    weights = check_penalty_weights(penalty_weights, n_features)
+    if data.y.ndim == 1:
+        penalty = elastic_net_penalty(1.0, l1_ratio, weights, positive)
+    elif positive:
+        raise ValueError(
+            f"positive=True is not allowed for multi-output: y has shape {data.y.shape}. Give one "
+            f"target of shape ({len(data.y)},)."
+        )
+    else:
+        penalty = L21(1.0, l1_ratio=l1_ratio, weights=weights)
+    work = make_workspace(
         Problem(data.X, data.y, penalty, Squared(), data.sample_weight, fit_intercept), engine
     )
     grid = alpha_grid(work, penalty, check_alphas(alphas, n_alphas), eps)
     if coef_init is not None:
         start = check_array(coef_init, ensure_2d=False, dtype=np.float64, input_name="coef_init")
-        if start.shape != (n_features,):
+        if start.shape != work.coef.shape:
             raise ValueError(
                 f"coef_init has shape {start.shape}; X has {n_features} features, so it must have "
-                f"shape ({n_features},)."
+                f"shape {work.coef.shape}."
             )
         work.move_to(start.copy())
 
-    record = PathRecord(n_features)
+    record = PathRecord(work.coef.shape)
     steps = solve_path(work, penalty, grid, tol=tol, max_iter=max_iter)
     try:
         for solution in progress(steps, len(grid), "path", verbose):
@@ -160,7 +169,8 @@ def lasso_path(
 ) -> tuple[Any, ...]:
     """Compute the lasso solutions along a path of alphas.
 
-    The objective is that of :class:`Lasso`. Ctrl-C keeps the alphas that are finished.
+    The objective is that of :class:`Lasso`, or of :class:`MultiTaskLasso` if y has two
+    dimensions. Ctrl-C keeps the alphas that are finished.
 
     Parameters
     ----------

@@ -22,9 +22,9 @@ from sparsereg._progress import progress
 from sparsereg.backends.protocol import Backend, FloatArray, IndexArray
 from sparsereg.exceptions import PathInterruptedWarning
 from sparsereg.penalties.elastic_net import ElasticNet
+from sparsereg.solvers.driver import AnyWorkspace, make_workspace
 from sparsereg.solvers.path import PathRecord, solve_path
 from sparsereg.solvers.problem import Problem, Solution
-from sparsereg.solvers.workspace import Workspace
 
 
 class Candidate(NamedTuple):
@@ -35,7 +35,7 @@ class Candidate(NamedTuple):
 
 
 #: Called with (workspace of a training part, its rows); yields the candidates at each alpha.
-Walk = Callable[[Workspace, IndexArray], Iterator[Sequence[Candidate]]]
+Walk = Callable[[Any, IndexArray], Iterator[Sequence[Candidate]]]
 
 #: Called with (fold's solution, predictions on the test rows, test rows); greater is better.
 Scorer = Callable[[Solution, FloatArray, IndexArray], float]
@@ -44,7 +44,7 @@ Scorer = Callable[[Solution, FloatArray, IndexArray], float]
 def path_walk(penalty: ElasticNet, alphas: FloatArray, *, tol: float, max_iter: int) -> Walk:
     """Return the walk that solves at each alpha, under the same penalty in every fold."""
 
-    def walk(work: Workspace, train: IndexArray) -> Iterator[Sequence[Candidate]]:
+    def walk(work: AnyWorkspace, train: IndexArray) -> Iterator[Sequence[Candidate]]:
         for solution in solve_path(work, penalty, alphas, tol=tol, max_iter=max_iter):
             yield [Candidate(solution, work.residual)]
 
@@ -86,7 +86,7 @@ class _Fold:
         scorer: Scorer | None,
     ):
         weights = (
-            np.ones(problem.y.size) if problem.sample_weight is None else problem.sample_weight
+            np.ones(len(problem.y)) if problem.sample_weight is None else problem.sample_weight
         )
         self._problem, self._test, self._scorer = problem, test, scorer
         self.records: list[PathRecord] = []
@@ -98,13 +98,13 @@ class _Fold:
         fold = Problem(
             problem.X, problem.y, problem.penalty, problem.loss, training, problem.fit_intercept
         )
-        self._steps = walk(Workspace(fold, backend), train)
+        self._steps = walk(make_workspace(fold, backend), train)
 
     def advance(self) -> list[tuple[float, float]]:
         """Solve at the next alpha; return the test error and the score of each candidate."""
         candidates = next(self._steps)
         if not self.records:
-            self.records.extend(PathRecord(self._problem.X.shape[1]) for _ in candidates)
+            self.records.extend(PathRecord(c.solution.coef.shape) for c in candidates)
         for record, candidate in zip(self.records, candidates):
             record.append(candidate.solution)
         return [self._judge(candidate) for candidate in candidates]
@@ -112,7 +112,8 @@ class _Fold:
     def _judge(self, candidate: Candidate) -> tuple[float, float]:
         error = candidate.residual[self._test]
         if self._test_weights.any():
-            mse = float(np.average(error**2, weights=self._test_weights))
+            errors = np.average(error**2, axis=0, weights=self._test_weights)  # of each task
+            mse = float(np.mean(errors))
         else:
             mse = np.nan
         if self._scorer is None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from math import prod
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.penalties.elastic_net import ElasticNet
+from sparsereg.solvers.driver import AnyWorkspace, null_model, solve
 from sparsereg.solvers.problem import Solution
-from sparsereg.solvers.working_set import null_model, solve
-from sparsereg.solvers.workspace import Workspace
 
 # The alphas of a path on which everything is zero anyway, as in scikit-learn; there it is also
 # the threshold, here the threshold is relative to the scale of X'y.
@@ -19,7 +20,7 @@ _SMALLEST_ALPHA = float(np.finfo(np.float64).resolution)
 
 
 def solve_path(
-    work: Workspace, penalty: ElasticNet, alphas: FloatArray, *, tol: float, max_iter: int
+    work: AnyWorkspace, penalty: ElasticNet, alphas: FloatArray, *, tol: float, max_iter: int
 ) -> Iterator[Solution]:
     """Yield the solution at each alpha, in the order given (decreasing is fast)."""
     for alpha in alphas.tolist():
@@ -27,7 +28,7 @@ def solve_path(
 
 
 def alpha_grid(
-    work: Workspace, penalty: ElasticNet, wanted: int | FloatArray, eps: float
+    work: AnyWorkspace, penalty: ElasticNet, wanted: int | FloatArray, eps: float
 ) -> FloatArray:
     """Return the alphas that were given, or a geometric grid of ``wanted`` of them.
 
@@ -57,18 +58,24 @@ def alpha_grid(
 class PathRecord:
     """The solutions of a path, kept as sparse columns: a path is mostly zeros.
 
+    Parameters
+    ----------
+    shape : int or tuple of int
+        Of one solution: n_features, or (n_tasks, n_features).
+
     Attributes
     ----------
-    intercepts, dual_gaps, tolerances : list of float
+    intercepts : list of float, or of ndarray of shape (n_tasks,)
+    dual_gaps, tolerances : list of float
     n_iters : list of int
     stalled : list of bool
     """
 
-    def __init__(self, n_features: int) -> None:
-        self._n_features = n_features
+    def __init__(self, shape: int | tuple[int, ...]) -> None:
+        self._shape = (shape,) if isinstance(shape, int) else shape
         self._supports: list[IndexArray] = []
         self._values: list[FloatArray] = []
-        self.intercepts: list[float] = []
+        self.intercepts: list[Any] = []
         self.dual_gaps: list[float] = []
         self.tolerances: list[float] = []
         self.n_iters: list[int] = []
@@ -79,9 +86,10 @@ class PathRecord:
 
     def append(self, solution: Solution) -> None:
         """Add the solution at the next alpha."""
-        support = np.flatnonzero(solution.coef)
+        coef = solution.coef.ravel()
+        support = np.flatnonzero(coef)
         self._supports.append(support)
-        self._values.append(solution.coef[support])
+        self._values.append(coef[support])
         self.intercepts.append(solution.intercept)
         self.dual_gaps.append(solution.dual_gap)
         self.tolerances.append(solution.tolerance)
@@ -89,33 +97,33 @@ class PathRecord:
         self.stalled.append(solution.stalled)
 
     def coef(self, index: int) -> FloatArray:
-        """Return one solution, of shape (n_features,)."""
-        coef = np.zeros(self._n_features)
+        """Return one solution."""
+        coef = np.zeros(prod(self._shape))
         coef[self._supports[index]] = self._values[index]
-        return coef
+        return coef.reshape(self._shape)
 
     def dense_coefs(self, dtype: np.dtype) -> np.ndarray:
-        """Return all of them, of shape (n_features, n_alphas); float64 if dtype is too small."""
+        """Return all of them, alphas along the last axis; float64 if dtype is too small."""
         largest = max((np.max(np.abs(values), initial=0.0) for values in self._values), default=0)
         if largest > np.finfo(dtype).max:
             dtype = np.dtype(np.float64)
-        coefs = np.zeros((self._n_features, len(self)), dtype=dtype)
+        coefs = np.zeros((prod(self._shape), len(self)), dtype=dtype)
         for k, (support, values) in enumerate(zip(self._supports, self._values)):
             coefs[support, k] = values
-        return coefs
+        return coefs.reshape(*self._shape, len(self))
 
     def sparse_coefs(self) -> sparse.csc_array:
-        """Return all of them as a sparse array of shape (n_features, n_alphas)."""
+        """Return all of them, a sparse column per alpha; tasks lie one after another."""
         sizes = [support.size for support in self._supports]
         indptr = np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)
         return sparse.csc_array(
             (_joined(self._values, np.float64), _joined(self._supports, np.intp), indptr),
-            shape=(self._n_features, len(self)),
+            shape=(prod(self._shape), len(self)),
         )
 
     def first(self, n_alphas: int) -> PathRecord:
         """Return the record of the first alphas only."""
-        record = PathRecord(self._n_features)
+        record = PathRecord(self._shape)
         record._supports, record._values = self._supports[:n_alphas], self._values[:n_alphas]
         for name in ("intercepts", "dual_gaps", "tolerances", "n_iters", "stalled"):
             setattr(record, name, getattr(self, name)[:n_alphas])

@@ -18,7 +18,7 @@ class Problem:
     ----------
     X : matrix of shape (n, p)
         As the backend reads it; never modified.
-    y : ndarray of shape (n,)
+    y : ndarray of shape (n,), or (n, T) for T tasks that share their features
     loss, penalty : parameter objects
     sample_weight : ndarray of shape (n,) or None
         Normalized to sum n.
@@ -52,8 +52,8 @@ class Solution:
 
     Attributes
     ----------
-    coef : ndarray of shape (p,)
-    intercept : float
+    coef : ndarray of shape (p,) or (T, p)
+    intercept : float or ndarray of shape (T,)
     dual_gap : float
         Proven upper bound on how far the objective is above its minimum.
     tolerance : float
@@ -69,7 +69,7 @@ class Solution:
     """
 
     coef: FloatArray
-    intercept: float
+    intercept: Any
     dual_gap: float
     tolerance: float
     n_iter: int

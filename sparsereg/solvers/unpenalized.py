@@ -43,15 +43,21 @@ class UnpenalizedSpan:
 
     def sq_part(self, residual: FloatArray) -> float:
         """Return ||P r||_s^2 / n, P the projection on the span of the columns."""
-        target = residual if self._root_weight is None else self._root_weight * residual
-        projected = self._q.T @ target
-        return float(projected @ projected) / residual.size
+        projected = self._project(residual)
+        return float(np.vdot(projected, projected)) / len(residual)
 
     def fit(self, residual: FloatArray) -> FloatArray:
-        """Return the coefficients, on ``self.columns``, that best explain the residual."""
-        target = residual if self._root_weight is None else self._root_weight * residual
-        projected = self._q.T @ target
+        """Return the coefficients, on ``self.columns``, that best explain the residual.
+
+        A residual of shape (n, T) gives one column of coefficients for each of its own.
+        """
+        projected = self._project(residual)
         if self._rank_deficient:
             inner = solve_triangular(self._triangle, projected, trans="T", check_finite=False)
             return self._basis @ inner
         return solve_triangular(self._rows, projected, check_finite=False)
+
+    def _project(self, residual: FloatArray) -> FloatArray:
+        if self._root_weight is not None:
+            residual = (residual.T * self._root_weight).T
+        return self._q.T @ residual

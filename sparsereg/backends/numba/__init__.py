@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sparsereg.backends.numba import descent, gap, homotopy, matrices
+from sparsereg.backends.numba import (
+    block_descent,
+    descent,
+    gap,
+    homotopy,
+    matrices,
+    multi_task,
+)
 from sparsereg.backends.protocol import ActiveSet, Design, FloatArray, IndexArray, KernelForm
 
 __all__ = ["NumbaBackend", "backend"]
@@ -40,6 +47,14 @@ class NumbaBackend:
     def fitted(self, design: Design, columns: IndexArray, coef: FloatArray) -> FloatArray:  # noqa: D102
         return matrices.fitted(design, columns, coef)
 
+    def xtr_tasks(  # noqa: D102
+        self, design: Design, residuals: FloatArray, columns: IndexArray | None = None
+    ) -> FloatArray:
+        return multi_task.xtr_tasks(design, residuals, columns)
+
+    def fitted_tasks(self, design: Design, columns: IndexArray, coef: FloatArray) -> FloatArray:  # noqa: D102
+        return multi_task.fitted_tasks(design, columns, coef)
+
     def pack(self, design: Design, columns: IndexArray) -> FloatArray:  # noqa: D102
         return matrices.pack(design, columns, 0, design.shape[0])
 
@@ -56,6 +71,17 @@ class NumbaBackend:
         tol: float,
     ) -> tuple[int, float]:
         return descent.gram_cd(gram, gradient, coef, *form, max_epochs, tol)
+
+    def gram_block_cd(  # noqa: D102
+        self,
+        gram: FloatArray,
+        gradient: FloatArray,
+        coef: FloatArray,
+        form: KernelForm,
+        max_epochs: int,
+        tol: float,
+    ) -> tuple[int, float]:
+        return block_descent.gram_block_cd(gram, gradient, coef, *form, max_epochs, tol)
 
     def residual_cd(  # noqa: D102
         self,

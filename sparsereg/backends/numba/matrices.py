@@ -204,6 +204,14 @@ def _add_product(packed: FloatArray, known: int, out: FloatArray, start: int, st
 
 def pack(design: Any, columns: IndexArray, start: int, stop: int) -> FloatArray:
     """Return rows start:stop of sqrt(s) X_c[:, columns] as a Fortran-ordered float64 copy."""
+    out = centered_columns(design, columns, start, stop)
+    if design.sample_weight is not None:
+        out *= np.sqrt(design.sample_weight[start:stop])[:, None]
+    return out
+
+
+def centered_columns(design: Any, columns: IndexArray, start: int, stop: int) -> FloatArray:
+    """Return rows start:stop of X_c[:, columns] as a Fortran-ordered float64 copy."""
     out = np.empty((stop - start, columns.size), order="F")
     if design.is_sparse:
         _pack_csc(design.data, design.indices, design.indptr, columns, start, stop, out)
@@ -216,8 +224,6 @@ def pack(design: Any, columns: IndexArray, start: int, stop: int) -> FloatArray:
             ),
             columns.size, _COLUMN_BLOCK, float(out.size),
         )  # fmt: skip
-    if design.sample_weight is not None:
-        out *= np.sqrt(design.sample_weight[start:stop])[:, None]
     return out
 
 
