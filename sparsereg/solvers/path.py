@@ -12,7 +12,9 @@ from scipy import sparse
 from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.penalties.elastic_net import ElasticNet
 from sparsereg.solvers.driver import AnyWorkspace, null_model, solve
+from sparsereg.solvers.look_ahead import LookAhead
 from sparsereg.solvers.problem import Solution
+from sparsereg.solvers.workspace import Workspace
 
 # The alphas of a path on which everything is zero anyway, as in scikit-learn; there it is also
 # the threshold, here the threshold is relative to the scale of X'y.
@@ -23,8 +25,19 @@ def solve_path(
     work: AnyWorkspace, penalty: ElasticNet, alphas: FloatArray, *, tol: float, max_iter: int
 ) -> Iterator[Solution]:
     """Yield the solution at each alpha, in the order given (decreasing is fast)."""
-    for alpha in alphas.tolist():
-        yield solve(work, penalty.with_alpha(alpha), tol=tol, max_iter=max_iter)
+    remaining = alphas.tolist()
+    ahead = LookAhead(work, penalty) if isinstance(work, Workspace) else None
+    while remaining:
+        if ahead is not None:
+            for solution in ahead.solve(remaining, tol=tol):
+                del remaining[0]
+                yield solution
+        if remaining:
+            alpha = remaining.pop(0)
+            solution = solve(work, penalty.with_alpha(alpha), tol=tol, max_iter=max_iter)
+            if ahead is not None:
+                ahead.saw(alpha, solution.n_iter)
+            yield solution
 
 
 def alpha_grid(

@@ -97,7 +97,7 @@ def _solve(work: Workspace, penalty: ElasticNet, target: float, max_iter: int) -
         else:
             hurry = 2 * passes > max_iter
             level, wanted = _descend(work, restriction, 1.0 if hurry else level)
-        on_pool = _make_pool(work, restriction, wanted, crawling)
+        on_pool = make_pool(work, restriction, wanted, crawling)
         working_set = work.pool.columns if on_pool else wanted
         # exact solutions leave rounding only; descent comes nearer step by step
         progress = gap < (0.5 if work.active_set.is_exact else 0.99) * best_gap
@@ -122,16 +122,8 @@ def _solve(work: Workspace, penalty: ElasticNet, target: float, max_iter: int) -
             "Coordinate descent iterations resulted in non-finite parameter values: X or y is "
             "scaled beyond float64. Rescale the data, for example with StandardScaler."
         )
-    return Solution(
-        coef=work.coef.copy(),
-        intercept=work.intercept,
-        dual_gap=gap,
-        tolerance=target,
-        n_iter=n_iter,
-        converged=gap <= target,
-        stalled=not gap <= target and passes < max_iter,
-        history=tuple(history),
-    )
+    stalled_out = not gap <= target and passes < max_iter
+    return work.solution(gap, target, n_iter, stalled=stalled_out, history=tuple(history))
 
 
 def null_model(work: Workspace, penalty: ElasticNet) -> None:
@@ -207,7 +199,7 @@ def _choose(
     return np.sort(usable[np.argpartition(distance, wanted - 1)[:wanted]])
 
 
-def _make_pool(
+def make_pool(
     work: Workspace, restriction: Restriction, wanted: IndexArray, crawling: bool
 ) -> bool:
     """Bring the wanted columns into the pool; return False where its Gram matrix does not pay."""

@@ -6,13 +6,15 @@ paths, folds and several targets are all the same thing: another solve on the sa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from sparsereg.backends.protocol import Backend, Design, FloatArray, IndexArray
 from sparsereg.solvers.column_pool import ColumnPool, KeptActiveSet
-from sparsereg.solvers.problem import Problem
+from sparsereg.solvers.problem import Problem, Solution, Step
 from sparsereg.solvers.unpenalized import UnpenalizedSpan
 
 
@@ -32,6 +34,15 @@ class DataCache:
         if moving.size:
             _check_scale(float(moving.min()), float(moving.max()), "a column of X")
         return cls(design, ColumnPool(backend, design))
+
+
+class Point(NamedTuple):
+    """A point of a problem, and what is known there: see :class:`Workspace`."""
+
+    coef: FloatArray
+    residual: FloatArray
+    gradient: FloatArray
+    sq_residual: float
 
 
 class Workspace:
@@ -103,6 +114,27 @@ class Workspace:
             self.residual -= np.average(self.residual, weights=self.sample_weight)
         self.sq_residual = self.mean_square(self.residual)
 
+    @property
+    def point(self) -> Point:
+        """The current point."""
+        return Point(self.coef, self.residual, self.gradient, self.sq_residual)
+
+    def move_to_point(self, point: Point) -> None:
+        """Make a point that was computed before the current one."""
+        self.coef, self.residual, self.gradient, self.sq_residual = point
+
+    def points(self, columns: IndexArray, coefs: FloatArray) -> Sequence[Point]:
+        """Return the points with these coefficients of ``columns``, a row each: one pass over X."""
+        used = np.any(coefs != 0, axis=0)
+        residuals = self.y - self.backend.fitted_tasks(self.design, columns[used], coefs[:, used])
+        if self.centered:
+            means = np.average(residuals, axis=1, weights=self.sample_weight)
+            residuals -= means[:, None]
+        gradients = self.backend.xtr_tasks(self.design, residuals)
+        full = np.zeros_like(gradients)
+        full[:, columns] = coefs
+        return [Point(w, r, g, self.mean_square(r)) for w, r, g in zip(full, residuals, gradients)]
+
     def solve_unpenalized(self, columns: IndexArray) -> None:
         """Move to the exact least-squares fit of ``columns``, the others held; no gradient."""
         self.unpenalized_left = 0.0
@@ -117,6 +149,27 @@ class Workspace:
             coef[span.columns] += span.fit(self.residual)
             self.set_coef(coef)
         self.unpenalized_left = 0.5 * span.sq_part(self.residual)
+
+    def solution(
+        self,
+        gap: float,
+        tolerance: float,
+        n_iter: int,
+        *,
+        stalled: bool = False,
+        history: tuple[Step, ...] = (),
+    ) -> Solution:
+        """Return the current point as a solution."""
+        return Solution(
+            coef=self.coef.copy(),
+            intercept=self.intercept,
+            dual_gap=gap,
+            tolerance=tolerance,
+            n_iter=n_iter,
+            converged=gap <= tolerance,
+            stalled=stalled,
+            history=history,
+        )
 
     @property
     def intercept(self) -> float:

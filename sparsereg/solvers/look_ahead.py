@@ -1,0 +1,132 @@
+"""Several alphas of a path at once: solve them on the pool, then check them all in one pass over X.
+
+Between neighboring alphas the solution is close to linear in alpha, and so is the gradient. Its
+last change, extended to the smallest of the alphas, names the columns that will matter there. With
+them in the pool the homotopy visits one alpha after another without a look at X; one matrix product
+then gives the gradients at all of them, and each alpha gets the same duality gap it would have got
+on its own. What falls short of the tolerance is left to the ordinary solve.
+
+Source: prediction of the gradient along the path, Larsson and Wallin, "The Hessian screening rule",
+NeurIPS 2022.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from sparsereg.backends.protocol import FloatArray
+from sparsereg.penalties.elastic_net import ElasticNet
+from sparsereg.solvers.blas import single_threaded_blas
+from sparsereg.solvers.problem import Solution, Step
+from sparsereg.solvers.restricted import walk
+from sparsereg.solvers.restriction import Restriction
+from sparsereg.solvers.working_set import make_pool
+from sparsereg.solvers.workspace import Point, Workspace
+
+# Columns predicted to come this near their bound are taken in.
+_NEARLY = 0.97
+# At most so many alphas at once; their gradients take as much memory as so many rows of X.
+_MAX_ALPHAS, _SHARE_OF_ROWS = 16, 8
+# A step with more active-set changes per alpha than this is worth a pass of its own.
+_MANY_CHANGES = 20
+
+
+class LookAhead:
+    """How many alphas to try at once, and what their gradients are expected to be.
+
+    Parameters
+    ----------
+    work : Workspace
+    penalty : ElasticNet
+        Its alpha is not used.
+    """
+
+    def __init__(self, work: Workspace, penalty: ElasticNet):
+        self._work, self._penalty = work, penalty
+        self._most = min(_MAX_ALPHAS, work.design.shape[0] // _SHARE_OF_ROWS)
+        self._size = 2
+        self._last: tuple[float, FloatArray] | None = None
+        self._slope: FloatArray | None = None
+
+    def saw(self, alpha: float, n_iter: int) -> None:
+        """Note the gradient at an alpha that is solved, after so many iterations."""
+        gradient = self._work.gradient
+        if self._last is not None and self._last[0] > alpha:
+            self._slope = (gradient - self._last[1]) / (alpha - self._last[0])
+        else:
+            self._slope = None
+        self._last = alpha, gradient
+        if n_iter > _MANY_CHANGES:
+            self._size = 1
+
+    def solve(self, alphas: Sequence[float], *, tol: float) -> Iterator[Solution]:
+        """Yield the solutions of as many of the next alphas as are found at once, maybe none.
+
+        The workspace is at each solution while it is yielded.
+        """
+        work = self._work
+        size = min(self._size, self._most, len(alphas))
+        self._size = min(2 * max(self._size, 1), _MAX_ALPHAS)
+        if size < 2 or self._slope is None or self._last is None or work.design.is_sparse:
+            return
+        alphas = alphas[:size]
+        if any(a <= b for a, b in zip((self._last[0], *alphas), alphas)):
+            return  # not descending
+        with single_threaded_blas():
+            found = self._walk_and_check(alphas, tol)
+        end = work.point
+        for alpha, point, gap, n_iter in found:
+            work.move_to_point(point)
+            self.saw(alpha, n_iter)
+            step = Step(n_iter, gap, len(work.pool))
+            yield work.solution(gap, tol * work.sq_y, n_iter, history=(step,))
+        if len(found) < size:
+            self._size = 1
+            work.move_to_point(end)
+
+    def _walk_and_check(
+        self, alphas: Sequence[float], tol: float
+    ) -> list[tuple[float, Point, float, int]]:
+        work = self._work
+        restrictions = [Restriction.of(self._penalty.with_alpha(alpha), work) for alpha in alphas]
+        last = restrictions[-1]
+        if last.free.size or not work.active_set.is_exact or not self._take_in(last, alphas[-1]):
+            return []
+        # one alpha after another, on the pool
+        columns = work.pool.columns
+        coef, gradient = work.coef[columns], work.gradient[columns]
+        coefs, events = [], []
+        for restriction in restrictions:
+            done, used = walk(work, work.pool.gram, coef, gradient, restriction.gap(work, columns))
+            if not done:
+                work.active_set.forget()
+                break
+            coefs.append(coef.copy())
+            events.append(used)
+        # one pass over X for all of them
+        if not coefs:
+            return []
+        points = work.points(columns, np.array(coefs))
+        found = []
+        for alpha, restriction, point, used in zip(alphas, restrictions, points, events):
+            usable = restriction.usable
+            gap, _ = restriction.gap(work, usable).evaluate(
+                point.coef[usable], point.gradient[usable], point.sq_residual
+            )
+            if not gap <= tol * work.sq_y:
+                break
+            found.append((alpha, point, gap, used))
+        work.move_to_point(points[-1])
+        return found
+
+    def _take_in(self, restriction: Restriction, alpha: float) -> bool:
+        """Bring the columns into the pool that will matter at alpha."""
+        work = self._work
+        assert self._last is not None
+        assert self._slope is not None
+        expected = work.gradient + (alpha - self._last[0]) * self._slope
+        size = expected if restriction.positive else np.abs(expected)
+        near = (size > _NEARLY * restriction.l1) & restriction.may_move
+        return make_pool(work, restriction, np.flatnonzero(near), crawling=False)
