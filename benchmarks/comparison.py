@@ -78,6 +78,8 @@ def run(
         )
         results["quick"] = quick
         report.write(results, f"{family.name}-quick" if quick else family.name, output)
+        if results["interrupted"]:
+            break
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,7 @@ def measure(
         },
         "skipped": [],
         "problems": [],
+        "interrupted": False,
     }
     with ExitStack() as stack:
         workers = {
@@ -146,6 +149,7 @@ def measure(
         except KeyboardInterrupt:  # what is measured is kept
             if not results["problems"]:
                 raise
+            results["interrupted"] = True
             results["skipped"] += [
                 {"dataset": dataset.name, "reason": "interrupted"}
                 for dataset in datasets
@@ -266,6 +270,7 @@ class _Session:
 
             runs += sweep(attempt, solver.tolerances, reference, self.protocol)
         reference.improve(runs)
+        self._measure_memory(solvers, reference, runs)
         return _Sweep(reference, runs)
 
     def take_over(self, family: Family, paths: _Sweep) -> _Sweep:
@@ -292,7 +297,24 @@ class _Session:
             if not own:  # why it failed there is why it fails here
                 own = [Run(solver.name, solver.package, r.tol, r.status, r.seconds) for r in swept]
             runs += own
+        self._measure_memory(solvers, paths.reference, runs, self._n_paths)
         return _Sweep(paths.reference, runs)
+
+    def _measure_memory(
+        self,
+        solvers: Sequence[Solver],
+        reference: Reference,
+        runs: Sequence[Run],
+        n_paths: int = 1,
+    ) -> None:
+        by_name = {solver.name: solver for solver in solvers}
+        for package in dict.fromkeys(run.package for run in runs):
+            own = [run for run in runs if run.package == package]
+            for target in self.protocol.targets:
+                run = fastest(own, target, reference)
+                if run is not None and run.peak_mib is None:
+                    solver = by_name[run.solver]
+                    run.peak_mib = self._fit(solver, run.tol, n_paths, True).peak_mib
 
     def _judge_cv(
         self,
@@ -309,7 +331,7 @@ class _Session:
             return run
         run.objectives, run.gaps = path.objectives.copy(), path.gaps.copy()
         run.n_nonzero = path.n_nonzero
-        run.peak_mib, run.answer_mib = answer.peak_mib, answer.answer_mib
+        run.answer_mib = answer.answer_mib
         k = int(np.argmin(np.abs(self.problem.alphas - answer.alpha)))
         (final,), (gap,) = judge(self.problem.at(self.problem.alphas[k]), answer.coefs)
         run.objectives[k], run.gaps[k] = max(run.objectives[k], final), max(run.gaps[k], gap)
@@ -344,7 +366,9 @@ class _Session:
             if solver.package in self.workers and solver.accepts(self.problem.X)
         ]
 
-    def _fit(self, solver: Solver, tol: float, n_paths: int = 1) -> Answer:
+    def _fit(
+        self, solver: Solver, tol: float, n_paths: int = 1, measure_memory: bool = False
+    ) -> Answer:
         return self.workers[solver.package].fit(
             solver.fit,
             self.folder,
@@ -352,6 +376,7 @@ class _Session:
             tol,
             time_limit=self.protocol.time_limit * n_paths,
             blas_threads=solver.blas_threads,
+            measure_memory=measure_memory,
         )
 
     def _tight_solutions(self, solvers: Sequence[Solver]) -> Any:

@@ -18,9 +18,9 @@ coefficients, where the objective is of second order.
 
 scikit-learn and glmnet have a cross-validation. For the others it is the loop a user would write,
 on copies of the training rows, with a final path down to the best alpha: skglm has none, adelie's
-draws its folds by itself, and the `LassoCV` of celer 0.7.4, which does the same, does not work with
-scikit-learn 1.9. Threads over the folds are a variant where a package has them; R has them only
-with packages that glmnet does not bring along.
+draws its folds by itself, scikit-learn's for LARS its alphas, and the `LassoCV` of celer 0.7.4,
+which does the same, does not work with scikit-learn 1.9. Threads over the folds are a variant where
+a package has them; R has them only with packages that glmnet does not bring along.
 """
 
 from __future__ import annotations
@@ -65,6 +65,14 @@ def cv_sklearn_gram(problem: Problem, tol: float) -> Fitted:
 
 def cv_sklearn_gram_threads(problem: Problem, tol: float) -> Fitted:
     return _sklearn(problem, tol, precompute=True, n_jobs=2)
+
+
+def cv_sklearn_lars(problem: Problem, tol: float) -> Fitted:
+    return _fold_by_fold(packages.path_sklearn_lars, problem, tol)
+
+
+def cv_sklearn_lars_threads(problem: Problem, tol: float) -> Fitted:
+    return _fold_by_fold(packages.path_sklearn_lars, problem, tol, n_threads=2)
 
 
 def cv_celer(problem: Problem, tol: float) -> Fitted:
@@ -168,6 +176,13 @@ SOLVERS = (
         "scikit-learn, Gram, 2 jobs",
         cv_sklearn_gram_threads,
         "scikit-learn, Gram",
+        blas_threads=1,
+    ),
+    _variant("scikit-learn, LARS", cv_sklearn_lars, "scikit-learn, LARS", blas_threads=1),
+    _variant(
+        "scikit-learn, LARS, 2 threads",
+        cv_sklearn_lars_threads,
+        "scikit-learn, LARS",
         blas_threads=1,
     ),
     _variant("celer", cv_celer, "celer"),

@@ -17,6 +17,8 @@ the worst over them. For each problem:
 4. Ratio. Ours over the fastest peer. Cells that one side never reaches have no ratio and are
    counted apart, because leaving them out in silence would flatter whoever fails.
 
+5. Memory. Each run that counts is repeated once more, out of competition, for its peak memory.
+
 The duality gap of every answer is also computed from its coefficients alone, and recorded.
 """
 
@@ -188,7 +190,7 @@ class Run:
     n_nonzero : int or None
         The largest number along the path.
     peak_mib, answer_mib : float or None
-        Memory used during the call, and how much of it is the answer.
+        Memory used during the call, and how much of it is the answer; of the runs that count.
     details : dict
         What only some families record.
     """
@@ -216,7 +218,7 @@ class Run:
             run.objectives, run.gaps = judge(problem, coefs)
             run.reported_gaps = answer.gaps
             run.n_nonzero = int((coefs != 0).sum(axis=0).max())
-            run.peak_mib, run.answer_mib = answer.peak_mib, answer.answer_mib
+            run.answer_mib = answer.answer_mib
         return run
 
     @property

@@ -11,6 +11,7 @@ them. That is why this module imports little, and why only plain values and arra
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 import os
@@ -67,8 +68,8 @@ class Answer:
     mse_path : ndarray of shape (n_alphas, n_folds) or None
     fold_coefs : sequence of csc_matrix of shape (n_features, n_alphas)
     peak_mib : float or None
-        Largest resident memory during the call, less that just before it; Linux only, and None for
-        a solver that computes in yet another process.
+        Largest resident memory during the call, less that just before it, if it was measured; Linux
+        only, and None for a solver that computes in yet another process.
     answer_mib : float
         Memory of the coefficients as they were returned, which is part of the peak.
     """
@@ -110,6 +111,7 @@ class Worker:
         *,
         time_limit: float,
         blas_threads: int | None = None,
+        measure_memory: bool = False,
     ) -> Answer:
         """Fit once; before a function meets its first dense or sparse X, warm it up.
 
@@ -127,6 +129,9 @@ class Worker:
             Seconds after which the fit is given up.
         blas_threads : int or None
             Limit set before the clock starts; None leaves BLAS as it is.
+        measure_memory : bool, default=False
+            Give free memory back to the system before, so that none of it hides what the fit takes.
+            The time that it then takes is not one to report.
 
         Returns
         -------
@@ -147,8 +152,8 @@ class Worker:
             if answer.status != "ok":
                 return answer
             self._warmed.add(warm_key)
-        request = ("fit", *named, problem.alphas, problem.fit_intercept, tol, blas_threads)
-        answer = self._ask(request, time_limit)
+        how = (problem.alphas, problem.fit_intercept, tol, blas_threads, measure_memory)
+        answer = self._ask(("fit", *named, *how), time_limit)
         if answer.status == "ok" and answer.seconds > time_limit:
             return Answer("timeout", time_limit)
         return answer
@@ -251,10 +256,10 @@ def _answer_requests(connection: Connection) -> None:
             if what == "warm up":
                 answer = _warm_up(data, fit, *arguments)
             else:
-                alphas, fit_intercept, tol, blas_threads = arguments
+                alphas, fit_intercept, tol, blas_threads, measure_memory = arguments
                 problem = Problem(data.X, data.y, alphas, data.folds, fit_intercept)
                 with threadpool_limits(blas_threads, user_api="blas"):
-                    answer = _timed(fit, problem, tol)
+                    answer = _timed(fit, problem, tol, measure_memory)
         connection.send((answer, _thread_counts()))
 
 
@@ -281,8 +286,10 @@ def _warm_up(data: Problem, fit: Fit, several: bool, fit_intercept: bool) -> dic
     return {"status": answer["status"], "seconds": answer["seconds"]}
 
 
-def _timed(fit: Fit, problem: Problem, tol: float) -> dict[str, Any]:
+def _timed(fit: Fit, problem: Problem, tol: float, measure_memory: bool = False) -> dict[str, Any]:
     gc.collect()
+    if measure_memory:
+        _give_memory_back()
     _reset_peak_memory()
     before = _memory_mib("VmRSS")
     start = time.perf_counter()
@@ -294,7 +301,7 @@ def _timed(fit: Fit, problem: Problem, tol: float) -> dict[str, Any]:
     peak = _memory_mib("VmHWM")
     fitted = result if isinstance(result, Fitted) else Fitted(result)
     elsewhere = fitted.seconds is not None
-    unknown = peak is None or before is None or elsewhere
+    known = measure_memory and not elsewhere and peak is not None and before is not None
     coefs = fitted.coefs
     n_bytes = sum(
         part.data.nbytes if sparse.issparse(part) else np.asarray(part).nbytes
@@ -308,9 +315,14 @@ def _timed(fit: Fit, problem: Problem, tol: float) -> dict[str, Any]:
         "alpha": None if fitted.alpha is None else float(fitted.alpha),
         "mse_path": fitted.mse_path,
         "fold_coefs": [columns(item) for item in fitted.fold_coefs],
-        "peak_mib": None if unknown else max(peak - before, 0.0),
+        "peak_mib": max(peak - before, 0.0) if known else None,
         "answer_mib": n_bytes / 2**20,
     }
+
+
+def _give_memory_back() -> None:
+    with suppress(OSError, AttributeError, TypeError):  # glibc alone has it
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _reset_peak_memory() -> None:

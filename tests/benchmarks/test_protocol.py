@@ -553,6 +553,8 @@ def fit(problem, tol):
         os._exit(1)
     if tol == -3:
         raise ArithmeticError("in /a/folder")
+    if tol == -4:
+        np.ones(5_000_000)
     return np.full(problem.X.shape[1], tol)
 """
 
@@ -575,6 +577,24 @@ def test_a_worker_survives_peers_that_hang_crash_or_raise(kind, tmp_path, monkey
     np.testing.assert_array_equal(well.coefs.toarray(), np.full((12, 1), 0.25))
     assert crashing.status == "crashed"
     assert raising.status == "ArithmeticError"
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="peak memory is read from /proc")
+def test_memory_is_measured_even_where_an_earlier_fit_has_left_some(tmp_path, monkeypatch):
+    (tmp_path / "misbehaving_peer.py").write_text(MISBEHAVING_PEER)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    fit = importlib.import_module("misbehaving_peer").fit
+    problem = make_problem("dense", False)
+    save_problem(problem, tmp_path)
+
+    with Worker() as worker:
+        peaks = [
+            worker.fit(fit, tmp_path, problem, tol, time_limit=30.0, measure_memory=True).peak_mib
+            for tol in (-4, -4, 0.5)
+        ]
+
+    assert peaks[:2] == pytest.approx([5e6 * 8 / 2**20] * 2, abs=2)
+    assert peaks[2] < 2
 
 
 # --- families ------------------------------------------------------------------------------------
@@ -640,6 +660,22 @@ def test_cross_validation_takes_its_tolerances_over_from_the_paths(tmp_path, cap
     assert sklearn["tol"] in [run["tol"] for run in problem["runs"]]
     assert [cell["target"] for cell in problem["cells"]] == list(FAST.targets)
     assert all(cell["ratio"] > 0 for cell in problem["cells"])
+
+
+def test_an_interrupted_run_keeps_what_is_measured_and_goes_no_further(tmp_path, monkeypatch):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    never = data.Dataset("never", "generated", interrupt)
+    family = replace(
+        miniature(lasso_path.FAMILY, "sparsereg", grid=(1.0, 0.1)),
+        datasets=lambda quick: [TINY, never],
+    )
+    comparison.run([family, family], quick=True, output=tmp_path, accuracy=1e-4, repeats=1)
+
+    read = json.loads((tmp_path / "lasso-path-quick.json").read_text())
+    assert [problem["dataset"] for problem in read["problems"]] == ["tiny"]
+    assert read["skipped"] == [{"dataset": "never", "reason": "interrupted"}]
 
 
 def adapters():
