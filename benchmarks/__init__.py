@@ -1,20 +1,28 @@
-"""Side-by-side timings against peers: one module per family, one protocol, one report.
+"""Side-by-side timings against peers: families of problems, one protocol, one report.
 
-Run them with ``python -m sparsereg bench [family] [--quick] [--time-limit SECONDS]
-[--output FOLDER]``.
+Run them with ``python -m sparsereg bench [family] [--quick] [--data NAME] [--time-limit SECONDS]
+[--output FOLDER]``. Peers that are not installed are left out, and the report says how to add them;
+one that needs an environment of its own is found by an environment variable, see
+`sparsereg.benchmarks.environment`.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from pathlib import Path
 
 __all__ = ["FAMILIES", "main"]
 
 FAMILIES: dict[str, str] = {
-    "lasso": "one lasso fit: time to a relative objective error of 1e-4, 1e-6 and 1e-8",
+    "lasso": "all three of the following, one after the other",
+    "lasso-fit": "one lasso fit: time to an objective error of 1e-6 and 1e-10 of the optimum",
+    "lasso-path": "100 alphas: time to an error of 1e-6 and 1e-10 of the null objective",
+    "lasso-cv": "5 folds x 100 alphas and the final fit, with the tolerances of lasso-path",
     "cold-start": "fresh processes: time to import, to the first fit and to compile the kernels",
 }
+
+_TOGETHER = {"lasso": ("lasso-fit", "lasso-path", "lasso-cv")}
 
 
 def main(
@@ -25,6 +33,7 @@ def main(
     time_limit: float | None = None,
     repeats: int | None = None,
     accuracy: float | None = None,
+    data: Sequence[str] = (),
 ) -> int:
     """Run a family of benchmarks, print its table and write its results.
 
@@ -33,19 +42,22 @@ def main(
     family : str
         A key of `FAMILIES`.
     quick : bool, default=False
-        Small problems, few repetitions and short time limits: a few minutes at most. Its figures
-        show that the benchmark runs; they are not for quoting.
+        Small problems, few repetitions and short time limits: a few minutes for a family. Its
+        figures show that the benchmark runs; they are not for quoting.
     output : path-like or None, default=None
         The folder for a JSON file and a Markdown table. None means ``benchmarks/results`` of a
         source tree, and ``sparsereg-benchmarks`` in the working directory for an installed
         package.
     time_limit : float or None, default=None
-        Seconds for one fit, the same for every package; a solver that needs more has not reached
-        the accuracy, and the results say so. None means the family's own, 60 s for full runs.
+        Seconds for one fit or path, the same for every package; a solver that needs more has not
+        reached the accuracy, and the results say so. A cross-validation gets them for each path.
+        None means 60 s for full runs.
     repeats : int or None, default=None
         Timings behind each median; None means the family's own.
     accuracy : float or None, default=None
         The only relative objective error to be reached; None means each of the family's.
+    data : sequence of str, default=()
+        Names of the data sets to take; all without any.
 
     Returns
     -------
@@ -56,14 +68,34 @@ def main(
     ------
     ValueError
         If there is no such family.
+    UnknownDataset
+        If there is no such data set; a ValueError, too.
     """
     if family not in FAMILIES:
         raise ValueError(
             f"There is no benchmark family {family!r}. There is: {', '.join(FAMILIES)}."
         )
-    module = importlib.import_module(f"{__name__}.{family.replace('-', '_')}")
+    from .data import UnknownDataset
+
     folder = None if output is None else Path(output)
-    module.run(
-        quick=quick, output=folder, time_limit=time_limit, repeats=repeats, accuracy=accuracy
+    if family == "cold-start":
+        if data:
+            raise UnknownDataset("The family 'cold-start' has no data sets to choose from.")
+        from . import cold_start
+
+        cold_start.run(quick=quick, output=folder, repeats=repeats)
+        return 0
+
+    from . import comparison
+
+    names = _TOGETHER.get(family, (family,))
+    comparison.run(
+        [importlib.import_module(f"{__name__}.{n.replace('-', '_')}").FAMILY for n in names],
+        quick=quick,
+        output=folder,
+        time_limit=time_limit,
+        repeats=repeats,
+        accuracy=accuracy,
+        data=data,
     )
     return 0

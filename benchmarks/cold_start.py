@@ -32,10 +32,9 @@ from typing import Any
 from rich.console import Console
 
 from . import environment, report
+from .protocol import OURS
 
 __all__ = ["HEAVY_MODULES", "measure", "run"]
-
-OURS = "scikit-sparsereg"
 
 # What `import sparsereg` must leave to those who use it.
 HEAVY_MODULES = ("numba", "scipy.sparse", "sklearn", "torch", "matplotlib", "pandas", "cupy")
@@ -142,18 +141,8 @@ CASES = (
 )
 
 
-def run(
-    *,
-    quick: bool,
-    output: Path | None,
-    time_limit: float | None = None,
-    repeats: int | None = None,
-    accuracy: float | None = None,
-) -> None:
-    """Run the family and write ``cold-start.json`` and ``cold-start.md``, or ``-quick``.
-
-    ``time_limit`` and ``accuracy`` are for fits that differ in them; these do not.
-    """
+def run(*, quick: bool, output: Path | None, repeats: int | None = None) -> None:
+    """Run the family and write ``cold-start.json`` and ``cold-start.md``, or ``-quick``."""
     results = measure(
         CASES, repeats or (3 if quick else 7), 1 if quick else 3, Console(stderr=True)
     )
@@ -195,7 +184,9 @@ def measure(
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "environment": environment.describe(packages),
         "protocol": {"repeats": repeats, "cold_repeats": cold_repeats},
-        "not_installed": [name for name in packages if name not in installed],
+        "not_installed": {
+            name: environment.how_to_install(name) for name in packages if name not in installed
+        },
         "imports": {
             "heavy_modules": list(HEAVY_MODULES),
             "heavy_modules_loaded": [name for name in HEAVY_MODULES if name in (modules or ())],

@@ -19,10 +19,28 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 from scipy.signal import lfilter
+from scipy.special import ndtri
 
 from .problem import Matrix, Problem, Vector
 
-__all__ = ["Dataset", "Unavailable", "datasets", "diabetes", "real", "text", "toeplitz"]
+__all__ = [
+    "Dataset",
+    "Unavailable",
+    "UnknownDataset",
+    "diabetes",
+    "genotypes",
+    "one_alpha",
+    "paths",
+    "real",
+    "text",
+    "toeplitz",
+]
+
+_N_FOLDS = 5
+
+
+class UnknownDataset(ValueError):
+    """A name that no data set has; the message lists those there are."""
 
 
 class Unavailable(Exception):
@@ -47,26 +65,39 @@ class Dataset:
     load: Callable[[], tuple[Matrix, Vector]]
 
     def problem(self) -> Problem:
-        """Build the data, as a `Problem` whose alpha is still to be set."""
-        return Problem(*self.load(), alpha=np.nan)
+        """Build the data, as a `Problem` whose alphas are still to be set."""
+        from sklearn.model_selection import KFold
+
+        X, y = self.load()
+        folds = np.empty(len(y), dtype=np.int64)
+        shuffled = KFold(_N_FOLDS, shuffle=True, random_state=0).split(y)
+        for fold, (_, test) in enumerate(shuffled):
+            folds[test] = fold
+        return Problem(X, y, alphas=np.empty(0), folds=folds)
 
 
-def datasets(quick: bool) -> list[Dataset]:
-    """Return the data of the linear families, small ones if `quick`."""
+def one_alpha(quick: bool) -> list[Dataset]:
+    """Return the data of single fits, small ones if `quick`."""
     if quick:
-        return [
-            _toeplitz(100, 1000, 0.5),
-            _toeplitz(1000, 100, 0.5),
-            _text(1000, 3000, 20_000),
-            _diabetes(2),
-        ]
+        return _quick()
     return [
-        *(_real(name) for name in ("riboflavin", "leukemia", "colon", "wheat")),
-        _diabetes(3),
+        *_every_real(),
         _toeplitz(200, 20_000, 0.5),
         _toeplitz(20_000, 500, 0.5),
         _text(20_000, 64_000, 1_200_000),
         _toeplitz(1000, 10_000, 0.9),
+    ]
+
+
+def paths(quick: bool) -> list[Dataset]:
+    """Return the data of paths and of cross-validation, small ones if `quick`."""
+    if quick:
+        return _quick()
+    return [
+        *_every_real(),
+        _toeplitz(10_000, 1000, 0.5),
+        _text(20_000, 64_000, 1_200_000),
+        _genotypes(2000, 10_000),
     ]
 
 
@@ -139,6 +170,47 @@ def text(
     return X, (y - y.mean()) / y.std()
 
 
+def genotypes(
+    n_samples: int, n_features: int, *, n_causal: int = 100, seed: int = 0
+) -> tuple[Matrix, Vector]:
+    """Draw genetic markers in linkage blocks, and a trait of heritability one half.
+
+    A marker counts the rare alleles, 0, 1 or 2, on two haplotypes. A haplotype has the allele where
+    a latent Gaussian is below the quantile of the allele's frequency. The latent values follow an
+    AR(1) of correlation 0.9 within a block of 20 to 100 markers and are independent between blocks;
+    the frequency belongs to the block and is uniform on [0.05, 0.5]. Neighbors are then strongly
+    correlated, and often equal in most rows.
+
+    Parameters
+    ----------
+    n_samples, n_features : int
+    n_causal : int, default=100
+        Markers with an effect, at random places and normally distributed.
+    seed : int, default=0
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, n_features)
+        Standardized; a marker without variation would be left out.
+    y : ndarray of shape (n_samples,)
+    """
+    rng = np.random.default_rng(seed)
+    rho = 0.9
+    X = np.empty((n_samples, n_features), order="F")
+    start = 0
+    while start < n_features:
+        block = slice(start, min(start + int(rng.integers(20, 101)), n_features))
+        latent = rng.standard_normal((2, n_samples, block.stop - start))
+        latent[:, :, 1:] *= np.sqrt(1 - rho**2)
+        latent = lfilter([1.0], [1.0, -rho], latent, axis=2)
+        X[:, block] = (latent < ndtri(rng.uniform(0.05, 0.5))).sum(axis=0)
+        start = block.stop
+    causal = rng.choice(n_features, min(n_causal, n_features), replace=False)
+    signal = _standardized(X[:, causal], X[:, 0])[0]
+    signal = np.asarray(signal @ rng.standard_normal(signal.shape[1]))
+    return _standardized(X, signal + rng.normal(0, signal.std(), n_samples))
+
+
 def diabetes(degree: int) -> tuple[Matrix, Vector]:
     """Return scikit-learn's diabetes data with all products of up to `degree` columns."""
     from sklearn.datasets import load_diabetes
@@ -176,6 +248,11 @@ def _text(n: int, p: int, nnz: int) -> Dataset:
     return Dataset(f"text-{n}x{p}", "generated: Zipf words, tf-idf", partial(text, n, p, nnz))
 
 
+def _genotypes(n: int, p: int) -> Dataset:
+    source = "generated: markers 0/1/2 in linkage blocks"
+    return Dataset(f"genotypes-{n}x{p}", source, partial(genotypes, n, p))
+
+
 def _diabetes(degree: int) -> Dataset:
     source = f"scikit-learn: diabetes, products up to degree {degree}"
     return Dataset(f"diabetes-{degree}", source, partial(diabetes, degree))
@@ -183,6 +260,20 @@ def _diabetes(degree: int) -> Dataset:
 
 def _real(name: str) -> Dataset:
     return Dataset(name, "real data, not in the repository", partial(real, name))
+
+
+def _every_real() -> list[Dataset]:
+    return [_real(name) for name in ("riboflavin", "leukemia", "colon", "wheat")]
+
+
+def _quick() -> list[Dataset]:
+    return [
+        _toeplitz(100, 1000, 0.5),
+        _toeplitz(1000, 100, 0.5),
+        _text(1000, 3000, 20_000),
+        _genotypes(200, 1000),
+        _diabetes(2),
+    ]
 
 
 def _data_folder() -> Path | None:

@@ -1,15 +1,24 @@
-"""What a timing depends on: processor, threads, versions. No names of hosts, users or folders."""
+"""What a timing depends on: processor, threads, versions. No names of hosts, users or folders.
+
+A package whose dependencies do not go with ours can have an environment of its own: the environment
+variable SPARSEREG_BENCH_PYTHON_<PACKAGE>, such as SPARSEREG_BENCH_PYTHON_ADELIE, names the Python
+interpreter in which it is installed, together with threadpoolctl. glmnet is used where ``Rscript``
+is on the PATH and R has it.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["describe", "version"]
+__all__ = ["describe", "how_to_install", "interpreter", "version"]
 
 _CORE = ("numpy", "scipy", "numba", "scikit-learn")
 _THREAD_VARIABLES = (
@@ -20,20 +29,43 @@ _THREAD_VARIABLES = (
 )
 
 
-def version(distribution: str) -> str | None:
-    """Return the installed version of a distribution, or None."""
+_IN_R = ("glmnet",)
+_VERSION = "from importlib import metadata; import threadpoolctl; print(metadata.version({!r}))"
+_R_VERSION = "cat(as.character(packageVersion({!r})))"
+
+
+def interpreter(package: str) -> str:
+    """Return the Python interpreter that a package's fits run under."""
+    return os.environ.get(_variable(package), sys.executable)
+
+
+def version(package: str) -> str | None:
+    """Return the version of a package that would be measured, or None if there is none."""
+    if package in _IN_R:
+        r = shutil.which("Rscript")
+        return _output(r, "-e", _R_VERSION.format(package)) if r else None
+    python = interpreter(package)
+    if python != sys.executable:
+        return _output(python, "-c", _VERSION.format(package))
     try:
-        return metadata.version(distribution)
+        return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
 
 
-def describe(distributions: Iterable[str] = ()) -> dict[str, Any]:
+def how_to_install(package: str) -> str:
+    """Return half a sentence for a report in which a package is missing."""
+    if package in _IN_R:
+        return "it needs Rscript on the PATH and the R package of that name"
+    return f"install it, or name an interpreter that has it by {_variable(package)}"
+
+
+def describe(packages: Iterable[str] = ()) -> dict[str, Any]:
     """Describe this machine and what is installed.
 
     Parameters
     ----------
-    distributions : iterable of str
+    packages : iterable of str
         Whose versions to record besides the core dependencies'.
     """
     return {
@@ -46,8 +78,19 @@ def describe(distributions: Iterable[str] = ()) -> dict[str, Any]:
         "thread_variables": {
             name: os.environ[name] for name in _THREAD_VARIABLES if name in os.environ
         },
-        "versions": {name: version(name) for name in dict.fromkeys([*_CORE, *distributions])},
+        "versions": {name: version(name) for name in dict.fromkeys([*_CORE, *packages])},
     }
+
+
+def _variable(package: str) -> str:
+    return f"SPARSEREG_BENCH_PYTHON_{package.upper().replace('-', '_')}"
+
+
+def _output(*command: str) -> str | None:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def _usable_cpus() -> int | None:

@@ -2,28 +2,40 @@
 
     P(w) = (1/(2 n)) ||y - X w - b||^2 + alpha ||w||_1
 
-All of it in float64, and with the intercept b profiled out: for given coefficients the best b is
-the mean of y - X w, so that an intercept means implicit centering and sparse X stays sparse.
+at one alpha or at several, with one column of coefficients for each. All of it in float64, and with
+the intercept b profiled out: for given coefficients the best b is the mean of y - X w, so that an
+intercept means implicit centering and sparse X stays sparse.
 
 The certificate is the duality gap at the residual r = y - X w - b, scaled to be feasible:
 
-    theta = c r / n  with  c = min(1, alpha / ||X' r / n||_inf)
-    D = ||y_c||^2/(2 n) - (n/2) ||y_c/n - theta||^2
+    theta = c r / n  with  c = min(1, alpha / ||g||_inf)  and  g = X' r / n
+    gap = P - D = (1 - c)^2 ||r||^2 / (2 n) + sum_j (alpha |w_j| - c g_j w_j)
 
-where y_c is y, centered if there is an intercept. No objective is below any D, so that the best P
-less the best D bounds the error of P, whoever computed them.
+No term of the gap is negative, so that nothing cancels. No objective is below any D, so that the
+best P less the best D bounds the error of P, whoever computed them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
+from scipy import linalg, sparse
 
-__all__ = ["Matrix", "Problem", "Vector", "alpha_max", "dual_objective", "objective", "polish"]
+__all__ = [
+    "Fitted",
+    "Matrix",
+    "Problem",
+    "Vector",
+    "alpha_max",
+    "columns",
+    "judge",
+    "null_objective",
+    "polish",
+]
 
 Vector: TypeAlias = NDArray[np.float64]
 Matrix: TypeAlias = "NDArray[np.floating] | sparse.csc_matrix"
@@ -34,45 +46,118 @@ _MAX_POLISHED = 4000
 
 @dataclass(frozen=True)
 class Problem:
-    """One lasso problem.
+    """A lasso problem at one or more alphas.
 
     Attributes
     ----------
     X : ndarray (Fortran order) or csc_matrix of shape (n_samples, n_features)
     y : ndarray of shape (n_samples,)
-    alpha : float
-        Weight of the penalty, in scikit-learn's scale.
+    alphas : ndarray of shape (n_alphas,)
+        Weights of the penalty, in scikit-learn's scale, decreasing.
+    folds : ndarray of shape (n_samples,)
+        For cross-validation: the fold whose test set each row belongs to.
     fit_intercept : bool
     """
 
     X: Matrix
     y: Vector
-    alpha: float
+    alphas: Vector
+    folds: NDArray[np.int64]
     fit_intercept: bool = False
 
-    def at(self, alpha: float) -> Problem:
-        """Return the same data with another alpha."""
-        return replace(self, alpha=alpha)
+    @property
+    def alpha(self) -> float:
+        """The alpha of a problem that has one."""
+        (alpha,) = self.alphas
+        return float(alpha)
+
+    def at(self, alphas: Vector | float) -> Problem:
+        """Return the same data with other alphas."""
+        return replace(self, alphas=np.atleast_1d(np.asarray(alphas, dtype=np.float64)))
+
+    def splits(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Return the rows of the training and the test set of each fold."""
+        return [
+            (np.flatnonzero(self.folds != fold), np.flatnonzero(self.folds == fold))
+            for fold in range(int(self.folds.max()) + 1)
+        ]
+
+    def rows(self, rows: NDArray[np.int64]) -> Problem:
+        """Return the problem of some of the rows, copied in the order that solvers want."""
+        X: Matrix = self.X[rows]
+        X = X.tocsc() if sparse.issparse(X) else np.asfortranarray(X)
+        return replace(self, X=X, y=self.y[rows], folds=self.folds[rows])
 
 
-def objective(problem: Problem, coef: Vector) -> float:
-    """Evaluate P(coef) in float64, at the best intercept for these coefficients."""
-    coef = np.asarray(coef, dtype=np.float64)
-    residual = _residual(problem, coef)
-    return float(
-        residual @ residual / (2 * len(residual)) + problem.alpha * np.abs(coef).sum(dtype=float)
+@dataclass(frozen=True)
+class Fitted:
+    """What a solver returns that has more to say than its coefficients.
+
+    Attributes
+    ----------
+    coefs : ndarray or sparse matrix of shape (n_features,) or (n_features, n_alphas)
+        Of a cross-validation: those of the refit at `alpha`.
+    gaps : array-like of shape (n_alphas,) or float or None
+        The duality gaps that the solver itself reports, in units of P.
+    seconds : float or None
+        Time of the call by the solver's own clock, where ours would time a detour.
+    alpha : float or None
+        The alpha that a cross-validation has chosen.
+    mse_path : ndarray of shape (n_alphas, n_folds) or None
+        Mean squared errors on the test sets.
+    fold_coefs : sequence of ndarray or sparse matrix of shape (n_features, n_alphas)
+        Of each training set, if they are known.
+    """
+
+    coefs: Any
+    gaps: Any = None
+    seconds: float | None = None
+    alpha: float | None = None
+    mse_path: Vector | None = None
+    fold_coefs: Sequence[Any] = ()
+
+
+def judge(problem: Problem, coefs: Any) -> tuple[Vector, Vector]:
+    """Evaluate P and the duality gap at each alpha.
+
+    Parameters
+    ----------
+    problem : Problem
+    coefs : ndarray or sparse matrix of shape (n_features,) or (n_features, n_alphas)
+
+    Returns
+    -------
+    objectives, gaps : ndarray of shape (n_alphas,)
+    """
+    coefs = columns(coefs)
+    residuals = _residuals(problem, coefs)
+    n = len(residuals)
+    squares = np.einsum("ij,ij->j", residuals, residuals) / (2 * n)
+    norms = np.asarray(abs(coefs).sum(axis=0), dtype=np.float64).ravel()
+
+    slopes = np.asarray(problem.X.T @ residuals) / n
+    steepest = np.abs(slopes).max(axis=0)
+    scale = np.minimum(1.0, problem.alphas / np.maximum(steepest, np.finfo(float).tiny))
+    entries = coefs.tocoo()
+    terms = problem.alphas[entries.col] * np.abs(entries.data) - (
+        scale[entries.col] * slopes[entries.row, entries.col] * entries.data
     )
+    complementarity = np.bincount(entries.col, weights=terms, minlength=len(scale))
+    return squares + problem.alphas * norms, (1 - scale) ** 2 * squares + complementarity
 
 
-def dual_objective(problem: Problem, coef: Vector) -> float:
-    """Evaluate D at the feasible point that belongs to coef: a lower bound on min P."""
-    residual = _residual(problem, np.asarray(coef, dtype=np.float64))
-    n = len(residual)
-    steepest = float(np.abs(problem.X.T @ residual).max()) / n
-    theta = residual / n * (min(1.0, problem.alpha / steepest) if steepest > 0 else 1.0)
+def columns(coefs: Any) -> sparse.csc_matrix:
+    """Return coefficients of any form as a float64 matrix with a column for each alpha."""
+    if not sparse.issparse(coefs):
+        coefs = np.asarray(coefs, dtype=np.float64)
+        coefs = coefs[:, None] if coefs.ndim == 1 else coefs
+    return sparse.csc_matrix(coefs, dtype=np.float64)
+
+
+def null_objective(problem: Problem) -> float:
+    """Return P(0), the objective without any feature."""
     target = _centered(problem, problem.y)
-    dual = target @ target / (2 * n) - n / 2 * np.sum((target / n - theta) ** 2)
-    return float(dual)
+    return float(target @ target) / (2 * len(target))
 
 
 def alpha_max(problem: Problem) -> float:
@@ -82,7 +167,7 @@ def alpha_max(problem: Problem) -> float:
 
 
 def polish(problem: Problem, coef: Vector) -> Vector:
-    """Solve the normal equations on the support of `coef`, keeping its signs.
+    """Solve the normal equations on the support of `coef` at one alpha, keeping its signs.
 
     Belongs to no solver, and brings a reference optimum to machine precision when the support is
     right. The result is returned only if it lowers the objective, and `coef` otherwise.
@@ -94,8 +179,12 @@ def polish(problem: Problem, coef: Vector) -> Vector:
     slope = block.T @ _centered(problem, problem.y)
     right_side = slope - len(problem.y) * problem.alpha * np.sign(coef[support])
     polished = np.zeros_like(coef)
-    polished[support] = np.linalg.lstsq(_gram(problem, block), right_side, rcond=None)[0]
-    return polished if objective(problem, polished) < objective(problem, coef) else coef
+    gram = _gram(problem, block)
+    try:
+        polished[support] = linalg.cho_solve(linalg.cho_factor(gram), right_side)
+    except linalg.LinAlgError:
+        polished[support] = linalg.lstsq(gram, right_side)[0]
+    return polished if judge(problem, polished)[0] < judge(problem, coef)[0] else coef
 
 
 def _gram(problem: Problem, block: Matrix) -> Vector:
@@ -109,11 +198,12 @@ def _gram(problem: Problem, block: Matrix) -> Vector:
     return dense.T @ dense
 
 
-def _residual(problem: Problem, coef: Vector) -> Vector:
-    support = np.flatnonzero(coef)
-    return _centered(problem, problem.y - problem.X[:, support] @ coef[support])
+def _residuals(problem: Problem, coefs: sparse.csc_matrix) -> Vector:
+    support = np.unique(coefs.indices)
+    fitted = np.asarray(problem.X[:, support] @ coefs[support].toarray(), dtype=np.float64)
+    return _centered(problem, np.asarray(problem.y, dtype=np.float64)[:, None] - fitted)
 
 
 def _centered(problem: Problem, values: Vector) -> Vector:
     values = np.asarray(values, dtype=np.float64)
-    return values - values.mean() if problem.fit_intercept else values
+    return values - values.mean(axis=0) if problem.fit_intercept else values

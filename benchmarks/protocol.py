@@ -1,49 +1,66 @@
 """The protocol: same data, same accuracy, our objective for everybody.
 
-For each problem:
+One protocol serves single fits and paths: a path is a problem with several alphas, and its error
+the worst over them. For each problem:
 
-1. Reference. Every solver in turn is run tightly and its answer polished, until the best objective
-   and the best dual bound are so close (`CERTIFIED`) that the optimum P* is known, whoever found
-   it. A better objective met later replaces it.
+1. Reference. Every package in turn is run tightly, and its answer polished where that helps, until
+   at each alpha the best objective and the best dual bound are so close (`CERTIFIED` times the
+   hardest target) that the optimum P* is known, whoever found it. A better objective met later
+   replaces it.
 2. Sweep. Each solver's own tolerance is lowered a decade at a time, after a throw-away fit, until
-   (P - P*) / P* is below the hardest target or a fit takes longer than the limit. Around each
-   target the tolerance is then refined by bisection, because a decade can overshoot.
+   (P - P*) / scale is below the hardest target at every alpha or a fit takes longer than the limit.
+   The scale is P* for single fits and P(0), the null objective, for paths. Around each target the
+   tolerance is then refined by bisection, because a decade can overshoot. Who reports a duality gap
+   to this protocol (we do) must bring that below the target, too.
 3. Choice. For each target, the fastest run that reaches it is repeated; its median counts. A
    package may enter several variants of itself: its best one counts, target by target.
 4. Ratio. Ours over the fastest peer. Cells that one side never reaches have no ratio and are
    counted apart, because leaving them out in silence would flatter whoever fails.
+
+5. Memory. Each run that counts is repeated once more, out of competition, for its peak memory.
+
+The duality gap of every answer is also computed from its coefficients alone, and recorded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import geometric_mean, median
 from typing import Any
 
 import numpy as np
 
-from .problem import Matrix, Problem, Vector, dual_objective, objective, polish
+from .data import Dataset
+from .problem import Matrix, Problem, Vector, judge, null_objective, polish
 from .worker import Answer, Fit
 
 __all__ = [
     "CERTIFIED",
+    "OURS",
+    "Family",
     "Protocol",
     "Reference",
     "Run",
     "Solver",
+    "Target",
     "cells",
     "fastest",
     "find_reference",
     "summarize",
     "sweep",
+    "tightened",
+    "verdict",
 ]
 
-# Relative duality gap below which the reference optimum is exact for every target.
-CERTIFIED = 1e-10
+OURS = "scikit-sparsereg"
+
+# Gap of the reference, in units of the hardest target, below which it can judge every target.
+CERTIFIED = 0.1
 
 _DECADES = tuple(10.0**-k for k in range(1, 15))
+_MAX_TIGHTENED = 5
 # Bisecting a bracket whose ends take nearly the same time cannot change the result.
 _WORTH_REFINING = 1.1
 
@@ -55,18 +72,18 @@ class Protocol:
     Attributes
     ----------
     targets : tuple of float
-        Relative objective errors, hardest last.
+        Objective errors relative to the family's scale, hardest last.
     repeats : int
         Timings behind each reported median.
     time_limit : float
-        Seconds for one fit.
+        Seconds for one fit, path or, times the paths it takes, cross-validation.
     cheap : float
         A run is repeated at once while its timings sum to less than this many seconds.
     bisections : int
         Refinements of the tolerance around each target.
     """
 
-    targets: tuple[float, ...] = (1e-4, 1e-6, 1e-8)
+    targets: tuple[float, ...] = (1e-6, 1e-10)
     repeats: int = 5
     time_limit: float = 60.0
     cheap: float = 1.0
@@ -83,7 +100,7 @@ class Solver:
     package : str
         Name of the distribution; the variants of a package share it.
     fit : callable
-        ``(problem, tol) -> coef``, a module-level function.
+        ``(problem, tol) -> coefs or Fitted``, a module-level function.
     accepts : callable
         Whether the solver can take such an X.
     tolerances : tuple of float
@@ -91,6 +108,8 @@ class Solver:
     blas_threads : int or None
         Two threads of BLAS can be slower than one, on small matrices or a busy machine, which a
         user would set by OMP_NUM_THREADS.
+    tolerance_of : str or None
+        For cross-validation: the solver of the path family whose tolerances it takes over.
     """
 
     name: str
@@ -99,29 +118,107 @@ class Solver:
     accepts: Callable[[Matrix], bool] = lambda X: True
     tolerances: tuple[float, ...] = _DECADES
     blas_threads: int | None = None
+    tolerance_of: str | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a family is to reach: bounds on the ratios of our time to the fastest peer's.
+
+    Attributes
+    ----------
+    error : float
+        The accuracy at which the ratios are taken.
+    geometric_mean, worst : float
+    """
+
+    error: float
+    geometric_mean: float
+    worst: float
+
+
+@dataclass(frozen=True)
+class Family:
+    """Problems of one kind, who solves them, and what we are to reach.
+
+    Attributes
+    ----------
+    name : str
+        The results are written under it.
+    solvers : tuple of Solver
+        The first of each package is its default, and may be asked for the reference optimum.
+    datasets : callable
+        ``quick -> list of Dataset``.
+    grids : tuple of tuple of float
+        The alphas of each problem, relative to the smallest one whose solution is zero. Quick runs
+        take the first two.
+    relative_to_null : bool
+        Whether errors are relative to P(0) instead of the optimum.
+    targets : tuple of Target
+    sweeps : Family or None
+        The family whose runs fix the tolerances, if they are not swept here.
+    """
+
+    name: str
+    solvers: tuple[Solver, ...]
+    datasets: Callable[[bool], list[Dataset]]
+    grids: tuple[tuple[float, ...], ...]
+    relative_to_null: bool
+    targets: tuple[Target, ...] = ()
+    sweeps: Family | None = None
 
 
 @dataclass
 class Run:
-    """The timings of one solver at one tolerance, and how good its answer is."""
+    """The timings of one solver at one tolerance, and how good its answer is.
+
+    Attributes
+    ----------
+    solver, package : str
+    tol : float
+    status : str
+        As in `sparsereg.benchmarks.worker.Answer`.
+    seconds : list of float
+    objectives : ndarray of shape (n_alphas,)
+        Infinite without an answer.
+    gaps : ndarray of shape (n_alphas,)
+        Computed from the coefficients.
+    reported_gaps : ndarray of shape (n_alphas,) or None
+        By the solver, if it has to keep to them.
+    fold_error : float
+        The worst relative error over the folds of a cross-validation, as far as it is known.
+    n_nonzero : int or None
+        The largest number along the path.
+    peak_mib, answer_mib : float or None
+        Memory used during the call, and how much of it is the answer; of the runs that count.
+    details : dict
+        What only some families record.
+    """
 
     solver: str
     package: str
     tol: float
     status: str
     seconds: list[float]
-    objective: float = np.inf
+    objectives: Vector = field(default_factory=lambda: np.array([np.inf]))
+    gaps: Vector = field(default_factory=lambda: np.array([np.inf]))
+    reported_gaps: Vector | None = None
+    fold_error: float = 0.0
     n_nonzero: int | None = None
     peak_mib: float | None = None
+    answer_mib: float | None = None
+    details: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, solver: Solver, tol: float, answer: Answer, problem: Problem) -> Run:
         """Judge an answer with our own objective."""
         run = cls(solver.name, solver.package, tol, answer.status, [answer.seconds])
-        if answer.coef is not None and np.isfinite(answer.coef).all():
-            run.objective = objective(problem, answer.coef)
-            run.n_nonzero = int(np.count_nonzero(answer.coef))
-            run.peak_mib = answer.peak_mib
+        coefs = answer.coefs
+        if coefs is not None and np.isfinite(coefs.data).all():
+            run.objectives, run.gaps = judge(problem, coefs)
+            run.reported_gaps = answer.gaps
+            run.n_nonzero = int((coefs != 0).sum(axis=0).max())
+            run.answer_mib = answer.answer_mib
         return run
 
     @property
@@ -132,72 +229,113 @@ class Run:
 
 @dataclass
 class Reference:
-    """The best objective known, and what proves it.
+    """The best objectives known, and what proves them.
 
     Attributes
     ----------
-    objective : float
-    lower_bound : float
-        The best dual objective.
-    by : str
-        The solver that found it, "polished" if its support was solved for directly.
-    n_nonzero : int
+    objectives : ndarray of shape (n_alphas,)
+    lower_bounds : ndarray of shape (n_alphas,)
+        The best dual objectives.
+    by : set of str
+        The solvers that found them, "polished" if a support was solved for directly.
+    null : float or None
+        P(0) if errors are relative to it, else None.
     """
 
-    objective: float = np.inf
-    lower_bound: float = 0.0
-    by: str = "none"
-    n_nonzero: int = 0
+    objectives: Vector
+    lower_bounds: Vector
+    by: set[str] = field(default_factory=set)
+    null: float | None = None
+
+    @classmethod
+    def unknown(cls, problem: Problem, relative_to_null: bool) -> Reference:
+        """Return what is known before anything is solved."""
+        shape = problem.alphas.shape
+        null = null_objective(problem) if relative_to_null else None
+        return cls(np.full(shape, np.inf), np.zeros(shape), set(), null)
 
     @property
     def relative_gap(self) -> float:
         """A bound on the relative error of the reference itself."""
-        if not np.isfinite(self.objective):
+        if not np.isfinite(self.objectives).all():
             return np.inf
-        return max(self.objective - self.lower_bound, 0.0) / self.objective
+        return float((np.maximum(self.objectives - self.lower_bounds, 0.0) / self._scale).max())
 
-    @property
-    def certified(self) -> bool:
-        """Whether it is good enough to judge every target by."""
-        return self.relative_gap <= CERTIFIED
+    def certified(self, target: float) -> bool:
+        """Whether it is good enough to judge a target by."""
+        return self.relative_gap <= CERTIFIED * target
 
     def error(self, run: Run) -> float:
-        """Return the relative objective error of a run; infinite if it has no answer."""
-        if not (np.isfinite(run.objective) and np.isfinite(self.objective)):
+        """Return the relative error of a run, the worst over the alphas; infinite without answer.
+
+        For a run that reports gaps it is at least the worst of these, for a cross-validation at
+        least that of its folds.
+        """
+        if not (np.isfinite(run.objectives).all() and np.isfinite(self.objectives).all()):
             return np.inf
-        return (run.objective - self.objective) / self.objective
+        error = max(float(((run.objectives - self.objectives) / self._scale).max()), run.fold_error)
+        if run.reported_gaps is None:
+            return error
+        return max(error, float((run.reported_gaps / self._scale).max()))
+
+    def gap(self, run: Run) -> float:
+        """Return the worst relative gap over the alphas, computed from the coefficients alone."""
+        if not np.isfinite(self.objectives).all():
+            return np.inf
+        return float((run.gaps / self._scale).max())
 
     def improve(self, runs: Iterable[Run]) -> None:
-        """Take over the best objective among the runs if it is better."""
-        best = min(runs, key=lambda run: run.objective, default=None)
-        if best is not None and best.objective < self.objective:
-            self.objective, self.by = best.objective, best.solver
-            self.n_nonzero = best.n_nonzero or 0
+        """Take over the objectives of runs that are better."""
+        for run in runs:
+            if np.isfinite(run.objectives).all():
+                self.take(run.solver, run.objectives, run.gaps)
+
+    def take(self, name: str, objectives: Vector, gaps: Vector) -> None:
+        """Take over, alpha by alpha, what is better than the best known."""
+        if (objectives < self.objectives).any():
+            self.by.add(name)
+        self.objectives = np.minimum(self.objectives, objectives)
+        self.lower_bounds = np.maximum(self.lower_bounds, objectives - gaps)
+
+    @property
+    def _scale(self) -> Vector | float:
+        return self.objectives if self.null is None else self.null
 
 
 def find_reference(
-    problem: Problem, solutions: Iterable[tuple[str, Callable[[], Vector | None]]]
+    problem: Problem,
+    solutions: Iterable[tuple[str, Callable[[], Any]]],
+    target: float,
+    relative_to_null: bool = False,
 ) -> Reference:
-    """Return the best of the solutions, polished; stop at the first that is certified.
+    """Return the best of the solutions, polished; stop as soon as every alpha is certified.
 
     Parameters
     ----------
     problem : Problem
     solutions : iterable of (name, callable)
-        A callable returns coefficients, or None if its solver failed.
+        A callable returns a csc_matrix of coefficients, or None if its solver failed.
+    target : float
+        The hardest.
+    relative_to_null : bool, default=False
     """
-    best = Reference()
+    best = Reference.unknown(problem, relative_to_null)
     for name, solve in solutions:
-        coef = solve()
-        if coef is None or not np.isfinite(coef).all():
+        coefs = solve()
+        if coefs is None or not np.isfinite(coefs.data).all():
             continue
-        polished = polish(problem, coef)
-        value = objective(problem, polished)
-        best.lower_bound = max(best.lower_bound, dual_objective(problem, polished))
-        if value < best.objective:
-            best.objective, best.n_nonzero = value, int(np.count_nonzero(polished))
-            best.by = name if polished is coef else f"{name}, polished"
-        if best.certified:
+        objectives, gaps = judge(problem, coefs)
+        best.take(name, objectives, gaps)
+        slack = best.objectives - best.lower_bounds
+        allowed = CERTIFIED * target * (best.objectives if best.null is None else best.null)
+        for k in np.flatnonzero(slack > allowed):
+            at_alpha = problem.at(problem.alphas[k])
+            coef = coefs[:, [k]].toarray().ravel()
+            polished = polish(at_alpha, coef)
+            if polished is not coef:
+                (objectives[k],), (gaps[k],) = judge(at_alpha, polished)
+        best.take(f"{name}, polished", objectives, gaps)
+        if best.certified(target):
             break
     return best
 
@@ -257,10 +395,31 @@ def fastest(runs: Iterable[Run], target: float, reference: Reference) -> Run | N
     return min(reaching, key=lambda run: run.median, default=None)
 
 
+def tightened(
+    attempt: Callable[[float], Run],
+    tol: float,
+    target: float,
+    reference: Reference,
+    protocol: Protocol,
+) -> Run:
+    """Lower a tolerance that is nearly right until the target is reached, then time it."""
+    for _ in range(_MAX_TIGHTENED):
+        throw_away = attempt(tol)
+        if throw_away.status != "ok":
+            return throw_away
+        if reference.error(throw_away) <= target:
+            break
+        tol /= 10
+    run = attempt(tol)
+    if run.status == "ok":
+        _repeat(run, attempt, protocol.repeats)
+    return run
+
+
 def cells(
     runs: Sequence[Run], reference: Reference, targets: Sequence[float], ours: str
 ) -> list[dict[str, Any]]:
-    """Compare the packages at each target.
+    """Compare the packages at each target that the reference can judge.
 
     Parameters
     ----------
@@ -280,6 +439,8 @@ def cells(
     table = []
     packages = list(dict.fromkeys(run.package for run in runs))
     for target in targets:
+        if not reference.certified(target):  # an error against no known optimum says nothing
+            continue
         chosen = {
             package: fastest((run for run in runs if run.package == package), target, reference)
             for package in packages
@@ -291,7 +452,7 @@ def cells(
             {
                 "target": target,
                 "packages": {
-                    name: _never(runs, name) if run is None else _reached(run)
+                    name: _never(runs, name) if run is None else _reached(run, reference)
                     for name, run in chosen.items()
                 },
                 "fastest_peer": peer,
@@ -313,13 +474,58 @@ def summarize(table: Sequence[dict[str, Any]], ours: str) -> list[dict[str, Any]
     Returns
     -------
     list of dict
-        ``target`` (None for all), ``geometric_mean``, ``n_ratios``, ``n_faster`` (ratio below
-        one), ``only_peers`` and ``only_ours`` (cells that the other side never reaches).
+        ``target`` (None for all), ``geometric_mean``, ``worst``, ``n_ratios``, ``n_faster`` (ratio
+        below one), ``only_peers`` and ``only_ours`` (cells that the other side never reaches).
     """
     return [
         _summary([cell for cell in table if target in (None, cell["target"])], target, ours)
         for target in [*dict.fromkeys(cell["target"] for cell in table), None]
     ]
+
+
+def verdict(
+    table: Sequence[dict[str, Any]], target: Target, ours: str, n_expected: int
+) -> dict[str, Any]:
+    """Hold the cells of many problems against what the family is to reach.
+
+    Parameters
+    ----------
+    table : sequence of dict
+        As `cells` returns them.
+    target : Target
+    ours : str
+    n_expected : int
+        Cells there should be; one that could not be judged is not one that was won.
+
+    Returns
+    -------
+    dict
+        ``met`` and what decides it. A cell that only we reach counts as won, one that we do not
+        reach as lost.
+    """
+    judged = [cell for cell in table if cell["target"] == target.error]
+    ratios = [cell["ratio"] for cell in judged if cell["ratio"] is not None]
+    lost = sum(cell["packages"].get(ours, {}).get("seconds") is None for cell in judged)
+    mean = geometric_mean(ratios) if ratios else None
+    worst = max(ratios, default=None)
+    met = (
+        bool(judged)
+        and lost == 0
+        and len(judged) == n_expected
+        and (mean is None or mean <= target.geometric_mean)
+        and (worst is None or worst <= target.worst)
+    )
+    return {
+        "error": target.error,
+        "n_cells": len(judged),
+        "n_expected": n_expected,
+        "geometric_mean": mean,
+        "geometric_mean_wanted": target.geometric_mean,
+        "worst": worst,
+        "worst_wanted": target.worst,
+        "n_lost": lost,
+        "met": met,
+    }
 
 
 def _summary(table: Sequence[dict[str, Any]], target: float | None, ours: str) -> dict[str, Any]:
@@ -329,6 +535,7 @@ def _summary(table: Sequence[dict[str, Any]], target: float | None, ours: str) -
     return {
         "target": target,
         "geometric_mean": geometric_mean(ratios) if ratios else None,
+        "worst": max(ratios, default=None),
         "n_ratios": len(ratios),
         "n_faster": sum(ratio < 1 for ratio in ratios),
         "only_peers": sum(own is None and peer for own, peer in zip(own_times, has_peer)),
@@ -368,13 +575,16 @@ def _between(runs: Sequence[Run], target: float, reference: Reference) -> float 
     return None
 
 
-def _reached(run: Run) -> dict[str, Any]:
+def _reached(run: Run, reference: Reference) -> dict[str, Any]:
     return {
         "seconds": run.median,
         "repeats": len(run.seconds),
         "solver": run.solver,
         "tol": run.tol,
+        "relative_gap": reference.gap(run),
+        "n_nonzero": run.n_nonzero,
         "peak_mib": run.peak_mib,
+        "answer_mib": run.answer_mib,
     }
 
 

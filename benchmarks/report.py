@@ -11,8 +11,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-# Cells cut to fit a narrow terminal cannot be read at all; wrapped lines still can.
-_MIN_WIDTH = 130
+_WIDEST = 1000
+# Resident memory comes in pages, and allocators keep some.
+_NOISE_MIB = 1.0
 # Load average per CPU at the start above which others were computing, too.
 _BUSY = 0.25
 
@@ -25,7 +26,7 @@ def write(results: dict[str, Any], name: str, folder: Path | None) -> Path:
     Parameters
     ----------
     results : dict
-        Of a family; see `sparsereg.benchmarks.lasso.measure` and
+        Of a family; see `sparsereg.benchmarks.comparison.measure` and
         `sparsereg.benchmarks.cold_start.measure`.
     name : str
     folder : Path or None
@@ -45,12 +46,14 @@ def write(results: dict[str, Any], name: str, folder: Path | None) -> Path:
     file.write_text(json.dumps(_without_infinities(results), indent=1, allow_nan=False) + "\n")
     file.with_suffix(".md").write_text(_markdown(results, header, rows, notes))
 
-    console = Console()
-    console.width = max(console.width, _MIN_WIDTH)
     table = Table(*header, title=results["family"])
     for row in rows:
         table.add_row(*row)
-    console.print(table)
+    console = Console(highlight=False)
+    # Cells cut to fit a narrow terminal cannot be read at all; wrapped lines still can.
+    widest = console.options.update(max_width=_WIDEST)
+    width = max(console.width, console.measure(table, options=widest).maximum)
+    Console(width=width).print(table)
     for note in notes:
         console.print(note)
     console.print(f"Written to {file} and {file.with_suffix('.md').name}.")
@@ -77,33 +80,38 @@ def duration(seconds: float | None) -> str:
 def one_line(problem: dict[str, Any]) -> str:
     """Return a line on one problem: how the fastest peer and we compare at each target."""
     ratios = ", ".join(f"{cell['target']:.0e}: {_ratio(cell)}" for cell in problem["cells"])
-    return f"{problem['dataset']}, alpha/alpha_max = {problem['alpha_ratio']:g}: {ratios}"
+    return f"{_where(problem)}: {ratios or 'no certified optimum'}"
 
 
 def _comparison(results: dict[str, Any]) -> tuple[list[str], list[list[str]], list[str]]:
-    """One row for each problem and target, one column for each package, and the ratio."""
+    """One row for each problem and target, one column for each package, then ratio and memory."""
     packages, problems = results["packages"], results["problems"]
-    header = ["data", "α/α_max", "error", *packages, "ours / best peer"]
+    header = ["data", "α/α_max", "error", *packages, "ours / best peer", "our memory / X"]
     rows = [
         [
             problem["dataset"],
-            f"{problem['alpha_ratio']:g}",
+            problem["alphas"],
             f"{cell['target']:.0e}",
             *(_package_cell(cell["packages"].get(package)) for package in packages),
             _ratio(cell),
+            _memory(cell["packages"].get(results["ours"]), problem["x_mib"]),
         ]
         for problem in problems
         for cell in problem["cells"]
     ]
     notes = [_summary_note(summary) for summary in results["summary"]]
-    for problem in problems:
-        if not problem["reference"]["certified"]:
-            notes.append(
-                f"{problem['dataset']} at {problem['alpha_ratio']:g}: no row, because no solver, "
-                f"ours included, certified the optimum within the time limit (relative gap "
-                f"{problem['reference']['relative_gap']:.0e})."
-            )
-    notes += [f"{name} is not installed." for name in results["not_installed"]]
+    notes += [_verdict_note(item) for item in results["verdicts"]]
+    if results.get("quick") and results["verdicts"]:
+        notes.append("These are the small problems of a quick run; the targets are for the others.")
+    notes.append(_memory_note(results))
+    notes += [
+        f"{_where(problem)}: no row at {', '.join(f'{t:.0e}' for t in uncertified)}, because no "
+        f"solver, ours included, certified the optimum to a tenth of that within the time limit "
+        f"(relative gap {problem['reference']['relative_gap'] or float('inf'):.0e})."
+        for problem in problems
+        if (uncertified := problem["reference"]["uncertified"])
+    ]
+    notes += _not_installed_notes(results)
     notes += [f"{item['dataset']} was skipped: {item['reason']}." for item in results["skipped"]]
     return header, rows, notes
 
@@ -128,8 +136,12 @@ def _cold_start(results: dict[str, Any]) -> tuple[list[str], list[list[str]], li
         for item in results["measurements"]
         if item["what"] == "all kernels"
     ]
-    notes += [f"{name} is not installed." for name in results["not_installed"]]
+    notes += _not_installed_notes(results)
     return header, rows, notes
+
+
+def _not_installed_notes(results: dict[str, Any]) -> list[str]:
+    return [f"{name} is not here: {how}." for name, how in results["not_installed"].items()]
 
 
 def _busy_note(machine: dict[str, Any]) -> list[str]:
@@ -154,6 +166,10 @@ def _package_cell(entry: dict[str, Any] | None) -> str:
     return duration(entry["seconds"]) if entry["seconds"] is not None else f"never ({entry['why']})"
 
 
+def _where(problem: dict[str, Any]) -> str:
+    return f"{problem['dataset']}, alpha/alpha_max {problem['alphas']}"
+
+
 def _ratio(cell: dict[str, Any]) -> str:
     if cell["ratio"] is not None:
         return f"{cell['ratio']:.2f} ({cell['fastest_peer']})"
@@ -162,10 +178,59 @@ def _ratio(cell: dict[str, Any]) -> str:
     return "no peer"
 
 
+def _memory(own: dict[str, Any] | None, x_mib: float) -> str:
+    if own is None or own.get("peak_mib") is None:
+        return "-"
+    return f"{own['peak_mib'] / x_mib:.0%}"
+
+
+def _memory_note(results: dict[str, Any]) -> str:
+    """Hold our memory against a fifth of X or the Gram matrix of the support, and the answer.
+
+    The support is what is known of the working set, which is larger.
+    """
+    too_much, n_known = [], 0
+    for problem in results["problems"]:
+        for cell in problem["cells"]:
+            own = cell["packages"].get(results["ours"], {})
+            if own.get("peak_mib") is None:
+                continue
+            n_known += 1
+            gram = 8 * own["n_nonzero"] ** 2 / 2**20
+            allowed = max(0.2 * problem["x_mib"], gram) + own["answer_mib"]
+            if own["peak_mib"] > allowed + _NOISE_MIB:
+                too_much.append(
+                    f"{_where(problem)} at {cell['target']:.0e} "
+                    f"({own['peak_mib']:.3g} instead of {allowed:.3g} MiB)"
+                )
+    text = (
+        "Our peak memory beyond X is at most a fifth of X or the Gram matrix of the support, plus "
+        f"the coefficients returned, in {n_known - len(too_much)} of {n_known} cells"
+    )
+    return f"{text}; more in {', '.join(too_much)}." if too_much else f"{text}."
+
+
+def _verdict_note(item: dict[str, Any]) -> str:
+    mean, worst = (
+        "none" if item[key] is None else f"{item[key]:.2f}" for key in ("geometric_mean", "worst")
+    )
+    missing = item["n_expected"] - item["n_cells"]
+    return (
+        f"Target at {item['error']:.0e} {'met' if item['met'] else 'MISSED'}: "
+        f"geometric mean {mean} (wanted: {item['geometric_mean_wanted']:g}), "
+        f"worst cell {worst} (wanted: {item['worst_wanted']:g}), "
+        f"{item['n_lost']} of {item['n_cells']} cells not reached by us, {missing} not judged."
+    )
+
+
 def _summary_note(summary: dict[str, Any]) -> str:
-    where = "All targets" if summary["target"] is None else f"Error {summary['target']:.0e}"
+    where = "All accuracies" if summary["target"] is None else f"Error {summary['target']:.0e}"
     mean = summary["geometric_mean"]
-    text = "no ratio" if mean is None else f"geometric mean of ours / best peer {mean:.2f}"
+    text = (
+        "no ratio"
+        if mean is None
+        else f"geometric mean of ours / best peer {mean:.2f}, worst {summary['worst']:.2f}"
+    )
     return (
         f"{where}: {text} over {summary['n_ratios']} cells, faster in {summary['n_faster']}; "
         f"only peers reach {summary['only_peers']} more, only we reach {summary['only_ours']}."

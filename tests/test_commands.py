@@ -547,10 +547,18 @@ def test_bench_forwards_its_options(benchmarks, monkeypatch, tmp_path):
     monkeypatch.setattr(
         benchmarks,
         "main",
-        lambda family, *, quick, output, **options: calls.append((family, quick, output)),
+        lambda family, *, quick, output, data, **options: calls.append(
+            (family, quick, output, data)
+        ),
     )
-    run("bench", "lasso", "--quick", "--output", tmp_path)
-    assert calls == [("lasso", True, tmp_path)]
+    run("bench", "lasso", "--quick", "--output", tmp_path, "--data", "colon", "--data", "wheat")
+    assert calls == [("lasso", True, tmp_path, ("colon", "wheat"))]
+
+
+def test_bench_lists_the_data_sets_for_a_wrong_name():
+    message = refusal("bench", "lasso-path", "--data", "iris")
+    assert "'iris'" in message
+    assert "riboflavin" in message
 
 
 def test_bench_ends_with_the_status_of_the_benchmark(benchmarks, monkeypatch):

@@ -14,7 +14,7 @@ from sparsereg.commands.messages import InputError, unknown_name
 @click.option(
     "--quick",
     is_flag=True,
-    help="Small problems, a few minutes at most: shows that it runs, not figures to quote.",
+    help="Small problems, a few minutes for a family: shows that it runs, not figures to quote.",
 )
 @click.option(
     "--output",
@@ -26,7 +26,7 @@ from sparsereg.commands.messages import InputError, unknown_name
     "--time-limit",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
-    help="For one fit, the same for every package; 60 in a full run.",
+    help="For one fit or path, the same for every package; 60 in a full run.",
 )
 @click.option("--repeats", type=click.IntRange(min=1), help="Timings behind each median.")
 @click.option(
@@ -34,6 +34,12 @@ from sparsereg.commands.messages import InputError, unknown_name
     type=click.FloatRange(min=0, min_open=True),
     metavar="ERROR",
     help="Time to this relative objective error only.",
+)
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="NAME",
+    help="Take this data set only; may be repeated. A wrong name lists the right ones.",
 )
 @click.pass_context
 def bench(
@@ -44,13 +50,19 @@ def bench(
     time_limit: float | None,
     repeats: int | None,
     accuracy: float | None,
+    data: tuple[str, ...],
 ) -> None:
     """Time sparsereg against the other packages installed here.
 
     FAMILY is the group of problems to time; without it, the families are listed.
+
+    A package that needs an environment of its own, such as adelie, is measured where
+    SPARSEREG_BENCH_PYTHON_ADELIE names the Python interpreter that has it and threadpoolctl. glmnet
+    is measured where Rscript is on the PATH and R has it.
     """
     # Lies in benchmarks/ at the top of the repository, where a type checker does not find it.
     from sparsereg.benchmarks import FAMILIES, main  # type: ignore[import-not-found]
+    from sparsereg.benchmarks.data import UnknownDataset  # type: ignore[import-not-found]
 
     if family is None:
         width = max(map(len, FAMILIES))
@@ -59,13 +71,16 @@ def bench(
         return
     if family not in FAMILIES:
         raise InputError(unknown_name("benchmark", family, list(FAMILIES)))
-    context.exit(
-        main(
+    try:
+        status = main(
             family,
             quick=quick,
             output=output,
             time_limit=time_limit,
             repeats=repeats,
             accuracy=accuracy,
+            data=data,
         )
-    )
+    except UnknownDataset as error:
+        raise InputError(str(error)) from error
+    context.exit(status)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import platform
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,17 +13,32 @@ import numpy as np
 import pytest
 from rich.console import Console
 from scipy import sparse
-from sparsereg.benchmarks import FAMILIES, cold_start, data, environment, lasso, main, report
-from sparsereg.benchmarks.problem import Problem, alpha_max, dual_objective, objective, polish
+from sparsereg.benchmarks import (
+    FAMILIES,
+    cold_start,
+    comparison,
+    data,
+    environment,
+    lasso_cv,
+    lasso_fit,
+    lasso_path,
+    main,
+    packages,
+    report,
+)
+from sparsereg.benchmarks.problem import Problem, alpha_max, judge, null_objective, polish
 from sparsereg.benchmarks.protocol import (
+    OURS,
     Protocol,
     Reference,
     Run,
+    Target,
     cells,
     fastest,
     find_reference,
     summarize,
     sweep,
+    verdict,
 )
 from sparsereg.benchmarks.worker import Worker, save_problem
 
@@ -33,7 +49,13 @@ def make_problem(kind: str, fit_intercept: bool, alpha: float = 0.1) -> Problem:
     rng = np.random.default_rng(3)
     X = rng.standard_normal((30, 12)) * (rng.random((30, 12)) < 0.4) + (kind == "shifted")
     y = 2 * X[:, 0] - X[:, 5] + rng.standard_normal(30) + 3
-    return Problem(sparse.csc_matrix(X) if kind == "sparse" else X, y, alpha, fit_intercept)
+    folds = np.arange(30) % 3
+    X = sparse.csc_matrix(X) if kind == "sparse" else np.asfortranarray(X)
+    return Problem(X, y, np.array([alpha]), folds, fit_intercept)
+
+
+def objective(problem: Problem, coef: np.ndarray) -> float:
+    return float(judge(problem, coef)[0][0])
 
 
 def solve(problem: Problem, tol: float = 1e-14) -> np.ndarray:
@@ -45,7 +67,16 @@ def solve(problem: Problem, tol: float = 1e-14) -> np.ndarray:
 
 def run_of(package: str, seconds: float, error: float, *, tol: float = 0.1, status: str = "ok"):
     """A run whose objective is so far from a reference of one."""
-    return Run(package, package, tol, status, [seconds], objective=1 + error)
+    return Run(package, package, tol, status, [seconds], np.array([1 + error]))
+
+
+def known(objective: float = 1.0) -> Reference:
+    """A reference that is certain."""
+    return Reference(np.array([objective]), np.array([objective]))
+
+
+def column(coef: np.ndarray) -> sparse.csc_matrix:
+    return sparse.csc_matrix(coef[:, None])
 
 
 every_problem = pytest.mark.parametrize("fit_intercept", [False, True])
@@ -71,8 +102,8 @@ def test_objective_is_the_formula_of_the_documentation(kind, fit_intercept):
 
 def test_objective_of_float32_answers_and_data_is_computed_in_float64():
     problem = make_problem("dense", False)
-    single = Problem(problem.X.astype(np.float32), problem.y, 0.1)
-    double = Problem(single.X.astype(np.float64), problem.y, 0.1)
+    single = replace(problem, X=problem.X.astype(np.float32))
+    double = replace(problem, X=single.X.astype(np.float64))
     coef = np.full(12, 1 / 3, dtype=np.float32)
 
     assert objective(single, coef) == pytest.approx(
@@ -92,14 +123,28 @@ def test_zero_is_optimal_exactly_from_alpha_max_on(kind, fit_intercept):
 
 @every_problem
 @every_matrix
-def test_dual_objective_is_below_the_optimum_and_meets_it(kind, fit_intercept):
+def test_gap_is_zero_at_the_optimum_and_bounds_the_error_of_other_answers(kind, fit_intercept):
     problem = make_problem(kind, fit_intercept)
     coef = solve(problem)
     best = objective(problem, coef)
 
-    assert dual_objective(problem, coef) == pytest.approx(best, rel=1e-10)
+    assert judge(problem, coef)[1] == pytest.approx(0, abs=1e-10 * best)
     for crude in (np.zeros(12), np.ones(12), 0.9 * coef):
-        assert dual_objective(problem, crude) < best < objective(problem, crude)
+        (value,), (gap,) = judge(problem, crude)
+        assert gap > value - best > 0
+
+
+@every_matrix
+def test_a_path_is_judged_alpha_by_alpha(kind):
+    alphas = np.array([0.3, 0.1, 0.05])
+    problem = make_problem(kind, True).at(alphas)
+    coefs = np.column_stack([0.9 * solve(problem.at(alpha)) for alpha in alphas])
+
+    for form in (coefs, sparse.csr_matrix(coefs)):
+        objectives, gaps = judge(problem, form)
+        for k, alpha in enumerate(alphas):
+            one = judge(problem.at(alpha), coefs[:, k])
+            np.testing.assert_allclose((objectives[k], gaps[k]), np.ravel(one), rtol=1e-12)
 
 
 @every_problem
@@ -133,39 +178,72 @@ def test_reference_is_certified_and_stops_at_the_first_proof():
         problem,
         [
             ("failed", partial(answer, "failed", None)),
-            ("nan", partial(answer, "nan", np.full(12, np.nan))),
-            ("crude", partial(answer, "crude", np.ones(12))),
-            ("good", partial(answer, "good", best)),
-            ("late", partial(answer, "late", best)),
+            ("nan", partial(answer, "nan", column(np.full(12, np.nan)))),
+            ("crude", partial(answer, "crude", column(np.ones(12)))),
+            ("good", partial(answer, "good", column(best))),
+            ("late", partial(answer, "late", column(best))),
         ],
+        1e-10,
     )
 
     assert asked == ["failed", "nan", "crude", "good"]
-    assert reference.certified
-    assert reference.by.startswith("good")
-    assert reference.objective == pytest.approx(objective(problem, best), rel=1e-12)
+    assert reference.certified(1e-10)
+    assert any(name.startswith("good") for name in reference.by)
+    assert reference.objectives == pytest.approx(objective(problem, best), rel=1e-12)
+
+
+def test_reference_of_a_path_takes_the_best_of_each_alpha():
+    problem = make_problem("dense", False).at(np.array([0.3, 0.1]))
+    first, second = (solve(problem.at(alpha)) for alpha in problem.alphas)
+    solutions = [
+        ("early", lambda: sparse.csc_matrix(np.column_stack([first, np.ones(12)]))),
+        ("late", lambda: sparse.csc_matrix(np.column_stack([np.ones(12), second]))),
+    ]
+    reference = find_reference(problem, solutions, 1e-10, relative_to_null=True)
+
+    assert reference.certified(1e-10)
+    assert reference.null == null_objective(problem)
+    for k, coef in enumerate((first, second)):
+        expected = objective(problem.at(problem.alphas[k]), coef)
+        assert reference.objectives[k] == pytest.approx(expected, rel=1e-12)
 
 
 def test_reference_without_any_answer_is_not_certified():
-    reference = find_reference(make_problem("dense", False), [("failed", lambda: None)])
+    reference = find_reference(make_problem("dense", False), [("failed", lambda: None)], 1e-6)
 
-    assert not reference.certified
+    assert not reference.certified(1e-6)
     assert reference.error(run_of("a", 1.0, 0.0)) == np.inf
 
 
 def test_a_better_objective_met_later_becomes_the_reference():
-    reference = Reference(1.0, 1.0, "first", 3)
+    reference = known()
     reference.improve([run_of("worse", 1.0, 1e-3), run_of("better", 1.0, -1e-3)])
 
-    assert reference.by == "better"
-    assert reference.objective == 1 - 1e-3
+    assert reference.by == {"better"}
+    assert reference.objectives == 1 - 1e-3
+
+
+def test_error_of_a_path_is_its_worst_in_units_of_the_null_objective():
+    reference = Reference(np.array([2.0, 1.0]), np.array([2.0, 1.0]), null=4.0)
+    run = Run("a", "a", 0.1, "ok", [1.0], np.array([2.1, 1.2]), gaps=np.array([0.4, 0.3]))
+
+    assert reference.error(run) == pytest.approx(0.2 / 4)
+    assert reference.gap(run) == pytest.approx(0.4 / 4)
+
+
+def test_who_reports_a_gap_is_held_to_it():
+    reference = known()
+    run = run_of("a", 1.0, 0.0)
+    run.reported_gaps = np.array([1e-3])
+
+    assert reference.error(run) == 1e-3
 
 
 # --- time to accuracy ----------------------------------------------------------------------------
 
 
 def test_the_fastest_run_that_reaches_the_target_counts():
-    reference = Reference(1.0, 1.0)
+    reference = known()
     runs = [
         run_of("a", 1.0, 1e-3),
         run_of("a", 3.0, 1e-5),
@@ -190,7 +268,8 @@ class Simulated:
         seconds = -np.log10(tol)
         if seconds > self.limit:
             return Run("simulated", "a", tol, "timeout", [self.limit])
-        return Run("simulated", "a", tol, "ok", [seconds], objective=1 + max(tol, self.floor) / 2)
+        error = max(tol, self.floor) / 2
+        return Run("simulated", "a", tol, "ok", [seconds], np.array([1 + error]))
 
 
 DECADES = tuple(10.0**-k for k in range(1, 15))
@@ -198,7 +277,7 @@ DECADES = tuple(10.0**-k for k in range(1, 15))
 
 def test_sweep_starts_with_a_throw_away_and_ends_at_the_hardest_target():
     solver = Simulated()
-    runs = sweep(solver, DECADES, Reference(1.0, 1.0), Protocol(repeats=1, bisections=0))
+    runs = sweep(solver, DECADES, known(), Protocol(TARGETS, repeats=1, bisections=0))
 
     assert solver.asked == [DECADES[0], *DECADES[:8]]
     assert [run.tol for run in runs] == list(DECADES[:8])
@@ -206,7 +285,7 @@ def test_sweep_starts_with_a_throw_away_and_ends_at_the_hardest_target():
 
 def test_sweep_stops_at_the_time_limit():
     solver = Simulated(limit=4.5)
-    runs = sweep(solver, DECADES, Reference(1.0, 1.0), Protocol(repeats=1, bisections=0))
+    runs = sweep(solver, DECADES, known(), Protocol(TARGETS, repeats=1, bisections=0))
 
     assert [run.status for run in runs] == ["ok"] * 4 + ["timeout"]
     assert max(solver.asked[1:]) == 0.1
@@ -215,24 +294,24 @@ def test_sweep_stops_at_the_time_limit():
 
 def test_sweep_of_a_solver_that_fails_at_once_asks_once():
     solver = Simulated(limit=0.0)
-    runs = sweep(solver, DECADES, Reference(1.0, 1.0), Protocol())
+    runs = sweep(solver, DECADES, known(), Protocol())
 
     assert len(solver.asked) == 1
     assert [run.status for run in runs] == ["timeout"]
 
 
 def test_sweep_of_a_solver_that_stalls_ends():
-    runs = sweep(Simulated(floor=1e-5), DECADES, Reference(1.0, 1.0), Protocol(repeats=2))
+    runs = sweep(Simulated(floor=1e-5), DECADES, known(), Protocol(repeats=2))
 
-    assert fastest(runs, 1e-4, Reference(1.0, 1.0)) is not None
-    assert fastest(runs, 1e-6, Reference(1.0, 1.0)) is None
+    assert fastest(runs, 1e-4, known()) is not None
+    assert fastest(runs, 1e-6, known()) is None
 
 
 def test_bisection_finds_a_looser_tolerance_between_two_decades():
     target = 3e-3  # reached from a tolerance of 6e-3 on: between 1e-2 and 1e-3
     protocol = Protocol(targets=(target,), repeats=1, bisections=3)
-    runs = sweep(Simulated(), DECADES, Reference(1.0, 1.0), protocol)
-    best = fastest(runs, target, Reference(1.0, 1.0))
+    runs = sweep(Simulated(), DECADES, known(), protocol)
+    best = fastest(runs, target, known())
 
     assert best is not None
     assert 10**-2.5 < best.tol <= 6e-3
@@ -240,14 +319,14 @@ def test_bisection_finds_a_looser_tolerance_between_two_decades():
 
 def test_only_the_runs_that_count_are_repeated_when_runs_are_expensive():
     protocol = Protocol(targets=(1e-4,), repeats=3, bisections=0, cheap=0.0)
-    runs = sweep(Simulated(), DECADES, Reference(1.0, 1.0), protocol)
+    runs = sweep(Simulated(), DECADES, known(), protocol)
 
     assert [len(run.seconds) for run in runs] == [1, 1, 1, 3]
 
 
 def test_every_run_is_repeated_when_runs_are_cheap():
     protocol = Protocol(targets=(1e-4,), repeats=3, bisections=0, cheap=100.0)
-    runs = sweep(Simulated(), DECADES, Reference(1.0, 1.0), protocol)
+    runs = sweep(Simulated(), DECADES, known(), protocol)
 
     assert [len(run.seconds) for run in runs] == [3, 3, 3, 3]
 
@@ -257,11 +336,12 @@ def test_a_run_that_fails_when_repeated_does_not_count():
 
     def flaky(tol: float) -> Run:
         asked.append(tol)
-        return Run("flaky", "a", tol, "ok" if len(asked) < 3 else "crashed", [1.0], objective=1.0)
+        status = "ok" if len(asked) < 3 else "crashed"
+        return Run("flaky", "a", tol, status, [1.0], np.array([1.0]))
 
-    runs = sweep(flaky, (0.1,), Reference(1.0, 1.0), Protocol(repeats=5))
+    runs = sweep(flaky, (0.1,), known(), Protocol(repeats=5))
 
-    assert fastest(runs, 1e-4, Reference(1.0, 1.0)) is None
+    assert fastest(runs, 1e-4, known()) is None
 
 
 # --- comparing packages --------------------------------------------------------------------------
@@ -274,7 +354,7 @@ def test_ratio_is_ours_over_the_fastest_peer():
         run_of("fast", 2.0, 1e-9),
         run_of("crude", 0.1, 1e-3),
     ]
-    (cell,) = cells(runs, Reference(1.0, 1.0), (1e-8,), "ours")
+    (cell,) = cells(runs, known(), (1e-8,), "ours")
 
     assert cell["ratio"] == 0.5
     assert cell["fastest_peer"] == "fast"
@@ -283,7 +363,7 @@ def test_ratio_is_ours_over_the_fastest_peer():
 
 
 def test_cells_that_one_side_never_reaches_have_no_ratio_and_are_counted():
-    reference = Reference(1.0, 1.0)
+    reference = known()
     timeout = run_of("ours", 60.0, np.inf, status="timeout")
     ours_fails = cells([timeout, run_of("peer", 1.0, 0.0)], reference, (1e-8,), "ours")
     peer_fails = cells(
@@ -299,6 +379,7 @@ def test_cells_that_one_side_never_reaches_have_no_ratio_and_are_counted():
     assert overall == {
         "target": None,
         "geometric_mean": 0.25,
+        "worst": 0.25,
         "n_ratios": 1,
         "n_faster": 1,
         "only_peers": 1,
@@ -307,7 +388,7 @@ def test_cells_that_one_side_never_reaches_have_no_ratio_and_are_counted():
 
 
 def test_geometric_mean_of_inverse_ratios_is_one():
-    reference = Reference(1.0, 1.0)
+    reference = known()
     table = [
         *cells([run_of("ours", 1.0, 0.0), run_of("peer", 5.0, 0.0)], reference, TARGETS, "ours"),
         *cells([run_of("ours", 5.0, 0.0), run_of("peer", 1.0, 0.0)], reference, TARGETS, "ours"),
@@ -319,13 +400,48 @@ def test_geometric_mean_of_inverse_ratios_is_one():
     assert summary[-1]["n_ratios"] == 6
 
 
+def test_an_uncertified_optimum_judges_only_the_targets_well_above_its_gap():
+    reference = Reference(np.array([1.0]), np.array([1 - 1e-8]))
+    table = cells([run_of("ours", 1.0, 0.0)], reference, (1e-6, 1e-8), "ours")
+
+    assert [cell["target"] for cell in table] == [1e-6]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "n_expected", "met"),
+    [((1.0, 1.0), 2, True), ((1.0, 1.0), 3, False), ((1.0, 3.5), 2, False), ((2.2, 2.2), 2, False)],
+)
+def test_a_target_is_met_only_by_all_cells_in_the_mean_and_at_worst(seconds, n_expected, met):
+    table = [
+        cell
+        for own in seconds
+        for cell in cells(
+            [run_of("ours", own, 0.0), run_of("peer", 4.0, 0.0)], known(), (1e-6,), "ours"
+        )
+    ]
+
+    assert verdict(table, Target(1e-6, 0.5, 0.8), "ours", n_expected)["met"] is met
+
+
+def test_a_cell_that_we_do_not_reach_misses_the_target():
+    runs = [run_of("ours", 60.0, np.inf, status="timeout"), run_of("peer", 4.0, 0.0)]
+    item = verdict(cells(runs, known(), (1e-6,), "ours"), Target(1e-6, 1.0, 1.0), "ours", 1)
+
+    assert item["n_lost"] == 1
+    assert not item["met"]
+
+
 # --- data ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "generate",
-    [partial(data.toeplitz, 40, 70, 0.9), partial(data.text, 300, 500, 6000)],
-    ids=["toeplitz", "text"],
+    [
+        partial(data.toeplitz, 40, 70, 0.9),
+        partial(data.text, 300, 500, 6000),
+        partial(data.genotypes, 60, 150),
+    ],
+    ids=["toeplitz", "text", "genotypes"],
 )
 def test_generators_depend_on_their_seed_alone(generate):
     (X, y), (X_again, y_again), (_, y_other) = generate(), generate(), generate(seed=1)
@@ -361,6 +477,39 @@ def test_text_has_power_law_columns_unit_rows_and_as_many_nonzeros_as_asked():
     assert -1.4 < slope < -0.6
     np.testing.assert_allclose(sparse.linalg.norm(X, axis=1), 1)
     assert y.std() == pytest.approx(1)
+
+
+def test_genotypes_have_three_values_and_blocks_of_correlated_columns():
+    X, y = data.genotypes(1000, 400)
+    correlations = np.corrcoef(X.T)
+    neighbors = np.diag(correlations, 1)
+
+    assert X.flags.f_contiguous
+    assert X.shape[1] == 400
+    assert max(len(np.unique(X[:, j])) for j in range(400)) == 3
+    np.testing.assert_allclose(X.std(axis=0), 1)
+    # 20 to 100 columns a block: few neighbors are independent, distant columns all are
+    assert 4 <= (np.abs(neighbors) < 0.2).sum() <= 19
+    assert np.median(neighbors) > 0.5
+    assert np.abs(np.diag(correlations, 150)).max() < 0.2
+    assert y.std() == pytest.approx(1)
+
+
+def test_folds_are_balanced_and_the_same_every_time():
+    dataset = data.Dataset("tiny", "generated", partial(data.toeplitz, 32, 5, 0.5))
+    problem, again = dataset.problem(), dataset.problem()
+
+    np.testing.assert_array_equal(problem.folds, again.folds)
+    assert np.bincount(problem.folds).tolist() == [7, 7, 6, 6, 6]
+    for train, test in problem.splits():
+        assert sorted([*train, *test]) == list(range(32))
+
+
+def test_a_wrong_name_of_a_data_set_lists_the_right_ones():
+    with pytest.raises(data.UnknownDataset, match=r"'iris'.*riboflavin.*genotypes-2000x10000"):
+        main("lasso-path", data=["iris"])
+    with pytest.raises(data.UnknownDataset, match="cold-start"):
+        main("cold-start", data=["riboflavin"])
 
 
 def test_diabetes_has_all_products():
@@ -404,6 +553,8 @@ def fit(problem, tol):
         os._exit(1)
     if tol == -3:
         raise ArithmeticError("in /a/folder")
+    if tol == -4:
+        np.ones(5_000_000)
     return np.full(problem.X.shape[1], tol)
 """
 
@@ -416,80 +567,164 @@ def test_a_worker_survives_peers_that_hang_crash_or_raise(kind, tmp_path, monkey
     problem = make_problem(kind, False)
     save_problem(problem, tmp_path)
 
-    with Worker(time_limit=0.5) as worker:
-        hanging = worker.fit(fit, tmp_path, problem, -1)
-        well = worker.fit(fit, tmp_path, problem, 0.25)
-        crashing = worker.fit(fit, tmp_path, problem, -2)
-        raising = worker.fit(fit, tmp_path, problem, -3)
+    with Worker() as worker:
+        hanging, well, crashing, raising = (
+            worker.fit(fit, tmp_path, problem, tol, time_limit=0.5) for tol in (-1, 0.25, -2, -3)
+        )
 
     assert (hanging.status, hanging.seconds) == ("timeout", 0.5)
     assert well.status == "ok"
-    np.testing.assert_array_equal(well.coef, np.full(12, 0.25))
+    np.testing.assert_array_equal(well.coefs.toarray(), np.full((12, 1), 0.25))
     assert crashing.status == "crashed"
     assert raising.status == "ArithmeticError"
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="peak memory is read from /proc")
+def test_memory_is_measured_even_where_an_earlier_fit_has_left_some(tmp_path, monkeypatch):
+    (tmp_path / "misbehaving_peer.py").write_text(MISBEHAVING_PEER)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    fit = importlib.import_module("misbehaving_peer").fit
+    problem = make_problem("dense", False)
+    save_problem(problem, tmp_path)
+
+    with Worker() as worker:
+        peaks = [
+            worker.fit(fit, tmp_path, problem, tol, time_limit=30.0, measure_memory=True).peak_mib
+            for tol in (-4, -4, 0.5)
+        ]
+
+    assert peaks[:2] == pytest.approx([5e6 * 8 / 2**20] * 2, abs=2)
+    assert peaks[2] < 2
 
 
 # --- families ------------------------------------------------------------------------------------
 
 
-def only(*names: str):
-    return tuple(solver for solver in lasso.SOLVERS if solver.name in names)
+TINY = data.Dataset("tiny", "generated", partial(data.toeplitz, 30, 60, 0.5))
+FAST = Protocol((1e-4, 1e-8), repeats=2, time_limit=20.0, cheap=0.01, bisections=1)
 
 
-def test_a_miniature_lasso_family_gives_complete_json_and_tables(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(lasso, "SOLVERS", only("sparsereg", "scikit-learn"))
+def miniature(family, *names: str, grid: tuple[float, ...]):
+    solvers = tuple(solver for solver in family.solvers if solver.name in names)
+    sweeps = family.sweeps and miniature(family.sweeps, *names, grid=grid)
+    return replace(family, solvers=solvers, grids=(grid,), sweeps=sweeps)
+
+
+def test_a_miniature_family_gives_complete_json_and_tables(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("SPARSEREG_DATA", str(tmp_path / "nowhere"))
-    tiny = data.Dataset("tiny", "generated", partial(data.toeplitz, 30, 60, 0.5))
+    family = miniature(lasso_fit.FAMILY, "sparsereg", "scikit-learn", grid=(0.1,))
     absent = data.Dataset("absent", "real", partial(data.real, "colon"))
-    protocol = Protocol(repeats=2, time_limit=5.0, cheap=0.01, bisections=1)
 
-    results = lasso.measure([tiny, absent], (0.1,), protocol, Console(quiet=True))
+    results = comparison.measure(family, [TINY, absent], FAST, Console(quiet=True))
     file = report.write(results, "miniature", tmp_path)
 
     read = json.loads(file.read_text())
-    assert read["family"] == "lasso"
+    assert read["family"] == "lasso-fit"
     assert read["packages"] == ["scikit-sparsereg", "scikit-learn"]
     assert [item["dataset"] for item in read["skipped"]] == ["absent"]
     assert {"python", "cpu", "usable_cpus", "versions"} <= read["environment"].keys()
     assert read["threads"].keys() == set(read["packages"])
     (problem,) = read["problems"]
     assert (problem["dataset"], problem["n_samples"], problem["n_features"]) == ("tiny", 30, 60)
-    assert problem["reference"]["certified"]
-    assert [cell["target"] for cell in problem["cells"]] == list(TARGETS)
+    assert problem["reference"]["uncertified"] == []
+    assert [cell["target"] for cell in problem["cells"]] == list(FAST.targets)
     for cell in problem["cells"]:
         assert cell["packages"]["scikit-learn"]["seconds"] > 0
         assert cell["packages"]["scikit-sparsereg"]["seconds"] > 0
         assert cell["ratio"] > 0
     assert all(run["relative_error"] >= 0 for run in problem["runs"])
-    assert read["summary"][-1]["n_ratios"] == 3
+    assert read["summary"][-1]["n_ratios"] == 2
     assert "| tiny | 0.1 | 1e-04 |" in file.with_suffix(".md").read_text()
-    assert "geometric mean" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "geometric mean" in printed
+    assert "peak memory" in printed
 
 
-@pytest.mark.parametrize("package", sorted({solver.package for solver in lasso.SOLVERS}))
-def test_every_adapter_solves_our_problem(package, tmp_path, monkeypatch):
-    if package != lasso.OURS and environment.version(package) is None:
+def test_cross_validation_takes_its_tolerances_over_from_the_paths(tmp_path, capsys):
+    names = ("sparsereg", "scikit-learn", "scikit-learn, 2 jobs")
+    family = miniature(lasso_cv.FAMILY, *names, grid=(1.0, 0.3, 0.1))
+    swept: dict = {}
+    paths = comparison.measure(family.sweeps, [TINY], FAST, Console(quiet=True), swept)
+    results = comparison.measure(family, [TINY], FAST, Console(quiet=True), swept)
+    report.write(results, "miniature", tmp_path)
+
+    (problem,) = results["problems"]
+    sklearn = paths["problems"][0]["cells"][-1]["packages"]["scikit-learn"]
+    assert {run["solver"] for run in problem["runs"]} == set(names)
+    for run in problem["runs"]:
+        assert run["mse_deviation"] < 0.05
+        assert run["relative_error"] < FAST.targets[0]
+        if run["package"] == OURS:  # its folds are held to the accuracy, too
+            assert run["fold_error"] < FAST.targets[0]
+            assert run["mse_deviation"] < 1e-3
+    assert sklearn["tol"] in [run["tol"] for run in problem["runs"]]
+    assert [cell["target"] for cell in problem["cells"]] == list(FAST.targets)
+    assert all(cell["ratio"] > 0 for cell in problem["cells"])
+
+
+def test_an_interrupted_run_keeps_what_is_measured_and_goes_no_further(tmp_path, monkeypatch):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    never = data.Dataset("never", "generated", interrupt)
+    family = replace(
+        miniature(lasso_path.FAMILY, "sparsereg", grid=(1.0, 0.1)),
+        datasets=lambda quick: [TINY, never],
+    )
+    comparison.run([family, family], quick=True, output=tmp_path, accuracy=1e-4, repeats=1)
+
+    read = json.loads((tmp_path / "lasso-path-quick.json").read_text())
+    assert [problem["dataset"] for problem in read["problems"]] == ["tiny"]
+    assert read["skipped"] == [{"dataset": "never", "reason": "interrupted"}]
+
+
+def adapters():
+    every = {
+        solver.fit: (solver, alphas)
+        for solvers, alphas in ((packages.ONE_ALPHA, 1), (packages.PATHS, 3), (lasso_cv.SOLVERS, 3))
+        for solver in solvers
+    }
+    names = sorted({solver.package for solver, _ in every.values()})
+    return [(name, [item for item in every.values() if item[0].package == name]) for name in names]
+
+
+@pytest.mark.parametrize(("package", "solvers"), adapters(), ids=lambda item: str(item)[:20])
+def test_every_adapter_solves_our_problem(package, solvers, tmp_path, monkeypatch):
+    if package != OURS and environment.version(package) is None:
         pytest.skip(f"{package} is not installed")
     if package == "skglm":  # it would compile for many seconds
         monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
     problem = make_problem("dense", False)
     save_problem(problem, tmp_path)
-    best = objective(problem, solve(problem))
 
-    with Worker(time_limit=30.0) as worker:
-        for solver in lasso.SOLVERS:
-            if solver.package == package:
-                answer = worker.fit(solver.fit, tmp_path, problem, 1e-10)
-                assert answer.status == "ok", solver.name
-                assert objective(problem, answer.coef) == pytest.approx(best, rel=1e-8)
+    with Worker(environment.interpreter(package)) as worker:
+        for solver, n_alphas in solvers:
+            path = problem.at(np.array([0.3, 0.1, 0.05]) if n_alphas > 1 else 0.1)
+            tol = 1e-15 if package in ("adelie", "glmnet") else 1e-10
+            answer = worker.fit(solver.fit, tmp_path, path, tol, time_limit=60.0)
+            assert answer.status == "ok", solver.name
+            solved = path if answer.alpha is None else path.at(answer.alpha)
+            best = [objective(solved.at(alpha), solve(solved.at(alpha))) for alpha in solved.alphas]
+            found, gaps = judge(solved, answer.coefs)
+            np.testing.assert_allclose(found, best, rtol=1e-8, err_msg=solver.name)
+            if answer.gaps is not None:  # what is reported is about what there is
+                np.testing.assert_allclose(answer.gaps, gaps, atol=1e-9)
+
+
+def test_a_package_with_its_own_interpreter_is_measured_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPARSEREG_BENCH_PYTHON_SCIKIT_LEARN", str(tmp_path / "no-python"))
+
+    assert environment.interpreter("scikit-learn").endswith("no-python")
+    assert environment.version("scikit-learn") is None
+    assert "SPARSEREG_BENCH_PYTHON_SCIKIT_LEARN" in environment.how_to_install("scikit-learn")
 
 
 def test_cold_start_measures_fresh_processes_and_reports_failures(tmp_path):
     cases = (
-        cold_start.Case("import", lasso.OURS, "import sparsereg", target=60.0),
+        cold_start.Case("import", OURS, "import sparsereg", target=60.0),
         cold_start.Case("nothing", "scikit-learn", "pass", target=0.0, empty_cache=True),
         cold_start.Case("fails", "scikit-learn", "raise SystemExit(1)", target=1.0),
-        cold_start.Case("load", lasso.OURS, "import sparsereg.backends.numba.matrices"),
+        cold_start.Case("load", OURS, "import sparsereg.backends.numba.matrices"),
     )
     results = cold_start.measure(cases, 2, 1, Console(quiet=True))
     file = report.write(results, "cold", tmp_path)
@@ -518,11 +753,11 @@ def test_results_name_no_host_and_no_folder():
 
 
 def test_unknown_family_is_refused_by_name():
-    with pytest.raises(ValueError, match=r"'ridge'.*lasso, cold-start"):
+    with pytest.raises(ValueError, match=r"'ridge'.*lasso-cv, cold-start"):
         main("ridge")
 
 
-def test_every_family_has_a_module():
-    for name in FAMILIES:
-        module = importlib.import_module(f"sparsereg.benchmarks.{name.replace('-', '_')}")
-        assert callable(module.run)
+def test_every_family_is_named_as_it_is_asked_for():
+    members = {module.FAMILY.name for module in (lasso_fit, lasso_path, lasso_cv)}
+
+    assert members == FAMILIES.keys() - {"lasso", "cold-start"}
