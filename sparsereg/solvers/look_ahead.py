@@ -4,7 +4,7 @@ Between neighboring alphas the solution is close to linear in alpha, and so is t
 last change, extended to the smallest of the alphas, names the columns that will matter there. With
 them in the pool the homotopy visits one alpha after another without a look at X; one matrix product
 then gives the gradients at all of them, and each alpha gets the same duality gap it would have got
-on its own. What falls short of the tolerance is left to the ordinary solve.
+on its own. Where a column was missing, the rest is left to the ordinary solve.
 
 Source: prediction of the gradient along the path, Larsson and Wallin, "The Hessian screening rule",
 NeurIPS 2022.
@@ -25,6 +25,8 @@ from sparsereg.solvers.restriction import Restriction
 from sparsereg.solvers.working_set import make_pool
 from sparsereg.solvers.workspace import Point, Workspace
 
+# What is found ahead is the exact solution, to this relative gap, or left to the ordinary solve.
+_EXACT = 1e-10
 # Columns predicted to come this near their bound are taken in.
 _NEARLY = 0.97
 # At most so many alphas at once; their gradients take as much memory as so many rows of X.
@@ -115,7 +117,7 @@ class LookAhead:
             gap, _ = restriction.gap(work, usable).evaluate(
                 point.coef[usable], point.gradient[usable], point.sq_residual
             )
-            if not gap <= tol * work.sq_y:
+            if not gap <= min(tol, _EXACT) * work.sq_y:
                 break
             found.append((alpha, point, gap, used))
         work.move_to_point(points[-1])

@@ -10,6 +10,7 @@ import pytest
 
 from sparsereg import ElasticNetCV, LassoCV, lasso_path
 from sparsereg.exceptions import PathInterruptedWarning
+from sparsereg.solvers.workspace import Workspace
 
 N, P = 40, 12
 RNG = np.random.default_rng(5)
@@ -22,18 +23,29 @@ def path(**params):
 
 
 def press_ctrl_c(monkeypatch, after):
-    """Deliver the signal of Ctrl-C in the solve that follows ``after`` complete ones."""
-    import sparsereg.solvers.path as module
+    """Deliver the signal of Ctrl-C before the solution that follows ``after`` complete ones."""
+    interrupt_solution(monkeypatch, after, lambda: signal.raise_signal(signal.SIGINT))
 
-    solve, calls = module.solve, []
+
+def raise_in_solve(monkeypatch, after):
+    """Raise what Ctrl-C raises: signals reach the main thread only."""
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    interrupt_solution(monkeypatch, after, interrupt)
+
+
+def interrupt_solution(monkeypatch, after, interrupt):
+    solution, calls = Workspace.solution, []
 
     def interrupted(*args, **kwargs):
         calls.append(None)
         if len(calls) == after + 1:
-            signal.raise_signal(signal.SIGINT)
-        return solve(*args, **kwargs)
+            interrupt()
+        return solution(*args, **kwargs)
 
-    monkeypatch.setattr(module, "solve", interrupted)
+    monkeypatch.setattr(Workspace, "solution", interrupted)
 
 
 def test_an_interrupted_path_returns_the_finished_part(monkeypatch):
@@ -76,21 +88,6 @@ def test_an_interrupted_cross_validation_keeps_the_alphas_that_every_fold_finish
     with pytest.warns(PathInterruptedWarning):
         model.fit(X, Y)
     np.testing.assert_array_equal(model.mse_path_, whole[:4])
-
-
-def raise_in_solve(monkeypatch, after):
-    """Raise what Ctrl-C raises: signals reach the main thread only."""
-    import sparsereg.solvers.path as module
-
-    solve, calls = module.solve, []
-
-    def interrupted(*args, **kwargs):
-        calls.append(None)
-        if len(calls) == after + 1:
-            raise KeyboardInterrupt
-        return solve(*args, **kwargs)
-
-    monkeypatch.setattr(module, "solve", interrupted)
 
 
 INTERRUPTED = {"coef_path_": 1, "intercept_path_": 0, "alphas_": 0, "mse_path_": 0, "scores_": 0}
