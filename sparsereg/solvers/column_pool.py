@@ -40,7 +40,11 @@ class ColumnPool:
 
     def missing(self, columns: IndexArray) -> IndexArray:
         """Return those of the columns that are not in the pool."""
-        return columns[~self._inside[columns]]
+        return columns[self.is_missing(columns)]
+
+    def is_missing(self, columns: IndexArray) -> np.ndarray:
+        """Return for each of the columns whether it is outside the pool."""
+        return ~self._inside[columns]
 
     def add(self, new: IndexArray) -> None:
         """Append distinct columns that are not in the pool yet."""

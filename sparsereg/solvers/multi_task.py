@@ -28,7 +28,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparsereg.backends.protocol import FloatArray, IndexArray, KernelForm
+from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.penalties.elastic_net import ElasticNet
 from sparsereg.penalties.l21 import feature_norms
 from sparsereg.solvers.blas import single_threaded_blas
@@ -36,6 +36,7 @@ from sparsereg.solvers.block_newton import newton_step
 from sparsereg.solvers.duality import DualGap
 from sparsereg.solvers.multi_task_workspace import MultiTaskWorkspace
 from sparsereg.solvers.problem import Solution, Step
+from sparsereg.solvers.restriction import Restriction
 
 _FIRST_SIZE = 64
 # Gram matrices of up to this many columns are built (half a gigabyte).
@@ -50,45 +51,6 @@ _SWEEPS, _MAX_ROUNDS = 10, 20
 _STIFFER, _STIFFEST, _SOFTER, _SOFTEST = 5.0, 0.5, 0.1, 1e-4
 # Passes over X without progress after which the gap is taken to be at the rounding floor.
 _PATIENCE = 5
-
-
-@dataclass
-class _Restriction:
-    """The penalty on the features that may move: not constant, not excluded."""
-
-    usable: IndexArray
-    free: IndexArray
-    form: KernelForm
-    l1: FloatArray
-    l2: FloatArray
-
-    @classmethod
-    def of(cls, penalty: ElasticNet, work: MultiTaskWorkspace) -> _Restriction:
-        form = penalty.kernel_form(work.design.shape[1])
-        usable = (work.design.sqnorms > 0) & np.isfinite(form.weights)
-        weights = np.where(usable, form.weights, 0.0)
-        with np.errstate(over="ignore"):  # a bound beyond float64 keeps its feature at zero
-            l1, l2 = form.params[0] * weights, form.params[1] * weights
-        return cls(
-            usable=np.flatnonzero(usable),
-            free=np.flatnonzero(usable & (l1 + l2 == 0)),
-            form=form._replace(weights=weights),
-            l1=l1,
-            l2=l2,
-        )
-
-    def gap(self, work: MultiTaskWorkspace, features: IndexArray) -> MultiTaskGap:
-        return MultiTaskGap(
-            DualGap(
-                work.backend,
-                self.l1[features],
-                self.l2[features],
-                work.design.sqnorms[features],
-                False,
-                work.design.shape[0],
-                work.sq_y,
-            )
-        )
 
 
 @dataclass
@@ -108,6 +70,10 @@ class MultiTaskGap:
         sizes, slopes = sizes[apart], slopes[apart]
         angles = feature_norms(w[:, apart] / sizes - g[:, apart] / slopes)
         return gap + scale * 0.5 * float((sizes * slopes) @ angles**2), scale
+
+
+def _gap(restriction: Restriction, work: MultiTaskWorkspace, features: IndexArray) -> MultiTaskGap:
+    return MultiTaskGap(restriction.gap(work, features))
 
 
 def solve(work: MultiTaskWorkspace, penalty: ElasticNet, *, tol: float, max_iter: int) -> Solution:
@@ -134,9 +100,9 @@ def solve(work: MultiTaskWorkspace, penalty: ElasticNet, *, tol: float, max_iter
 
 
 def _solve(work: MultiTaskWorkspace, penalty: ElasticNet, target: float, max_iter: int) -> Solution:
-    restriction = _Restriction.of(penalty, work)
+    restriction = Restriction.of(penalty, work)
     usable = restriction.usable
-    whole = restriction.gap(work, usable)
+    whole = _gap(restriction, work, usable)
     _start_feasible(work, restriction)
     history: list[Step] = []
     last_size, best = 0, work.coef
@@ -189,10 +155,10 @@ def null_model(work: MultiTaskWorkspace, penalty: ElasticNet) -> None:
     """Move to the fit with intercepts and unpenalized features only."""
     work.move_to(np.zeros_like(work.coef))
     with single_threaded_blas():
-        _start_feasible(work, _Restriction.of(penalty, work))
+        _start_feasible(work, Restriction.of(penalty, work))
 
 
-def _start_feasible(work: MultiTaskWorkspace, restriction: _Restriction) -> None:
+def _start_feasible(work: MultiTaskWorkspace, restriction: Restriction) -> None:
     """Set excluded features to zero and solve for what is unpenalized."""
     start = np.zeros_like(work.coef)
     start[:, restriction.usable] = work.coef[:, restriction.usable]
@@ -205,7 +171,7 @@ def _start_feasible(work: MultiTaskWorkspace, restriction: _Restriction) -> None
 
 
 def _choose(
-    work: MultiTaskWorkspace, restriction: _Restriction, scale: float, last_size: int
+    work: MultiTaskWorkspace, restriction: Restriction, scale: float, last_size: int
 ) -> IndexArray:
     """Return the support, the unpenalized features and those nearest to their dual bound.
 
@@ -237,10 +203,10 @@ def _extend_pool(work: MultiTaskWorkspace, wanted: IndexArray) -> None:
     pool.add(new)
 
 
-def _solve_on_pool(work: MultiTaskWorkspace, restriction: _Restriction, goal: float) -> int:
+def _solve_on_pool(work: MultiTaskWorkspace, restriction: Restriction, goal: float) -> int:
     """Solve the problem on the pool; return the sweeps and Newton steps used."""
     columns = work.pool.columns
-    gap = restriction.gap(work, columns)
+    gap = _gap(restriction, work, columns)
     l1, l2 = gap.scalar.l1, gap.scalar.l2
     form = restriction.form._replace(weights=restriction.form.weights[columns])
     gram = work.pool.gram[: columns.size, : columns.size]

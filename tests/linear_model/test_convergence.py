@@ -124,13 +124,13 @@ def test_the_warning_of_a_path_points_at_the_callers_line():
 
 def test_cross_validation_warns_once():
     with pytest.warns(ConvergenceWarning) as record:
-        LassoCV(max_iter=1, tol=1e-12, n_alphas=10).fit(WIDE, Y)
+        LassoCV(max_iter=1, tol=1e-12, n_alphas=2).fit(WIDE, Y)
     assert len(record) == 1
 
 
 def test_the_warning_of_a_cross_validation_points_at_the_callers_line():
     with pytest.warns(ConvergenceWarning) as record:
-        LassoCV(max_iter=1, tol=1e-12, n_alphas=10).fit(WIDE, Y)
+        LassoCV(max_iter=1, tol=1e-12, n_alphas=2).fit(WIDE, Y)
     assert record[0].filename == __file__
 
 

@@ -30,6 +30,11 @@ from sparsereg.backends.numba.jit import REASSOCIATE, kernel
 _DEPENDENT = 1e-11
 # Rates below this share of their terms are rounding: the gradient runs along its bound.
 _PARALLEL = 1e-11
+# Inactive columns are followed from event to event if their gradient reaches this share of its
+# bound; the others are looked at again at the end.
+_ASLEEP = 0.8
+# Rounding below this share of the steepest gradient is left alone.
+_CLEAN = 1e-14
 
 # Multiples of it, modulo one, are spread evenly: shares for breaking ties.
 _GOLDEN = 0.6180339887498949
@@ -210,12 +215,39 @@ def _activate(factor, active, sign, inside, max_rank, gram, coef, l1, l2, free, 
 
 
 @kernel()
-def _polish(factor, active, sign, k, gram, gradient, coef, l1, l2, free, rate, drift):
+def _solve_rates(factor, active, sign, speed, k, rate):
+    """Solve for the rates of the active coefficients."""
+    for i in range(k):
+        rate[i] = -sign[active[i]] * speed[active[i]]
+    _solve_lower(factor, rate, k)
+    _solve_upper(factor, rate, k)
+
+
+@kernel()
+def _add_row(near, slot, gram, j, awake, q):
+    for c in range(q):
+        near[slot, c] = gram[j, awake[c]]
+
+
+@kernel()
+def _free_slot(slot, position, k):
+    freed = slot[position]
+    for i in range(position, k - 1):
+        slot[i] = slot[i + 1]
+    slot[k - 1] = freed
+
+
+@kernel()
+def _polish(factor, active, sign, k, gram, gradient, coef, l1, l2, free, rate, drift, steepest):
     """One Newton step at the end, unless it would change a sign: takes out collected rounding."""
     m = coef.shape[0]
+    worst = 0.0
     for i in range(k):
         a = active[i]
         rate[i] = gradient[a] - l2[a] * coef[a] - (0.0 if free[a] else sign[a] * l1[a])
+        worst = max(worst, abs(rate[i]))
+    if worst <= _CLEAN * steepest:
+        return
     _solve_lower(factor, rate, k)
     _solve_upper(factor, rate, k)
     for i in range(k):
@@ -227,6 +259,113 @@ def _polish(factor, active, sign, k, gram, gradient, coef, l1, l2, free, rate, d
         coef[active[i]] += rate[i]
     for j in range(m):
         gradient[j] += drift[j]
+
+
+@kernel()
+def _open_bounds(gram, gradient, coef, l1, l2, positive, jitter, sign, inside, bound, speed):
+    """Set the bounds for which the starting point is optimal, and their speeds towards l1.
+
+    One level for all that are at zero. Returns the steepest gradient.
+    """
+    m = coef.shape[0]
+    level = 1.0
+    steepest = 0.0
+    for j in range(m):
+        size = gradient[j] if positive else abs(gradient[j])
+        steepest = max(steepest, size)
+        if not inside[j] and gram[j, j] > 0.0 and l1[j] > 0.0:
+            level = max(level, size / l1[j])
+        elif inside[j] and l1[j] > 0.0:
+            level = max(level, min(sign[j] * (gradient[j] - l2[j] * coef[j]) / l1[j], 1e3))
+    for j in range(m):
+        if inside[j]:
+            bound[j] = sign[j] * (gradient[j] - l2[j] * coef[j])
+        else:
+            size = gradient[j] if positive else abs(gradient[j])
+            # no higher than what could let the feature in: spread-out weights would lose digits
+            common = min(level * l1[j], max(l1[j], 2.0 * steepest)) if l1[j] > 0.0 else 0.0
+            bound[j] = max(size, common)
+            if jitter > 0.0:
+                share = (_GOLDEN * (j + 1)) % 1.0
+                bound[j] += jitter * share * (bound[j] + steepest)
+        speed[j] = l1[j] - bound[j]
+    return steepest
+
+
+@kernel()
+def _wake(gram, gradient, l1, free, positive, inside, drift, watched, awake):
+    """List the inactive columns that come near their bound: at the start, or after ``drift``."""
+    q = 0
+    for j in range(gradient.shape[0]):
+        watched[j] = False
+        if inside[j] or free[j] or gram[j, j] <= 0.0:
+            continue
+        before = gradient[j]
+        after = before + drift[j]
+        reach = max(before, after) if positive else max(abs(before), abs(after))
+        if reach >= _ASLEEP * l1[j]:
+            awake[q] = j
+            watched[j] = True
+            q += 1
+    return q
+
+
+@kernel()
+def _first_leaving(active, sign, free, coef, rate, k, step):
+    """Return the step to the first active coefficient at zero, and its position; -1 if none."""
+    leaving = -1
+    for i in range(k):
+        a = active[i]
+        if free[a]:
+            continue
+        # rounding may have left a coefficient on the wrong side of zero: it has no room at all
+        if sign[a] * rate[i] < 0.0:
+            room = max(sign[a] * coef[a], 0.0) / abs(rate[i])
+            if room < step:
+                step = room
+                leaving = i
+    return step, leaving
+
+
+@kernel()
+def _first_entering(
+    awake, q, inside, blocked, positive, dropped, sign, gradient, drift, bound, speed, step
+):
+    """Return the step to the first watched gradient at its bound, the column and the side."""
+    entering = -1
+    side = 0.0
+    for c in range(q):
+        j = awake[c]
+        if inside[j] or blocked[j]:
+            continue
+        noise = _PARALLEL * (abs(drift[c]) + abs(speed[j]))
+        for s in (1.0, -1.0):
+            if (s < 0.0 and positive) or (j == dropped and s == sign[j]):
+                continue
+            closing = s * drift[c] - speed[j]
+            if not closing > noise:
+                continue
+            room = max(bound[j] - s * gradient[j], 0.0) / closing
+            if room < step:
+                step = room
+                entering = j
+                side = s
+    return step, entering, side
+
+
+@kernel()
+def _refresh(gram, coef, start, gradient, start_gradient, rows, change, drift):
+    """Recompute the gradient of every column from what the coefficients have moved since start."""
+    m = coef.shape[0]
+    k = 0
+    for j in range(m):
+        if coef[j] != start[j]:
+            rows[k] = j
+            change[k] = coef[j] - start[j]
+            k += 1
+    _combine_rows(gram, rows, change, k, m, drift)
+    for j in range(m):
+        gradient[j] = start_gradient[j] + drift[j]
 
 
 @kernel()
@@ -258,8 +397,15 @@ def follow(
     m = coef.shape[0]
     row = np.empty(m)
     rate = np.empty(m)
+    change = np.empty(m)
     drift = np.empty(m)
+    bound = np.empty(m)
+    speed = np.empty(m)
+    rows = np.empty(m, dtype=np.int64)
+    awake = np.empty(m, dtype=np.int64)
+    slot = np.empty(m, dtype=np.int64)
     inside = np.zeros(m, dtype=np.bool_)
+    watched = np.zeros(m, dtype=np.bool_)
     blocked = np.zeros(m, dtype=np.bool_)  # dependent, and no exchange is possible for now
     if n_active < 0:
         k = _activate(factor, active, sign, inside, max_rank, gram, coef, l1, l2, free, row)
@@ -270,119 +416,132 @@ def follow(
         for i in range(k):
             inside[active[i]] = True
 
-    # the bounds for which the starting point is optimal: one level for all that are at zero
-    bound = np.empty(m)
-    speed = np.empty(m)
-    level = 1.0
-    steepest = 0.0
-    for j in range(m):
-        size = gradient[j] if positive else abs(gradient[j])
-        steepest = max(steepest, size)
-        if not inside[j] and gram[j, j] > 0.0 and l1[j] > 0.0:
-            level = max(level, size / l1[j])
-        elif inside[j] and l1[j] > 0.0:
-            level = max(level, min(sign[j] * (gradient[j] - l2[j] * coef[j]) / l1[j], 1e3))
-    for j in range(m):
-        if inside[j]:
-            bound[j] = sign[j] * (gradient[j] - l2[j] * coef[j])
-        else:
-            size = gradient[j] if positive else abs(gradient[j])
-            # no higher than what could let the feature in: spread-out weights would lose digits
-            common = min(level * l1[j], max(l1[j], 2.0 * steepest)) if l1[j] > 0.0 else 0.0
-            bound[j] = max(size, common)
-    for j in range(m):
-        if not inside[j] and jitter > 0.0:
-            share = (_GOLDEN * (j + 1)) % 1.0
-            bound[j] += jitter * share * (bound[j] + steepest)
-        speed[j] = l1[j] - bound[j]
-
-    t = 0.0
-    dropped = -1
     events = 0
-    while True:
-        # direction of this piece
-        for i in range(k):
-            rate[i] = -sign[active[i]] * speed[active[i]]
-        _solve_lower(factor, rate, k)
-        _solve_upper(factor, rate, k)
+    while True:  # until nothing that slept has passed its bound
+        steepest = _open_bounds(
+            gram, gradient, coef, l1, l2, positive, jitter, sign, inside, bound, speed
+        )
+        jitter = 0.0
+        start = coef.copy()
+        start_gradient = gradient.copy()
+        _solve_rates(factor, active, sign, speed, k, rate)
         _combine_rows(gram, active, rate, k, m, drift)
-
-        # the first event
-        step = 1.0 - t
-        leaving = -1
-        entering = -1
-        side = 0.0
+        q = _wake(gram, gradient, l1, free, positive, inside, drift, watched, awake)
+        # the rows of active columns at the watched ones, with room for more of both
+        n_rows = min(max_rank, 2 * k + 64)
+        n_columns = min(m, 2 * q + 64)
+        near = np.empty((n_rows, n_columns))
         for i in range(k):
-            a = active[i]
-            if free[a]:
-                continue
-            # rounding may have left a coefficient on the wrong side of zero: it has no room at all
-            if sign[a] * rate[i] < 0.0:
-                room = max(sign[a] * coef[a], 0.0) / abs(rate[i])
-                if room < step:
-                    step = room
-                    leaving = i
-        for j in range(m):
-            if inside[j] or free[j] or blocked[j] or gram[j, j] <= 0.0:
-                continue
-            noise = _PARALLEL * (abs(drift[j]) + abs(speed[j]))
-            for s in (1.0, -1.0):
-                if (s < 0.0 and positive) or (j == dropped and s == sign[j]):
-                    continue
-                closing = s * drift[j] - speed[j]
-                if not closing > noise:
-                    continue
-                room = max(bound[j] - s * gradient[j], 0.0) / closing
-                if room < step:
-                    step = room
-                    leaving = -1
-                    entering = j
-                    side = s
+            slot[i] = i
+            for c in range(q):
+                near[i, c] = gram[active[i], awake[c]]
+        for i in range(k, n_rows):
+            slot[i] = i
+        for c in range(q):
+            drift[c] = drift[awake[c]]  # awake is increasing: nothing is overwritten too early
 
-        # go there
-        for i in range(k):
-            coef[active[i]] += step * rate[i]
-        for j in range(m):
-            gradient[j] += step * drift[j]
-            bound[j] += step * speed[j]
-        t += step
+        t = 0.0
         dropped = -1
-        if leaving < 0 and entering < 0:
-            _polish(factor, active, sign, k, gram, gradient, coef, l1, l2, free, rate, drift)
-            return DONE, events, k
-        if events >= max_events:
-            return OUT_OF_EVENTS, events, -1
-        events += 1
+        fresh = True
+        while True:
+            if not fresh:
+                _combine_rows(near, slot, rate, k, q, drift)
+            fresh = False
+            step, leaving = _first_leaving(active, sign, free, coef, rate, k, 1.0 - t)
+            step, entering, side = _first_entering(
+                awake, q, inside, blocked, positive, dropped, sign, gradient, drift, bound, speed,
+                step,
+            )  # fmt: skip
+            if entering >= 0:
+                leaving = -1
 
-        if entering >= 0:
-            sign[entering] = side
-            if _append(factor, active, k, max_rank, gram, l2, entering, row):
+            # go there
+            for i in range(k):
+                a = active[i]
+                coef[a] += step * rate[i]
+                gradient[a] += step * (l2[a] * rate[i] + sign[a] * speed[a])
+                bound[a] += step * speed[a]
+            for c in range(q):
+                j = awake[c]
+                if not inside[j]:
+                    gradient[j] += step * drift[c]
+                    bound[j] += step * speed[j]
+            t += step
+            dropped = -1
+            if leaving < 0 and entering < 0:
+                break
+            if events >= max_events:
+                return OUT_OF_EVENTS, events, -1
+            events += 1
+
+            if entering >= 0:
+                sign[entering] = side
+                if _append(factor, active, k, max_rank, gram, l2, entering, row):
+                    inside[entering] = True
+                    _add_row(near, slot[k], gram, entering, awake, q)
+                    k += 1
+                    # the direction changes by what the new column takes over
+                    value = -side * speed[entering]
+                    for i in range(k - 1):
+                        value -= gram[entering, active[i]] * rate[i]
+                    value /= factor[k - 1, k - 1] ** 2
+                    _solve_upper(factor, row, k - 1)
+                    for i in range(k - 1):
+                        rate[i] -= value * row[i]
+                    rate[k - 1] = value
+                    if k == n_rows < max_rank:
+                        break  # no room for another row
+                    continue
+                _solve_upper(factor, row, k)
+                leaving = _exchange(active, sign, k, coef, free, entering, side, row)
+                if leaving < 0:
+                    # a direction in which everything grows at no cost: nothing is gained by it
+                    blocked[entering] = True
+                    continue
+                dropped = active[leaving]
+                inside[dropped] = False
+                _remove(factor, active, k, leaving)
+                _free_slot(slot, leaving, k)
+                k -= 1
+                if not _append(factor, active, k, max_rank, gram, l2, entering, row):
+                    return FAILED, events, -1
                 inside[entering] = True
+                _add_row(near, slot[k], gram, entering, awake, q)
                 k += 1
-                continue
-            _solve_upper(factor, row, k)
-            leaving = _exchange(active, sign, k, coef, free, entering, side, row)
-            if leaving < 0:
-                # a direction in which everything grows at no cost: nothing is gained by it
-                blocked[entering] = True
-                continue
-            dropped = active[leaving]
-            inside[dropped] = False
-            _remove(factor, active, k, leaving)
-            k -= 1
-            if not _append(factor, active, k, max_rank, gram, l2, entering, row):
-                return FAILED, events, -1
-            inside[entering] = True
-            k += 1
-        else:
-            dropped = active[leaving]
-            coef[dropped] = 0.0
-            inside[dropped] = False
-            _remove(factor, active, k, leaving)
-            k -= 1
-        blocked[:] = False
-        # the bound of an active column may have been wrong for a zero one: right from here on
-        size = gradient[dropped] if positive else abs(gradient[dropped])
-        if size > bound[dropped]:
-            bound[dropped] = size
-            speed[dropped] = (l1[dropped] - size) / max(1.0 - t, 1e-300)
+            else:
+                dropped = active[leaving]
+                coef[dropped] = 0.0
+                inside[dropped] = False
+                _remove(factor, active, k, leaving)
+                _free_slot(slot, leaving, k)
+                k -= 1
+            blocked[:] = False
+            # the bound of an active column may have been wrong for a zero one: right from here on
+            size = gradient[dropped] if positive else abs(gradient[dropped])
+            if size > bound[dropped]:
+                bound[dropped] = size
+                speed[dropped] = (l1[dropped] - size) / max(1.0 - t, 1e-300)
+            if not watched[dropped]:
+                if q == n_columns:
+                    break  # no room for another column
+                watched[dropped] = True
+                awake[q] = dropped
+                for i in range(k):
+                    near[slot[i], q] = gram[active[i], dropped]
+                q += 1
+            _solve_rates(factor, active, sign, speed, k, rate)
+
+        _refresh(gram, coef, start, gradient, start_gradient, rows, change, drift)
+        if t >= 1.0:
+            _polish(
+                factor, active, sign, k, gram, gradient, coef, l1, l2, free, rate, drift, steepest
+            )
+            slept = False
+            for j in range(m):
+                if not (inside[j] or watched[j] or free[j]) and gram[j, j] > 0.0:
+                    size = gradient[j] if positive else abs(gradient[j])
+                    slept = slept or size > (1.0 + _PARALLEL) * l1[j]
+            if not slept:
+                return DONE, events, k
+        elif events >= max_events:
+            return OUT_OF_EVENTS, events, -1

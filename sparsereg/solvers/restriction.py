@@ -1,0 +1,78 @@
+"""A penalty on the data of a workspace: which features may move, and what holds each of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sparsereg.backends.protocol import FloatArray, IndexArray, KernelForm
+from sparsereg.penalties.elastic_net import ElasticNet
+from sparsereg.solvers.duality import DualGap
+
+
+@dataclass
+class Restriction:
+    """The penalty on the features that may move: not constant, not excluded.
+
+    Attributes
+    ----------
+    usable : ndarray of int
+        The features that may move; ``may_move`` says the same as a mask of all.
+    free : ndarray of int
+        Those among them that are not penalized.
+    form : KernelForm
+    l1, l2 : ndarray of shape (p,)
+        Strengths per feature, weights included; zero where a feature may not move.
+    positive : bool
+    """
+
+    usable: IndexArray
+    may_move: npt.NDArray[np.bool_]
+    free: IndexArray
+    form: KernelForm
+    l1: FloatArray
+    l2: FloatArray
+    positive: bool
+
+    @classmethod
+    def of(cls, penalty: ElasticNet, work: Any) -> Restriction:
+        """Return the restriction of a penalty to the data of a workspace."""
+        form = penalty.kernel_form(work.design.shape[1])
+        usable = (work.design.sqnorms > 0) & np.isfinite(form.weights)
+        weights = np.where(usable, form.weights, 0.0)
+        with np.errstate(over="ignore"):  # a bound beyond float64 keeps its feature at zero
+            l1, l2 = form.params[0] * weights, form.params[1] * weights
+        # what must be non-negative cannot be projected out
+        free = usable & (l1 + l2 == 0) & (not penalty.positive)
+        return cls(
+            usable=np.flatnonzero(usable),
+            may_move=usable,
+            free=np.flatnonzero(free),
+            form=form._replace(weights=weights),
+            l1=l1,
+            l2=l2,
+            positive=bool(penalty.positive),
+        )
+
+    def at(self, level: float) -> Restriction:
+        """Return the same with the l1 bounds multiplied by ``level``."""
+        if level == 1.0:
+            return self
+        params = self.form.params.copy()
+        params[0] *= level
+        return replace(self, l1=level * self.l1, form=self.form._replace(params=params))
+
+    def gap(self, work: Any, features: IndexArray) -> DualGap:
+        """Return what evaluates the duality gap on some of the features."""
+        return DualGap(
+            work.backend,
+            self.l1[features],
+            self.l2[features],
+            work.design.sqnorms[features],
+            self.positive,
+            work.design.shape[0],
+            work.sq_y,
+        )
