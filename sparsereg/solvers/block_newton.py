@@ -15,6 +15,11 @@ by Woodbury's identity the Newton direction is
 two factorizations of order a, whatever the number of tasks. As M - diag(c) = G + diag(l2), the
 diagonal of S is (M^-1 (G + diag(l2)))_jj / c_j, which loses no digits where c_j is large.
 
+A norm is linear in the direction of its vector, so that far from the solution Newton steps are far
+too long. Multiplying what is subtracted by 1 - stiffness, 0 <= stiffness <= 1, adds curvature along
+e_j; stiffness 1 is the Hessian of the quadratic majorizer of the norms. In S, 1 / c then becomes
+1 / ((1 - stiffness) c).
+
 The step length is the zero of the derivative along the direction, of which nothing cancels: the
 objective cannot rise, also where its decrease is below rounding.
 """
@@ -36,8 +41,13 @@ _FLAT, _LENGTH_TOLERANCE = 0.1, 1e-3
 
 
 def newton_step(
-    gram: FloatArray, gradient: FloatArray, coef: FloatArray, l1: FloatArray, l2: FloatArray
-) -> bool:
+    gram: FloatArray,
+    gradient: FloatArray,
+    coef: FloatArray,
+    l1: FloatArray,
+    l2: FloatArray,
+    stiffness: float,
+) -> float:
     """Take one step on the features that are not zero, in place; ``gradient`` follows.
 
     Parameters
@@ -45,11 +55,12 @@ def newton_step(
     gram : ndarray of shape (m, m)
     gradient, coef : ndarray of shape (T, m)
     l1, l2 : ndarray of shape (m,)
+    stiffness : float in [0, 1)
 
     Returns
     -------
-    bool
-        Whether a step was taken; False where no direction descends.
+    float
+        The length of the step, at most 1; 0 where no direction descends.
     """
     active = np.flatnonzero(np.any(coef != 0, axis=0))
     w, l1, l2 = coef[:, active], l1[active], l2[active]
@@ -57,16 +68,15 @@ def newton_step(
     norms = feature_norms(w)
     directions, curvatures = w / norms, l1 / norms
     descent = gradient[:, active] - (l1 * directions + l2 * w)
-    step = _direction(gram_active, descent, directions, curvatures, l2)
+    step = _direction(gram_active, descent, directions, curvatures, l2, stiffness)
     if step is None:
-        return False
+        return 0.0
     moved = step @ gram_active
     length = _step_length(w, step, descent, moved, l1, l2)
-    if not length > 0.0:
-        return False
-    coef[:, active] = w + length * step
-    gradient -= (length * step) @ gram[active]
-    return True
+    if length > 0.0:
+        coef[:, active] = w + length * step
+        gradient -= (length * step) @ gram[active]
+    return length
 
 
 def _direction(
@@ -75,6 +85,7 @@ def _direction(
     directions: FloatArray,
     curvatures: FloatArray,
     l2: FloatArray,
+    stiffness: float,
 ) -> FloatArray | None:
     """Return D, or None if the Hessian is not positive definite even when damped."""
     penalized = np.flatnonzero(curvatures > 0)
@@ -90,7 +101,7 @@ def _direction(
             # 2. S, and with it z
             capacity = -inverse[np.ix_(penalized, penalized)] * (e.T @ e)
             diagonal = np.einsum("jk,jk->j", inverse, smooth)[penalized] / c
-            np.fill_diagonal(capacity, diagonal)
+            np.fill_diagonal(capacity, diagonal + stiffness / ((1.0 - stiffness) * c))
             q = np.einsum("tj,tj->j", e, (descent @ inverse)[:, penalized])
             z = cho_solve(cho_factor(capacity, lower=True, check_finite=False), q)
         except np.linalg.LinAlgError:

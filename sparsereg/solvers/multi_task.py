@@ -46,7 +46,9 @@ _POOL_EXCESS, _POOL_MINIMUM = 6, 2000
 # The restricted problem is solved to this share of the current gap.
 _INNER_SHARE = 0.1
 # Sweeps between Newton steps, and rounds of both on one working set.
-_SWEEPS, _MAX_ROUNDS = 5, 20
+_SWEEPS, _MAX_ROUNDS = 10, 20
+# Newton steps become stiffer, up to a limit, after short ones, and softer after full ones.
+_STIFFER, _STIFFEST, _SOFTER, _SOFTEST = 5.0, 0.5, 0.1, 1e-4
 # Passes over X without progress after which the gap is taken to be at the rounding floor.
 _PATIENCE = 5
 
@@ -224,11 +226,12 @@ def _solve_on_pool(work: MultiTaskWorkspace, restriction: Restriction, goal: flo
         used += epochs
         if largest == 0.0 or not np.isfinite(largest):
             break
-        if (left := gap_here()) <= goal:
-            break
         # 2. Newton steps on what is not zero, as long as they pay
+        left, length = gap_here(), 1.0
         before = np.inf
-        while goal < left < 0.1 * before and newton_step(gram, gradient, coef, l1, l2):
+        while length > 0.0 and left < 0.1 * before and (left > goal or before == np.inf):
+            length = newton_step(gram, gradient, coef, l1, l2, work.stiffness)
+            work.stiffness = _next_stiffness(work.stiffness, length)
             used += 1
             before, left = left, gap_here()
         if left <= goal:
@@ -237,3 +240,11 @@ def _solve_on_pool(work: MultiTaskWorkspace, restriction: Restriction, goal: flo
     full[:, columns] = coef
     work.set_coef(full)
     return used
+
+
+def _next_stiffness(stiffness: float, length: float) -> float:
+    if length > 0.9:
+        return stiffness * _SOFTER if stiffness > _SOFTEST else 0.0
+    if length < 0.5:
+        return min(max(stiffness, 10 * _SOFTEST) * _STIFFER, _STIFFEST)
+    return stiffness

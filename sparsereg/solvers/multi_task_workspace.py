@@ -23,6 +23,8 @@ class MultiTaskWorkspace:
         ``(s residuals) X_c / n``, the negative gradient.
     unpenalized_left : float
         What an exact fit of the unpenalized features would still bring: rounding.
+    stiffness : float
+        What has served Newton steps so far; see :mod:`sparsereg.solvers.block_newton`.
     """
 
     def __init__(self, problem: Problem, backend: Backend, cache: DataCache | None = None):
@@ -44,6 +46,7 @@ class MultiTaskWorkspace:
             _check_scale(self.sq_y, self.sq_y, "y")
         self._spans: dict[bytes, UnpenalizedSpan] = {}
         self.unpenalized_left = 0.0
+        self.stiffness = 0.1
         self.move_to(np.zeros((n_tasks, self.design.shape[1])))
 
     def _drop_constant_tasks(self, y: FloatArray) -> None:
