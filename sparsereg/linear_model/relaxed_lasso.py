@@ -226,7 +226,7 @@ def relaxed_path(
     refits: dict[bytes, FloatArray] = {}
     unpenalized = penalty.feature_weights(work.coef.size) == 0
     for alpha in alphas.tolist():
-        lasso = solve(work, penalty.with_alpha(alpha), tol=tol, max_iter=max_iter)
+        lasso = solve(work, penalty.with_alpha(alpha), tol=tol, max_iter=max_iter, settle=True)
         kept = (lasso.coef != 0) | (unpenalized & (work.design.sqnorms > 0))
         active = np.flatnonzero(kept)
         key = active.tobytes()

@@ -19,11 +19,13 @@ def make_workspace(problem: Problem, backend: Backend) -> AnyWorkspace:
     return Workspace(problem, backend)
 
 
-def solve(work: AnyWorkspace, penalty: ElasticNet, *, tol: float, max_iter: int) -> Solution:
+def solve(
+    work: AnyWorkspace, penalty: ElasticNet, *, tol: float, max_iter: int, settle: bool = False
+) -> Solution:
     """Minimize the squared loss plus the penalty, from the workspace's current point."""
     if isinstance(work, MultiTaskWorkspace):
         return multi_task.solve(work, penalty, tol=tol, max_iter=max_iter)
-    return working_set.solve(work, penalty, tol=tol, max_iter=max_iter)
+    return working_set.solve(work, penalty, tol=tol, max_iter=max_iter, settle=settle)
 
 
 def null_model(work: AnyWorkspace, penalty: ElasticNet) -> None:

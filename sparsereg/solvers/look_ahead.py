@@ -22,11 +22,9 @@ from sparsereg.solvers.blas import single_threaded_blas
 from sparsereg.solvers.problem import Solution, Step
 from sparsereg.solvers.restricted import walk
 from sparsereg.solvers.restriction import Restriction
-from sparsereg.solvers.working_set import make_pool
+from sparsereg.solvers.working_set import EXACT, make_pool
 from sparsereg.solvers.workspace import Point, Workspace
 
-# What is found ahead is the exact solution, to this relative gap, or left to the ordinary solve.
-_EXACT = 1e-10
 # Columns predicted to come this near their bound are taken in.
 _NEARLY = 0.97
 # At most so many alphas at once; their gradients take as much memory as so many rows of X.
@@ -117,7 +115,7 @@ class LookAhead:
             gap, _ = restriction.gap(work, usable).evaluate(
                 point.coef[usable], point.gradient[usable], point.sq_residual
             )
-            if not gap <= min(tol, _EXACT) * work.sq_y:
+            if not gap <= min(tol, EXACT) * work.sq_y:
                 break
             found.append((alpha, point, gap, used))
         work.move_to_point(points[-1])

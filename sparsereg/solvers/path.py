@@ -34,7 +34,9 @@ def solve_path(
                 yield solution
         if remaining:
             alpha = remaining.pop(0)
-            solution = solve(work, penalty.with_alpha(alpha), tol=tol, max_iter=max_iter)
+            solution = solve(
+                work, penalty.with_alpha(alpha), tol=tol, max_iter=max_iter, settle=True
+            )
             if ahead is not None:
                 ahead.saw(alpha, solution.n_iter)
             yield solution

@@ -34,6 +34,8 @@ from sparsereg.solvers.workspace import Workspace
 _MIN_NEW, _NEW_SHARE, _DESCENT, _NEARLY = 64, 0.15, 0.9, 0.97
 # Columns of the first working set: on sparse X a pass is dear beside an idle column.
 _FIRST_SIZE, _FIRST_SPARSE_SIZE = 64, 1000
+# A relative gap at which a solution counts as exact.
+EXACT = 1e-10
 # The Gram matrix of sparse columns may cost this many passes over X; more, up to so many columns,
 # where coordinate descent crawls.
 _SPARSE_GRAM_PASSES, _SPARSE_POOL = 10, 2000
@@ -48,7 +50,9 @@ _MAX_POOL = 8000
 _POOL_EXCESS, _POOL_MINIMUM = 6, 2000
 
 
-def solve(work: Workspace, penalty: ElasticNet, *, tol: float, max_iter: int) -> Solution:
+def solve(
+    work: Workspace, penalty: ElasticNet, *, tol: float, max_iter: int, settle: bool = False
+) -> Solution:
     """Minimize the squared loss plus the penalty, from the workspace's current point.
 
     Parameters
@@ -61,16 +65,22 @@ def solve(work: Workspace, penalty: ElasticNet, *, tol: float, max_iter: int) ->
         Stop when the gap is at most ``tol * ||y||_s^2 / n``, y centered if there is an intercept.
     max_iter : int
         Budget of passes over X.
+    settle : bool
+        Whether to move, on dense X, to the solution of the restricted problem even if the starting
+        point is good enough: along a path, so that no solution is just the one before it.
 
     Returns
     -------
     Solution
     """
+    settle = settle and not work.design.is_sparse
     with single_threaded_blas():
-        return _solve(work, penalty, tol * work.sq_y, max_iter)
+        return _solve(work, penalty, tol * work.sq_y, max_iter, settle)
 
 
-def _solve(work: Workspace, penalty: ElasticNet, target: float, max_iter: int) -> Solution:
+def _solve(
+    work: Workspace, penalty: ElasticNet, target: float, max_iter: int, settle: bool
+) -> Solution:
     restriction = Restriction.of(penalty, work)
     usable = restriction.usable
     whole = restriction.gap(work, usable)
@@ -87,7 +97,9 @@ def _solve(work: Workspace, penalty: ElasticNet, target: float, max_iter: int) -
         history.append(Step(n_iter, gap, working_set.size))
         if gap <= best_gap:
             best = work.coef
-        if gap <= target or passes >= max_iter or stalled > _PATIENCE or not usable.size:
+        settled = passes > 0 or not settle or gap <= EXACT * work.sq_y
+        reached = gap <= target and settled
+        if reached or passes >= max_iter or stalled > _PATIENCE or not usable.size:
             break
         passes += 1
         # 2. the working set, and the level of the bounds it is meant for

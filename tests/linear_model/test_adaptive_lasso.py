@@ -426,17 +426,15 @@ def test_scoring_and_selection():
     ids=["start", "folds", "path", "all data", "fold"],
 )  # fmt: skip
 def test_ctrl_c_during_an_initial_estimate_ends_the_fit(monkeypatch, model, after):
-    import sparsereg.solvers.path as module
-
-    solve, calls = module.solve, []
+    solution, calls = Workspace.solution, []
 
     def interrupted(*args, **kwargs):
         calls.append(None)
         if len(calls) == after + 1:
             raise KeyboardInterrupt
-        return solve(*args, **kwargs)
+        return solution(*args, **kwargs)
 
-    monkeypatch.setattr(module, "solve", interrupted)
+    monkeypatch.setattr(Workspace, "solution", interrupted)
     model = clone(model)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, Y)
