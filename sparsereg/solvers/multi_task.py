@@ -39,7 +39,8 @@ from sparsereg.solvers.problem import Solution, Step
 from sparsereg.solvers.restriction import Restriction
 
 _FIRST_SIZE = 64
-# Gram matrices of up to this many columns are built (half a gigabyte).
+# Gram matrices of up to this many columns are built (half a gigabyte); a larger support is solved
+# for in parts.
 _MAX_POOL = 8000
 # Columns that were not needed are dropped from the pool when it has this many times the support.
 _POOL_EXCESS, _POOL_MINIMUM = 6, 2000
@@ -124,7 +125,9 @@ def _solve(work: MultiTaskWorkspace, penalty: ElasticNet, target: float, max_ite
         # 2. the working set, and with it the pool
         _extend_pool(work, _choose(work, restriction, scale, last_size))
         size = len(work.pool)
-        stalled = 0 if gap < 0.5 * best_gap or size > last_size else stalled + 1
+        # parts of a support come nearer step by step, and not in every step
+        progress = gap < 0.5 * best_gap or size > last_size or size >= _MAX_POOL
+        stalled = 0 if progress else stalled + 1
         last_size, best_gap = size, min(best_gap, gap)
         # 3. the restricted problem
         n_iter += _solve_on_pool(work, restriction, max(_INNER_SHARE * gap, 0.3 * target))
@@ -181,22 +184,38 @@ def _choose(
     bound = restriction.l1[usable]
     size = feature_norms(work.gradient[:, usable])
     kept = np.any(work.coef[:, usable] != 0, axis=0)
-    violated = work.pool.missing(usable[(size > bound) & ~kept])
-    growth = min(violated.size, last_size)
+    violated = usable[(size > bound) & ~kept]
+    growth = min(work.pool.missing(violated).size, last_size)
     wanted = max(_FIRST_SIZE, 2 * int(np.count_nonzero(kept)), last_size + growth)
     distance = (bound - scale * size) / np.sqrt(work.design.sqnorms[usable])
     distance[kept | (bound == 0)] = -np.inf
-    wanted = max(wanted, int(np.count_nonzero(np.isneginf(distance))))
+    needed = int(np.count_nonzero(np.isneginf(distance)))
+    if needed + violated.size > _MAX_POOL:
+        distance = -_distance_to_optimum(work, restriction)
+    wanted = min(max(wanted, needed), _MAX_POOL)
     if wanted >= usable.size:
         return usable
     return np.sort(usable[np.argpartition(distance, wanted - 1)[:wanted]])
+
+
+def _distance_to_optimum(work: MultiTaskWorkspace, restriction: Restriction) -> FloatArray:
+    """Return how far one exact step would move each usable feature, in units of the fit."""
+    usable = restriction.usable
+    curvature, w = work.design.sqnorms[usable], work.coef[:, usable]
+    v = w + work.gradient[:, usable] / curvature
+    norms = feature_norms(v)
+    kept = np.maximum(norms - restriction.l1[usable] / curvature, 0.0)
+    kept /= 1.0 + restriction.l2[usable] / curvature
+    shares = np.divide(kept, norms, out=np.zeros_like(norms), where=norms > 0)
+    return feature_norms(v * shares - w) * np.sqrt(curvature)
 
 
 def _extend_pool(work: MultiTaskWorkspace, wanted: IndexArray) -> None:
     pool = work.pool
     new = pool.missing(wanted)
     support = int(np.count_nonzero(np.any(work.coef != 0, axis=0)))
-    if len(pool) + new.size > max(_POOL_MINIMUM, _POOL_EXCESS * support, wanted.size):
+    room = min(max(_POOL_MINIMUM, _POOL_EXCESS * support), _MAX_POOL)
+    if len(pool) + new.size > max(room, wanted.size):
         keep = np.zeros(work.coef.shape[1], dtype=bool)
         keep[wanted] = True
         pool.keep_only(keep[pool.columns])
@@ -227,8 +246,7 @@ def _solve_on_pool(work: MultiTaskWorkspace, restriction: Restriction, goal: flo
         if largest == 0.0 or not np.isfinite(largest):
             break
         # 2. Newton steps on what is not zero, as long as they pay
-        left, length = gap_here(), 1.0
-        before = np.inf
+        before, left, length = np.inf, gap_here(), 1.0
         while length > 0.0 and left < 0.1 * before and (left > goal or before == np.inf):
             length = newton_step(gram, gradient, coef, l1, l2, work.stiffness)
             work.stiffness = _next_stiffness(work.stiffness, length)
@@ -236,7 +254,7 @@ def _solve_on_pool(work: MultiTaskWorkspace, restriction: Restriction, goal: flo
             before, left = left, gap_here()
         if left <= goal:
             break
-    full = np.zeros_like(work.coef)
+    full = work.coef.copy()
     full[:, columns] = coef
     work.set_coef(full)
     return used
