@@ -14,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sparsereg import AdaptiveLasso, AdaptiveLassoCV, Lasso, LassoCV, lasso_path
+from sparsereg.solvers.workspace import Workspace
 
 N, P = 60, 15
 RNG = np.random.default_rng(3)
