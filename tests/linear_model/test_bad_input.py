@@ -297,22 +297,13 @@ def test_malformed_data_is_refused(estimator, X, y):
         (X[:, :0], Y),
         (X[:0], Y[:0]),
         (X, Y[:-1]),
-        (X, np.zeros((*Y.shape, 2, 2))),
+        (X, Y.reshape(-1, 1, 1)),
         (replaced(X, np.nan), Y),
         (X, replaced(Y, np.inf)),
         (X + 1j, Y),
         (X, Y + 1j),
     ],
-    ids=[
-        "no columns",
-        "no rows",
-        "short y",
-        "y of three axes",
-        "NaN",
-        "inf",
-        "complex",
-        "complex y",
-    ],
+    ids=["no columns", "no rows", "short y", "3-D y", "NaN", "inf", "complex", "complex y"],
 )
 def test_malformed_data_is_refused_by_paths(X, y):
     with pytest.raises(WRONG):
