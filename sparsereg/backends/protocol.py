@@ -109,6 +109,18 @@ class Backend(Protocol):
         ``sqnorms[j] = sum_i s_i (x_ij - m_j)^2 / n``, exactly zero for constant columns.
         """
 
+    def reweighted(
+        self,
+        design: Design,
+        sample_weight: FloatArray | None,
+        means: FloatArray,
+        sqnorms: FloatArray,
+    ) -> Design:
+        """Return the same X with other row weights, whose column moments are known."""
+
+    def take_rows(self, design: Design, rows: IndexArray) -> Any:
+        """Return some rows of a dense X in float64, not centered, as this backend stores X."""
+
     def xtr(
         self, design: Design, residual: FloatArray, columns: IndexArray | None = None
     ) -> FloatArray:
@@ -124,6 +136,11 @@ class Backend(Protocol):
 
     def fitted_tasks(self, design: Design, columns: IndexArray, coef: FloatArray) -> FloatArray:
         """Do what ``fitted`` does for each row of coefficients: (T, k) to (T, n)."""
+
+    def fitted_rows(
+        self, design: Design, rows: IndexArray, columns: IndexArray, coef: FloatArray
+    ) -> FloatArray:
+        """Do what ``fitted_tasks`` does, at some rows of a dense X: (T, k) to (T, len(rows))."""
 
     def pack(self, design: Design, columns: IndexArray) -> FloatArray:
         """Return ``sqrt(s)_i (x_ij - m_j)`` for the given columns, dense, of shape (n, k)."""
@@ -216,4 +233,23 @@ class Backend(Protocol):
         A positive ``jitter`` breaks the ties that can make an active-set method cycle.
         Returns whether the end was reached, and the number of active-set changes. Runs on the
         host.
+        """
+
+    def homotopy_path(
+        self,
+        gram: FloatArray,
+        gradient: FloatArray,
+        coef: FloatArray,
+        l1: FloatArray,
+        levels: FloatArray,
+        free: npt.NDArray[np.bool_],
+        positive: bool,
+        max_rank: int,
+        max_events: int,
+        state: ActiveSet,
+    ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+        """Do what ``homotopy`` does for the bounds ``level * l1`` of each level, without l2.
+
+        Returns the solutions, a row per level, and the active-set changes of each: of those levels
+        that were reached.
         """

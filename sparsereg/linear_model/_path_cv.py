@@ -40,6 +40,7 @@ from sparsereg.model_selection.path_cv import (
     cross_validate_path,
 )
 from sparsereg.model_selection.selection import Selection
+from sparsereg.solvers.driver import AnyWorkspace
 from sparsereg.solvers.path import PathRecord
 from sparsereg.solvers.problem import Problem, Solution
 
@@ -137,10 +138,17 @@ class PathCV(SparseLinearModel):
         """Cross-validate, choose, fit all data, and set the fitted attributes."""
 
     def _cross_validate(
-        self, data: Data, whole: Problem, backend: Any, walk: Walk, n_alphas: int, splits: Splits
+        self,
+        data: Data,
+        whole: AnyWorkspace,
+        problem: Problem,
+        backend: Any,
+        walk: Walk,
+        n_alphas: int,
+        splits: Splits,
     ) -> CrossValidatedPath:
         return cross_validate_path(
-            whole, backend, walk, n_alphas, splits,
+            whole, problem, backend, walk, n_alphas, splits,
             scorer=_make_scorer(self.scoring, data, self._model),
             n_threads=min(effective_n_jobs(self.n_jobs), len(splits)),
             verbose=self.verbose,

@@ -154,7 +154,7 @@ class AdaptiveLassoCV(PathCV):
             for stages in reweighting.path(part, grid, own):
                 yield [Candidate(last_of(stages), part.residual)]
 
-        table = self._cross_validate(data, whole, backend, walk, len(grid), splits)
+        table = self._cross_validate(data, work, whole, backend, walk, len(grid), splits)
         self.scores_ = np.array(table.scores)[:, 0]
         self.mse_path_ = np.array(table.mse)[:, 0]
         self.alphas_ = grid[: table.n_finished].copy()

@@ -23,7 +23,7 @@ from sparsereg.losses import Squared
 from sparsereg.model_selection.path_cv import CrossValidatedPath, path_walk
 from sparsereg.model_selection.selection import Selection, mean_scores, select_alpha
 from sparsereg.penalties import ElasticNet as ElasticNetPenalty
-from sparsereg.solvers.driver import make_workspace
+from sparsereg.solvers.driver import make_workspace, prepare
 from sparsereg.solvers.path import alpha_grid, solve_path
 from sparsereg.solvers.problem import Problem
 
@@ -122,6 +122,8 @@ class ElasticNetCV(PathCV):
         whole = Problem(data.X, data.y, penalty, Squared(), data.sample_weight, self.fit_intercept)
         work = make_workspace(whole, backend)
         wanted = check_alphas(self.alphas, self.n_alphas)
+        n_alphas = wanted if isinstance(wanted, int) else len(wanted)
+        prepare(work, penalty, n_alphas * (len(splits) + 1) * len(ratios))
 
         # 1. every l1_ratio: all folds down the path
         penalties, grids, tables = [], [], []
@@ -131,7 +133,7 @@ class ElasticNetCV(PathCV):
             walk = path_walk(penalty, grid, tol=tol, max_iter=max_iter)
             penalties.append(penalty)
             grids.append(grid)
-            tables.append(self._cross_validate(data, whole, backend, walk, len(grid), splits))
+            tables.append(self._cross_validate(data, work, whole, backend, walk, len(grid), splits))
             if tables[-1].n_finished < len(grid):
                 break
 

@@ -20,6 +20,7 @@ from sparsereg.losses import Squared
 from sparsereg.model_selection.path_cv import Candidate
 from sparsereg.model_selection.selection import Selection, select_alpha
 from sparsereg.penalties import L1
+from sparsereg.solvers.driver import prepare
 from sparsereg.solvers.path import alpha_grid
 from sparsereg.solvers.problem import Problem
 from sparsereg.solvers.workspace import Workspace
@@ -148,12 +149,13 @@ class RelaxedLassoCV(PathCV):
         work = Workspace(whole, backend)
         grid = alpha_grid(work, penalty, check_alphas(self.alphas, self.n_alphas), self.eps)
         tol, max_iter = self.tol, self.max_iter
+        prepare(work, penalty, len(grid) * (len(splits) + 1))
 
         # 1. all folds down the path, with a candidate per gamma
         def walk(part: Workspace, train: IndexArray) -> Iterator[Sequence[Candidate]]:
             return relaxed_path(part, penalty, grid, gammas.tolist(), tol=tol, max_iter=max_iter)
 
-        table = self._cross_validate(data, whole, backend, walk, len(grid), splits)
+        table = self._cross_validate(data, work, whole, backend, walk, len(grid), splits)
         scores = np.array(table.scores)  # alpha, gamma, fold
         self.alphas_, self.gammas_ = grid[: table.n_finished].copy(), gammas
         self.scores_ = scores.transpose(1, 0, 2)

@@ -22,17 +22,28 @@ from sparsereg._progress import progress
 from sparsereg.backends.protocol import Backend, FloatArray, IndexArray
 from sparsereg.exceptions import PathInterruptedWarning
 from sparsereg.penalties.elastic_net import ElasticNet
-from sparsereg.solvers.driver import AnyWorkspace, make_workspace
+from sparsereg.solvers.blas import single_threaded_blas
+from sparsereg.solvers.driver import AnyWorkspace
+from sparsereg.solvers.parts import part_of
 from sparsereg.solvers.path import PathRecord, solve_path
 from sparsereg.solvers.problem import Problem, Solution
 
+# Alphas whose errors on the test rows are computed at once.
+_JUDGED_TOGETHER = 50
+
 
 class Candidate(NamedTuple):
-    """A model offered at one alpha: its solution, and what it leaves of y on every row."""
+    """A model offered at one alpha: its solution, and what it leaves of y on every row.
+
+    A residual of None is computed on the test rows only, for many alphas at once.
+    """
 
     solution: Solution
-    residual: FloatArray
+    residual: FloatArray | None
 
+
+#: Mean squared error on the test rows, and score.
+Judged = tuple[float, float]
 
 #: Called with (workspace of a training part, its rows); yields the candidates at each alpha.
 Walk = Callable[[Any, IndexArray], Iterator[Sequence[Candidate]]]
@@ -46,7 +57,7 @@ def path_walk(penalty: ElasticNet, alphas: FloatArray, *, tol: float, max_iter: 
 
     def walk(work: AnyWorkspace, train: IndexArray) -> Iterator[Sequence[Candidate]]:
         for solution in solve_path(work, penalty, alphas, tol=tol, max_iter=max_iter):
-            yield [Candidate(solution, work.residual)]
+            yield [Candidate(solution, None if work.on_gram else work.residual)]
 
     return walk
 
@@ -78,6 +89,7 @@ class _Fold:
 
     def __init__(
         self,
+        whole: AnyWorkspace,
         problem: Problem,
         backend: Backend,
         train: IndexArray,
@@ -88,29 +100,57 @@ class _Fold:
         weights = (
             np.ones(len(problem.y)) if problem.sample_weight is None else problem.sample_weight
         )
-        self._problem, self._test, self._scorer = problem, test, scorer
+        self._problem, self._backend = problem, backend
+        self._test, self._scorer = test, scorer
         self.records: list[PathRecord] = []
         self._test_weights = weights[test]
-        training = weights * np.bincount(train, minlength=weights.size)
+        self._judged: list[list[Judged | Solution]] = []
+        times = np.bincount(train, minlength=weights.size)
+        training = weights * times
         if not training.any():
             raise ValueError("A training fold has zero total sample weight: use fewer folds.")
         training *= training.size / training.sum()
         fold = Problem(
             problem.X, problem.y, problem.penalty, problem.loss, training, problem.fit_intercept
         )
-        self._steps = walk(make_workspace(fold, backend), train)
+        left_out = np.flatnonzero(times == 0) if times.max() == 1 else None
+        self._work = part_of(whole, fold, backend, left_out)
+        self._steps = walk(self._work, train)
 
-    def advance(self) -> list[tuple[float, float]]:
-        """Solve at the next alpha; return the test error and the score of each candidate."""
+    def advance(self) -> None:
+        """Solve at the next alpha."""
         candidates = next(self._steps)
         if not self.records:
             self.records.extend(PathRecord(c.solution.coef.shape) for c in candidates)
         for record, candidate in zip(self.records, candidates):
             record.append(candidate.solution)
-        return [self._judge(candidate) for candidate in candidates]
+        self._judged.append([
+            c.solution if c.residual is None else self._judge(c.solution, c.residual[self._test])
+            for c in candidates
+        ])  # fmt: skip
 
-    def _judge(self, candidate: Candidate) -> tuple[float, float]:
-        error = candidate.residual[self._test]
+    def judged(self, n_alphas: int) -> list[list[Judged]]:
+        """Return the test error and the score of each candidate at the first alphas."""
+        rows = self._judged[:n_alphas]
+        waiting = [entry for row in rows for entry in row if isinstance(entry, Solution)]
+        if waiting:
+            errors = iter(self._errors(waiting))
+            self._judged[:n_alphas] = [
+                [self._judge(e, next(errors)) if isinstance(e, Solution) else e for e in row]
+                for row in rows
+            ]
+        return self._judged[:n_alphas]  # type: ignore[return-value]
+
+    def _errors(self, solutions: Sequence[Solution]) -> FloatArray:
+        coefs = np.array([solution.coef for solution in solutions])
+        used = np.flatnonzero(np.any(coefs != 0, axis=0))
+        design = self._work.design
+        fitted = self._backend.fitted_rows(design, self._test, used, coefs[:, used])
+        intercepts = np.array([solution.intercept for solution in solutions])
+        levels = intercepts + coefs[:, used] @ design.means[used]
+        return self._problem.y[self._test] - levels[:, None] - fitted
+
+    def _judge(self, solution: Solution, error: FloatArray) -> Judged:
         if self._test_weights.any():
             errors = np.average(error**2, axis=0, weights=self._test_weights)  # of each task
             mse = float(np.mean(errors))
@@ -118,11 +158,11 @@ class _Fold:
             mse = np.nan
         if self._scorer is None:
             return mse, -mse
-        prediction = self._problem.y[self._test] - error
-        return mse, self._scorer(candidate.solution, prediction, self._test)
+        return mse, self._scorer(solution, self._problem.y[self._test] - error, self._test)
 
 
 def cross_validate_path(
+    whole: AnyWorkspace,
     problem: Problem,
     backend: Backend,
     walk: Walk,
@@ -137,6 +177,8 @@ def cross_validate_path(
 
     Parameters
     ----------
+    whole : Workspace or MultiTaskWorkspace
+        Of all data; where it is.
     problem : Problem
         The whole data; its penalty is not used.
     backend : Backend
@@ -156,34 +198,55 @@ def cross_validate_path(
     CrossValidatedPath
         Cut short, with a warning, if interrupted after the first alpha.
     """
-    folds = [_Fold(problem, backend, train, test, walk, scorer) for train, test in splits]
-    table = CrossValidatedPath([fold.records for fold in folds])
-    try:
-        with ThreadPoolExecutor(n_threads) if n_threads > 1 else nullcontext() as pool:
-            rows = _advance_together(folds, n_alphas, pool)
-            for row in progress(rows, n_alphas, "cross-validation", verbose):
-                judged = np.array(row)  # fold, candidate, (error, score)
-                table.scores.append(judged[:, :, 1].T)
-                table.mse.append(judged[:, :, 0].T)
-    except KeyboardInterrupt:
-        if not table.n_finished:
-            raise
-        warn_caller(
-            f"Interrupted: alpha is chosen among the {table.n_finished} of {n_alphas} alphas "
-            f"that every fold has finished.",
-            PathInterruptedWarning,
-        )
-        table.records = [
-            [record.first(table.n_finished) for record in records] for records in table.records
+    # limited here for the threads of the folds too: only one thread of a process may set limits
+    with single_threaded_blas():
+        folds = [
+            _Fold(whole, problem, backend, train, test, walk, scorer) for train, test in splits
         ]
+        table = CrossValidatedPath([fold.records for fold in folds])
+        try:
+            with ThreadPoolExecutor(n_threads) if n_threads > 1 else nullcontext() as pool:
+                steps = _advance_together(folds, n_alphas, pool)
+                for k, _ in enumerate(progress(steps, n_alphas, "cross-validation", verbose), 1):
+                    if k % _JUDGED_TOGETHER == 0 or k == n_alphas:
+                        _judge_together(folds, k, table)
+        except KeyboardInterrupt:
+            if not _finished(folds):
+                raise
+            _keep_finished(folds, n_alphas, table)
     return table
 
 
-def _advance_together(
-    folds: Sequence[_Fold], n_alphas: int, pool: Any
-) -> Iterator[list[list[tuple[float, float]]]]:
+def _finished(folds: Sequence[_Fold]) -> int:
+    return min(len(fold.records[0]) if fold.records else 0 for fold in folds)
+
+
+def _keep_finished(folds: Sequence[_Fold], n_alphas: int, table: CrossValidatedPath) -> None:
+    """Cut the table, with a warning, after the alphas that every fold has finished."""
+    finished = _finished(folds)
+    _judge_together(folds, finished, table)
+    warn_caller(
+        f"Interrupted: alpha is chosen among the {finished} of {n_alphas} alphas that every fold "
+        f"has finished.",
+        PathInterruptedWarning,
+    )
+    table.records = [[record.first(finished) for record in records] for records in table.records]
+
+
+def _advance_together(folds: Sequence[_Fold], n_alphas: int, pool: Any) -> Iterator[None]:
     for _ in range(n_alphas):
         if pool is None:
-            yield [fold.advance() for fold in folds]
+            for fold in folds:
+                fold.advance()
         else:
-            yield list(pool.map(_Fold.advance, folds))
+            list(pool.map(_Fold.advance, folds))
+        yield
+
+
+def _judge_together(folds: Sequence[_Fold], finished: int, table: CrossValidatedPath) -> None:
+    """Add the finished alphas to the table that are not there yet."""
+    of_folds = [fold.judged(finished)[table.n_finished :] for fold in folds]
+    for row in zip(*of_folds):
+        judged = np.array(row)  # fold, candidate, (error, score)
+        table.scores.append(judged[:, :, 1].T)
+        table.mse.append(judged[:, :, 0].T)

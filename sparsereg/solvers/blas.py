@@ -23,7 +23,8 @@ _limit: Any = None
 def single_threaded_blas() -> Iterator[None]:
     """Keep BLAS and LAPACK on the calling thread; reentrant, and safe in concurrent threads.
 
-    The limit is process-wide: the first to enter sets it and the last to leave lifts it.
+    The limit is process-wide: the first to enter sets it and the last to leave lifts it. OpenBLAS
+    lets one thread of a process set limits: whoever starts threads should be inside already.
     """
     global _inside, _limit
     with _lock:

@@ -8,8 +8,14 @@ place: nothing is gathered.
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg.lapack import dpotrf
 
 from sparsereg.backends.protocol import ActiveSet, Backend, Design, FloatArray, IndexArray
+
+# A pivot below this share of its diagonal means that the columns are dependent.
+_DEPENDENT = 1e-10
+# Fewer columns are appended to a factor one by one.
+_FACTORIZED_TOGETHER = 16
 
 
 class ColumnPool:
@@ -19,6 +25,8 @@ class ColumnPool:
     ----------
     columns : ndarray of int
         The features, in the order of the Gram matrix.
+    n_moving : int
+        Number of columns of the design that are not constant.
     version : int
         Changes when positions do, so that whoever keeps positions knows to forget them.
     """
@@ -27,11 +35,17 @@ class ColumnPool:
         self._backend, self._design = backend, design
         self._gram = np.empty((0, 0))
         self._inside = np.zeros(design.shape[1], dtype=bool)
+        self.n_moving = int(np.count_nonzero(design.sqnorms > 0))
         self.columns: IndexArray = np.empty(0, dtype=np.intp)
         self.version = 0
 
     def __len__(self) -> int:
         return self.columns.size
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every column that is not constant is here: then X is no longer needed."""
+        return len(self) == self.n_moving > 0
 
     @property
     def gram(self) -> FloatArray:
@@ -52,14 +66,25 @@ class ColumnPool:
             return
         known = len(self)
         size = known + new.size
-        self._reserve(size)
         self.columns = np.concatenate([self.columns, new])
         self._inside[new] = True
         block = self._backend.gram(self._design, self.columns, new.size)
+        if not known:
+            self._gram = block
+            return
+        self._reserve(size, known)
         self._gram[:size, known:size] = block
         self._gram[known:size, :known] = block[:known].T
-        corner = block[known:]
-        self._gram[known:size, known:size] = 0.5 * (corner + corner.T)
+
+    def complete(self) -> None:
+        """Add every column that is not constant."""
+        self.add(self.missing(np.flatnonzero(self._design.sqnorms > 0)))
+
+    def fill(self, columns: IndexArray, gram: FloatArray) -> None:
+        """Take a Gram matrix that was computed elsewhere as the whole content."""
+        self.keep_only(np.zeros(len(self), dtype=bool))
+        self.columns, self._gram = columns, gram
+        self._inside[columns] = True
 
     def keep_only(self, wanted: np.ndarray) -> None:
         """Drop the columns at the positions where ``wanted`` is False."""
@@ -70,12 +95,11 @@ class ColumnPool:
         self._inside[self.columns] = True
         self.version += 1
 
-    def _reserve(self, size: int) -> None:
+    def _reserve(self, size: int, known: int) -> None:
         if size <= len(self._gram):
             return
         capacity = min(max(size, 2 * len(self._gram)), self._design.shape[1])
         grown = np.empty((capacity, capacity))
-        known = len(self)
         grown[:known, :known] = self._gram[:known, :known]
         self._gram = grown
 
@@ -114,6 +138,32 @@ class KeptActiveSet:
             active[:used] = state.active[:used]
             state.factor, state.active = factor, active
         return state
+
+    def factorize(self, coef: FloatArray, l2: FloatArray, free: np.ndarray) -> None:
+        """Factorize the free columns and the support of coef at once, if they are independent.
+
+        Otherwise the state stays as it is, and the homotopy appends them one by one.
+
+        Parameters
+        ----------
+        coef, l2 : ndarray of shape (m,)
+            By position in the pool.
+        free : ndarray of bool of shape (m,)
+        """
+        state = self._state
+        active = np.concatenate([np.flatnonzero(free), np.flatnonzero((coef != 0) & ~free)])
+        if not _FACTORIZED_TOGETHER <= active.size <= state.active.size:
+            return
+        square = self._pool.gram[np.ix_(active, active)]
+        square.flat[:: active.size + 1] += l2[active]
+        diagonal = square.diagonal().copy()
+        factor, failed = dpotrf(square.T, lower=False, clean=True, overwrite_a=True)
+        if failed or np.any(factor.diagonal() ** 2 <= _DEPENDENT * diagonal):
+            return
+        state.factor[: active.size, : active.size] = factor.T
+        state.active[: active.size] = active
+        state.sign[active] = np.where(free[active], 1.0, np.sign(coef[active]))
+        state.n_active = active.size
 
     def forget(self) -> None:
         """Say that coefficients were moved by somebody else."""

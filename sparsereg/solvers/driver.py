@@ -28,6 +28,12 @@ def solve(
     return working_set.solve(work, penalty, tol=tol, max_iter=max_iter, settle=settle)
 
 
+def prepare(work: AnyWorkspace, penalty: ElasticNet, n_alphas: int) -> None:
+    """Do at once what pays for this many solves."""
+    if isinstance(work, Workspace):
+        working_set.take_whole_gram(work, penalty, n_alphas)
+
+
 def null_model(work: AnyWorkspace, penalty: ElasticNet) -> None:
     """Move to the fit with intercept and unpenalized features only."""
     if isinstance(work, MultiTaskWorkspace):

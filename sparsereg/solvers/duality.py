@@ -22,6 +22,8 @@ is u_j <= 0; until it holds, to rounding, only a = 0 is feasible and the gap is 
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 
 from sparsereg.backends.protocol import Backend, FloatArray
@@ -60,6 +62,12 @@ class DualGap:
         self._backend = backend
         self._scale_y, self._rounding = sq_y**0.5, _ROUNDING * n**0.5
         self.l1, self.l2, self.curvatures, self.positive = l1, l2, curvatures, positive
+
+    def at(self, level: float) -> DualGap:
+        """Return the same with the strengths multiplied by ``level``."""
+        other = copy(self)
+        other.l1, other.l2 = level * self.l1, level * self.l2
+        return other
 
     def evaluate(self, w: FloatArray, g: FloatArray, sq_residual: float) -> tuple[float, float]:
         """Return the gap at the better of the scales tried, and that scale.

@@ -20,7 +20,7 @@ from sparsereg.backends.protocol import FloatArray
 from sparsereg.penalties.elastic_net import ElasticNet
 from sparsereg.solvers.blas import single_threaded_blas
 from sparsereg.solvers.problem import Solution, Step
-from sparsereg.solvers.restricted import walk
+from sparsereg.solvers.restricted import walk_path
 from sparsereg.solvers.restriction import Restriction
 from sparsereg.solvers.working_set import EXACT, make_pool
 from sparsereg.solvers.workspace import Point, Workspace
@@ -44,7 +44,7 @@ class LookAhead:
     """
 
     def __init__(self, work: Workspace, penalty: ElasticNet):
-        self._work, self._penalty = work, penalty
+        self._work, self._unit = work, Restriction.of(penalty.with_alpha(1.0), work)
         self._most = min(_MAX_ALPHAS, work.design.shape[0] // _SHARE_OF_ROWS)
         self._size = 2
         self._last: tuple[float, FloatArray] | None = None
@@ -69,7 +69,9 @@ class LookAhead:
         work = self._work
         size = min(self._size, self._most, len(alphas))
         self._size = min(2 * max(self._size, 1), _MAX_ALPHAS)
-        if size < 2 or self._slope is None or self._last is None or work.design.is_sparse:
+        if size < 2 or work.design.is_sparse or self._last is None:
+            return
+        if self._slope is None and not work.on_gram:
             return
         alphas = alphas[:size]
         if any(a <= b for a, b in zip((self._last[0], *alphas), alphas)):
@@ -89,44 +91,36 @@ class LookAhead:
     def _walk_and_check(
         self, alphas: Sequence[float], tol: float
     ) -> list[tuple[float, Point, float, int]]:
-        work = self._work
-        restrictions = [Restriction.of(self._penalty.with_alpha(alpha), work) for alpha in alphas]
-        last = restrictions[-1]
-        if last.free.size or not work.active_set.is_exact or not self._take_in(last, alphas[-1]):
+        work, unit = self._work, self._unit
+        if unit.free.size or not work.active_set.is_exact or not self._take_in(alphas[-1]):
             return []
-        # one alpha after another, on the pool
         columns = work.pool.columns
-        coef, gradient = work.coef[columns], work.gradient[columns]
-        coefs, events = [], []
-        for restriction in restrictions:
-            done, used = walk(work, work.pool.gram, coef, gradient, restriction.gap(work, columns))
-            if not done:
-                work.active_set.forget()
-                break
-            coefs.append(coef.copy())
-            events.append(used)
-        # one pass over X for all of them
-        if not coefs:
+        coefs, events = walk_path(work, unit.gap(work, columns), alphas)
+        if not len(coefs):
             return []
-        points = work.points(columns, np.array(coefs))
+        # one pass over X for all of them
+        points = work.points(columns, coefs)
+        usable = slice(None) if unit.usable.size == work.coef.size else unit.usable
+        gap_at_one = unit.gap(work, usable)
         found = []
-        for alpha, restriction, point, used in zip(alphas, restrictions, points, events):
-            usable = restriction.usable
-            gap, _ = restriction.gap(work, usable).evaluate(
+        for alpha, point, used in zip(alphas, points, events):
+            gap, _ = gap_at_one.at(alpha).evaluate(
                 point.coef[usable], point.gradient[usable], point.sq_residual
             )
             if not gap <= min(tol, EXACT) * work.sq_y:
                 break
-            found.append((alpha, point, gap, used))
+            found.append((alpha, point, gap, int(used)))
         work.move_to_point(points[-1])
         return found
 
-    def _take_in(self, restriction: Restriction, alpha: float) -> bool:
+    def _take_in(self, alpha: float) -> bool:
         """Bring the columns into the pool that will matter at alpha."""
-        work = self._work
+        work, unit = self._work, self._unit
+        if work.on_gram:
+            return True
         assert self._last is not None
         assert self._slope is not None
         expected = work.gradient + (alpha - self._last[0]) * self._slope
-        size = expected if restriction.positive else np.abs(expected)
-        near = (size > _NEARLY * restriction.l1) & restriction.may_move
-        return make_pool(work, restriction, np.flatnonzero(near), crawling=False)
+        size = expected if unit.positive else np.abs(expected)
+        near = (size > (_NEARLY * alpha) * unit.l1) & unit.may_move
+        return make_pool(work, unit, np.flatnonzero(near), crawling=False)

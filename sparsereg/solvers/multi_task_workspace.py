@@ -27,6 +27,8 @@ class MultiTaskWorkspace:
         What has served Newton steps so far; see :mod:`sparsereg.solvers.block_newton`.
     """
 
+    on_gram = False  # gradients come from X always
+
     def __init__(self, problem: Problem, backend: Backend, cache: DataCache | None = None):
         self.cache = DataCache.of(problem, backend) if cache is None else cache
         self.backend, self.design, self.pool = backend, self.cache.design, self.cache.pool

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.penalties.elastic_net import ElasticNet
-from sparsereg.solvers.driver import AnyWorkspace, null_model, solve
+from sparsereg.solvers.driver import AnyWorkspace, null_model, prepare, solve
 from sparsereg.solvers.look_ahead import LookAhead
 from sparsereg.solvers.problem import Solution
 from sparsereg.solvers.workspace import Workspace
@@ -26,6 +26,7 @@ def solve_path(
 ) -> Iterator[Solution]:
     """Yield the solution at each alpha, in the order given (decreasing is fast)."""
     remaining = alphas.tolist()
+    prepare(work, penalty, len(alphas))
     ahead = LookAhead(work, penalty) if isinstance(work, Workspace) else None
     while remaining:
         if ahead is not None:

@@ -7,7 +7,10 @@ descent.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 
 from sparsereg.backends.protocol import FloatArray, IndexArray, KernelForm
 from sparsereg.solvers.duality import DualGap
@@ -88,6 +91,8 @@ def walk(
     free = (gap.l1 + gap.l2 == 0) & (not gap.positive)
     l2 = float(np.max(gap.l2, initial=0.0))
     state = work.active_set.for_solve(l2)
+    if state.n_active < 0:
+        work.active_set.factorize(coef, gap.l2, free)
     rank = coef.size if l2 > 0 else min(coef.size, work.max_rank)
     max_events = _EVENTS_PER_FEATURE * coef.size + 100
     start, start_gradient = coef.copy(), gradient.copy()
@@ -103,6 +108,44 @@ def walk(
         coef[:], gradient[:] = start, start_gradient
         state.n_active = -1
     return False, used
+
+
+def walk_path(
+    work: Workspace, gap_at_one: DualGap, alphas: Sequence[float]
+) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+    """Follow the homotopy on the pool from one alpha to the next.
+
+    Parameters
+    ----------
+    work : Workspace
+        Its point is the start; it stays there.
+    gap_at_one : DualGap
+        On the columns of the pool, at alpha = 1.
+    alphas : sequence of float
+
+    Returns
+    -------
+    The solutions, a row per alpha, and the events of each: of those that were found.
+    """
+    columns, gram = work.pool.columns, work.pool.gram
+    coef, gradient = work.coef[columns], work.gradient[columns]
+    l1, l2, positive = gap_at_one.l1, gap_at_one.l2, gap_at_one.positive
+    if not l2.any():
+        free = (l1 == 0) & (not positive)
+        state = work.active_set.for_solve(0.0)
+        rank, max_events = min(coef.size, work.max_rank), _EVENTS_PER_FEATURE * coef.size + 100
+        return work.backend.homotopy_path(
+            gram, gradient, coef, l1, np.array(alphas), free, positive, rank, max_events, state
+        )
+    coefs, events = [], []
+    for alpha in alphas:
+        done, used = walk(work, gram, coef, gradient, gap_at_one.at(alpha))
+        if not done:
+            work.active_set.forget()
+            break
+        coefs.append(coef.copy())
+        events.append(used)
+    return np.array(coefs), np.array(events, dtype=np.int64)
 
 
 def _descend_on_gram(

@@ -65,7 +65,7 @@ class Restriction:
         params[0] *= level
         return replace(self, l1=level * self.l1, form=self.form._replace(params=params))
 
-    def gap(self, work: Any, features: IndexArray) -> DualGap:
+    def gap(self, work: Any, features: IndexArray | slice) -> DualGap:
         """Return what evaluates the duality gap on some of the features."""
         return DualGap(
             work.backend,

@@ -29,13 +29,18 @@ from sparsereg.solvers.blas import single_threaded_blas
 from sparsereg.solvers.problem import Solution, Step
 from sparsereg.solvers.restricted import MAX_EPOCHS, descend_on_residual, solve_on_pool
 from sparsereg.solvers.restriction import Restriction
-from sparsereg.solvers.workspace import Workspace
+from sparsereg.solvers.workspace import MAX_POOL, Workspace
 
 # Dense X: a pass brings in this many new columns, or this share of those known, and lowers the
 # level of the bounds at least by this factor; at the end, whatever comes this near its bound.
 _MIN_NEW, _NEW_SHARE, _DESCENT, _NEARLY = 64, 0.15, 0.9, 0.97
 # Columns of the first working set: on sparse X a pass is dear beside an idle column.
 _FIRST_SIZE, _FIRST_SPARSE_SIZE = 64, 1000
+# So far below alpha_max nearly every column will be wanted; then all are taken where that fits.
+_FAR_DOWN = 30.0
+# The Gram matrix of all p columns is worth a pass over X for every so many of them. A fit saves two
+# passes by it, a path one for every so many alphas.
+_COLUMNS_PER_PASS, _SAVED_PASSES, _ALPHAS_PER_PASS = 100, 2, 10
 # A relative gap at which a solution counts as exact.
 EXACT = 1e-10
 # The Gram matrix of sparse columns may cost this many passes over X; more, up to so many columns,
@@ -46,8 +51,6 @@ _SMALL_WORK = 2e6
 _INNER_SHARE = 0.1
 # Passes over X without progress after which the gap is taken to be at the rounding floor.
 _PATIENCE = 5
-# Gram matrices of up to this many columns are built (half a gigabyte).
-_MAX_POOL = 8000
 # Columns that were not needed are dropped from the pool when it has this many times the support.
 _POOL_EXCESS, _POOL_MINIMUM = 6, 2000
 
@@ -77,6 +80,7 @@ def solve(
     """
     settle = settle and not work.design.is_sparse
     with single_threaded_blas():
+        take_whole_gram(work, penalty, n_alphas=1)
         return _solve(work, penalty, tol * work.sq_y, max_iter, settle)
 
 
@@ -125,7 +129,7 @@ def _solve(
         n_iter += used
         crawling = crawling or used >= MAX_EPOCHS
         work.solve_unpenalized(restriction.free)
-        work.gradient = work.backend.xtr(work.design, work.residual)
+        work.refresh_gradient()
 
     if not gap <= best_gap:  # rounding can make a step one for the worse
         work.move_to(best)
@@ -138,6 +142,16 @@ def _solve(
         )
     stalled_out = not gap <= target and passes < max_iter
     return work.solution(gap, target, n_iter, stalled=stalled_out, history=tuple(history))
+
+
+def take_whole_gram(work: Workspace, penalty: ElasticNet, n_alphas: int) -> None:
+    """Build the Gram matrix of all columns at once where so many fits save more than it costs."""
+    saved = max(_SAVED_PASSES, n_alphas // _ALPHAS_PER_PASS)
+    small = work.design.shape[1] <= _COLUMNS_PER_PASS * saved
+    excluded = penalty.weights is not None and np.isinf(penalty.weights).any()
+    if small and not excluded and work.whole_gram_fits:
+        with single_threaded_blas():
+            work.pool.complete()
 
 
 def null_model(work: Workspace, penalty: ElasticNet) -> None:
@@ -158,7 +172,7 @@ def _start_feasible(work: Workspace, restriction: Restriction) -> None:
         work.set_coef(start)
     work.solve_unpenalized(restriction.free)
     if moved or restriction.free.size:
-        work.gradient = work.backend.xtr(work.design, work.residual)
+        work.refresh_gradient()
 
 
 def _descend(
@@ -182,6 +196,8 @@ def _descend(
     if beyond <= room:
         return 1.0, outside[reach > _NEARLY]
     finite = reach[np.isfinite(reach)]
+    if np.max(finite) > _FAR_DOWN and 2 * beyond > work.pool.n_moving and work.whole_gram_fits:
+        return 1.0, outside
     enough = float(np.partition(finite, finite.size - room)[finite.size - room])
     level = max(1.0, min(enough, _DESCENT * last_level))
     return level, outside[reach >= (enough if last_level <= 1.0 else level)]
@@ -222,16 +238,19 @@ def make_pool(
     if not may_move.all():  # left by a problem on the same data that excludes fewer features
         pool.keep_only(may_move)
     new = pool.missing(wanted)
-    if wanted.size > _MAX_POOL or not _gram_pays(work, wanted, new, crawling):
+    if wanted.size > MAX_POOL or not _gram_pays(work, wanted, new, crawling):
         return False
     support = np.flatnonzero(work.coef)
     wanted = np.union1d(wanted, support)
     needed = max(_POOL_MINIMUM, _POOL_EXCESS * support.size, wanted.size)
-    if len(pool) + new.size > needed:
+    if new.size and len(pool) + new.size > needed:
         keep = np.zeros(work.coef.size, dtype=bool)
         keep[wanted] = True
         pool.keep_only(keep[pool.columns])
     pool.add(new)
+    nothing_excluded = restriction.usable.size == pool.n_moving
+    if 2 * len(pool) > pool.n_moving and nothing_excluded and work.whole_gram_fits:
+        pool.complete()
     return True
 
 

@@ -40,7 +40,7 @@ class Point(NamedTuple):
     """A point of a problem, and what is known there: see :class:`Workspace`."""
 
     coef: FloatArray
-    residual: FloatArray
+    residual: FloatArray | None
     gradient: FloatArray
     sq_residual: float
 
@@ -48,19 +48,32 @@ class Point(NamedTuple):
 class Workspace:
     """Data of one problem, and the point reached on it.
 
+    Once the pool holds every column, gradients come from its Gram matrix, and X is read for a
+    residual only.
+
     Attributes
     ----------
     coef : ndarray of shape (p,)
         The current coefficients.
     residual : ndarray of shape (n,)
         ``y_c - X_c coef``.
+    sq_residual : float
+        ||residual||_s^2 / n; from the Gram matrix, an upper bound to rounding.
     gradient : ndarray of shape (p,)
         ``X_c' (s residual) / n``, the negative gradient.
+    slopes_at_zero : ndarray of shape (p,)
+        The gradient where all coefficients are zero.
     unpenalized_left : float
         What an exact fit of the unpenalized features would still bring: rounding.
     """
 
-    def __init__(self, problem: Problem, backend: Backend, cache: DataCache | None = None):
+    def __init__(
+        self,
+        problem: Problem,
+        backend: Backend,
+        cache: DataCache | None = None,
+        slopes_at_zero: FloatArray | None = None,
+    ):
         self.cache = DataCache.of(problem, backend) if cache is None else cache
         self.backend, self.design, self.pool = backend, self.cache.design, self.cache.pool
         self.sample_weight = problem.sample_weight
@@ -84,7 +97,12 @@ class Workspace:
         self.active_set = KeptActiveSet(self.pool, self.max_rank)
         self._spans: dict[bytes, UnpenalizedSpan] = {}
         self.unpenalized_left = 0.0
-        self.move_to(np.zeros(self.design.shape[1]))
+        self._residual: FloatArray | None = None
+        self.coef = np.zeros(self.design.shape[1])
+        self.sq_residual = self.mean_square(self.residual)
+        if slopes_at_zero is None:
+            slopes_at_zero = self.backend.xtr(self.design, self.residual)
+        self.gradient = self.slopes_at_zero = slopes_at_zero
 
     @property
     def max_rank(self) -> int:
@@ -100,40 +118,84 @@ class Workspace:
             return float(residual @ residual) / residual.size
         return float((self.sample_weight * residual) @ residual) / residual.size
 
+    @property
+    def on_gram(self) -> bool:
+        """Whether gradients come from the Gram matrix of all columns."""
+        return self.pool.is_complete and self.whole_gram_fits
+
+    @property
+    def whole_gram_fits(self) -> bool:
+        """Whether the Gram matrix of all columns is small beside a dense X."""
+        n, p = self.design.shape
+        return not self.design.is_sparse and p <= min(_GRAM_SHARE * n, MAX_POOL)
+
+    @property
+    def residual(self) -> FloatArray:
+        """``y_c - X_c coef``: computed when it is asked for."""
+        if self._residual is None:
+            support = np.flatnonzero(self.coef)
+            residual = self.y - self.backend.fitted(self.design, support, self.coef[support])
+            if self.centered:  # exact in theory; keeps rounding out of the dual
+                residual -= np.average(residual, weights=self.sample_weight)
+            self._residual = residual
+        return self._residual
+
     def move_to(self, coef: FloatArray) -> None:
-        """Make ``coef`` the current point: residual and gradient afresh, one pass over X."""
+        """Make ``coef`` the current point, with its gradient: one pass over X at most."""
         self.set_coef(coef)
-        self.gradient = self.backend.xtr(self.design, self.residual)
+        self.refresh_gradient()
 
     def set_coef(self, coef: FloatArray) -> None:
         """Make ``coef`` the current point and leave the gradient to the caller."""
-        support = np.flatnonzero(coef)
-        self.coef = coef
-        self.residual = self.y - self.backend.fitted(self.design, support, coef[support])
-        if self.centered:  # exact in theory; keeps rounding out of the dual
-            self.residual -= np.average(self.residual, weights=self.sample_weight)
-        self.sq_residual = self.mean_square(self.residual)
+        self.coef, self._residual = coef, None
+        if not self.on_gram:
+            self.sq_residual = self.mean_square(self.residual)
+
+    def refresh_gradient(self) -> None:
+        """Compute the gradient at the current point: a pass over X, or over the Gram matrix."""
+        if self.on_gram:
+            self.move_to_point(self._points_on_gram(self.coef[None, self.pool.columns])[0])
+        else:
+            self.gradient = self.backend.xtr(self.design, self.residual)
 
     @property
     def point(self) -> Point:
         """The current point."""
-        return Point(self.coef, self.residual, self.gradient, self.sq_residual)
+        return Point(self.coef, self._residual, self.gradient, self.sq_residual)
 
     def move_to_point(self, point: Point) -> None:
         """Make a point that was computed before the current one."""
-        self.coef, self.residual, self.gradient, self.sq_residual = point
+        self.coef, self._residual, self.gradient, self.sq_residual = point
 
     def points(self, columns: IndexArray, coefs: FloatArray) -> Sequence[Point]:
         """Return the points with these coefficients of ``columns``, a row each: one pass over X."""
+        if self.on_gram and columns is self.pool.columns:
+            return self._points_on_gram(coefs)
         used = np.any(coefs != 0, axis=0)
         residuals = self.y - self.backend.fitted_tasks(self.design, columns[used], coefs[:, used])
         if self.centered:
             means = np.average(residuals, axis=1, weights=self.sample_weight)
             residuals -= means[:, None]
         gradients = self.backend.xtr_tasks(self.design, residuals)
-        full = np.zeros_like(gradients)
-        full[:, columns] = coefs
+        full = self._scattered(columns, coefs)
         return [Point(w, r, g, self.mean_square(r)) for w, r, g in zip(full, residuals, gradients)]
+
+    def _points_on_gram(self, coefs: FloatArray) -> Sequence[Point]:
+        columns = self.pool.columns
+        used = np.flatnonzero(np.any(coefs != 0, axis=0))
+        slopes = self.slopes_at_zero[columns]
+        gradients = slopes - coefs[:, used] @ self.pool.gram[used, : columns.size]
+        # y'r / n + r'(y - r) / n from the gradients at both ends; rounding is added, to be safe
+        sq_residuals = self.sq_y - np.einsum("kj,kj->k", coefs, slopes + gradients)
+        sizes = np.abs(coefs) @ np.sqrt(self.design.sqnorms[columns])
+        sq_residuals = np.maximum(sq_residuals, 0.0) + _ROUNDING * (self.sq_y + sizes**2)
+        full, slopes = self._scattered(columns, coefs), self._scattered(columns, gradients)
+        return [Point(w, None, g, float(sq)) for w, g, sq in zip(full, slopes, sq_residuals)]
+
+    def _scattered(self, columns: IndexArray, values: FloatArray) -> FloatArray:
+        full = np.zeros((len(values), self.design.shape[1]))
+        full[:, columns] = values
+        return full
 
     def solve_unpenalized(self, columns: IndexArray) -> None:
         """Move to the exact least-squares fit of ``columns``, the others held; no gradient."""
@@ -178,8 +240,15 @@ class Workspace:
         return self.y_mean - float(self.design.means[support] @ self.coef[support])
 
 
+# Gram matrices of up to this many columns are built (half a gigabyte); of all columns, if they are
+# this much fewer than the rows.
+MAX_POOL, _GRAM_SHARE = 8000, 0.5
+
 # A centered y counts as constant when it is rounding noise beside its mean.
 _CONSTANT = 8 * np.finfo(np.float64).eps
+
+# Rounding of a difference of squares, beside the squares.
+_ROUNDING = 8 * np.finfo(np.float64).eps
 
 # Squares must be representable, and so must their products with each other.
 _SMALLEST, _LARGEST = 1e-290, 1e300

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,18 @@ class NumbaBackend:
     def design(self, X: Any, sample_weight: FloatArray | None, center: bool) -> Design:  # noqa: D102
         return matrices.make_design(X, sample_weight, center)
 
+    def reweighted(  # noqa: D102
+        self,
+        design: Any,
+        sample_weight: FloatArray | None,
+        means: FloatArray,
+        sqnorms: FloatArray,
+    ) -> Design:
+        return replace(design, sample_weight=sample_weight, means=means, sqnorms=sqnorms)
+
+    def take_rows(self, design: Any, rows: IndexArray) -> Any:  # noqa: D102
+        return matrices.take(design, rows, np.arange(design.shape[1]))
+
     def xtr(  # noqa: D102
         self, design: Design, residual: FloatArray, columns: IndexArray | None = None
     ) -> FloatArray:
@@ -54,6 +67,11 @@ class NumbaBackend:
 
     def fitted_tasks(self, design: Design, columns: IndexArray, coef: FloatArray) -> FloatArray:  # noqa: D102
         return multi_task.fitted_tasks(design, columns, coef)
+
+    def fitted_rows(  # noqa: D102
+        self, design: Design, rows: IndexArray, columns: IndexArray, coef: FloatArray
+    ) -> FloatArray:
+        return multi_task.fitted_rows(design, rows, columns, coef)
 
     def pack(self, design: Design, columns: IndexArray) -> FloatArray:  # noqa: D102
         return matrices.pack(design, columns, 0, design.shape[0])
@@ -141,6 +159,27 @@ class NumbaBackend:
             state.factor, state.active, state.sign, state.n_active,
         )  # fmt: skip
         return status == homotopy.DONE, events
+
+    def homotopy_path(  # noqa: D102
+        self,
+        gram: FloatArray,
+        gradient: FloatArray,
+        coef: FloatArray,
+        l1: FloatArray,
+        levels: FloatArray,
+        free: npt.NDArray[np.bool_],
+        positive: bool,
+        max_rank: int,
+        max_events: int,
+        state: ActiveSet,
+    ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+        coefs = np.empty((levels.size, coef.size))
+        events = np.zeros(levels.size, dtype=np.int64)
+        n_found, state.n_active = homotopy.follow_levels(
+            gram, gradient, coef, l1, levels, free, positive, max_rank, max_events,
+            state.factor, state.active, state.sign, state.n_active, coefs, events,
+        )  # fmt: skip
+        return coefs[:n_found], events[:n_found]
 
 
 backend = NumbaBackend()

@@ -12,7 +12,6 @@ BLAS-3.
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +24,7 @@ from sparsereg.backends.protocol import FloatArray, IndexArray
 # Columns per block of a pass; part of what makes results independent of the number of threads.
 _COLUMN_BLOCK = 512
 # Columns per block of a Gram product.
-_GRAM_BLOCK = 128
+_GRAM_BLOCK = 64
 # Rows packed at a time when a Gram block is built: keeps the packed copy in cache and small.
 _PACK_BYTES = 8 << 20
 # A centered column counts as constant when its deviation is rounding noise beside its mean.
@@ -181,25 +180,56 @@ def gram_block(design: Any, columns: IndexArray, n_new: int) -> FloatArray:
             n_new, 8, float(design.nnz) * columns.size * n_new / max(p, 1),
         )  # fmt: skip
         out -= n * np.outer(design.means[columns], design.means[new])
+    elif _is_plain(design, columns, known):
+        _add_products(design.X, 0, out)
+        out -= n * np.outer(design.means, design.means)
+        _mirror(out)
     else:
         step = max(64, _PACK_BYTES // (8 * columns.size))
         for start in range(0, n, step):
-            packed = pack(design, columns, start, min(start + step, n))
-            run_blocks(
-                functools.partial(_add_product, packed, known, out),
-                n_new, _GRAM_BLOCK, float(packed.size) * n_new,
-            )  # fmt: skip
+            _add_products(pack(design, columns, start, min(start + step, n)), known, out)
+        _mirror(out[known:])
     out /= n
     return out
+
+
+def _is_plain(design: Any, columns: IndexArray, known: int) -> bool:
+    """Whether the whole Gram matrix is wanted, and X can be read in place for it."""
+    return (
+        not known
+        and not design.is_sparse
+        and design.sample_weight is None
+        and design.X.dtype == np.float64
+        and np.array_equal(columns, np.arange(design.shape[1]))
+        # so that subtracting n m m' costs a bit at most
+        and bool(np.all(design.means**2 <= design.sqnorms))
+    )
+
+
+def _add_products(packed: FloatArray, known: int, out: FloatArray) -> None:
+    """Add packed' packed[:, known:], but not what is above the diagonal of its last columns."""
+
+    def task(start: int, stop: int) -> None:
+        new = packed[:, known + start : known + stop]
+        if known:
+            out[:known, start:stop] += packed[:, :known].T @ new
+        out[known + start :, start:stop] += packed[:, known + start :].T @ new
+
+    run_blocks(task, out.shape[1], _GRAM_BLOCK, float(packed.size) * out.shape[1])
+
+
+def _mirror(square: FloatArray) -> None:
+    """Fill the upper triangle from the lower one."""
+    for start in range(0, len(square), _GRAM_BLOCK):
+        stop = start + _GRAM_BLOCK
+        corner = square[start:stop, start:stop]
+        corner[...] = np.tril(corner) + np.tril(corner, -1).T
+        square[start:stop, stop:] = square[stop:, start:stop].T
 
 
 def _is_far_from_zero(design: SparseDesign, columns: IndexArray) -> bool:
     """Whether subtracting n m m' from the raw products would lose half of the digits."""
     return bool(np.any(design.means[columns] ** 2 > 1e6 * design.sqnorms[columns]))
-
-
-def _add_product(packed: FloatArray, known: int, out: FloatArray, start: int, stop: int) -> None:
-    out[:, start:stop] += packed.T @ packed[:, known + start : known + stop]
 
 
 def pack(design: Any, columns: IndexArray, start: int, stop: int) -> FloatArray:
@@ -224,6 +254,18 @@ def centered_columns(design: Any, columns: IndexArray, start: int, stop: int) ->
             ),
             columns.size, _COLUMN_BLOCK, float(out.size),
         )  # fmt: skip
+    return out
+
+
+def take(design: DenseDesign, rows: IndexArray, columns: IndexArray) -> FloatArray:
+    """Return X[rows][:, columns], not centered, in Fortran order and float64."""
+    X = design.X
+    out = np.empty((rows.size, columns.size), order="F")
+    product = _take_rows_of_columns if X.flags.f_contiguous else _take_rows
+    run_blocks(
+        lambda start, stop: product(X, rows, columns[start:stop], out[:, start:stop]),
+        columns.size, _COLUMN_BLOCK, float(out.size),
+    )  # fmt: skip
     return out
 
 
@@ -326,6 +368,14 @@ def _pack_columns(X, means, columns, first, out):
             out[i, k] = X[first + i, j] - mean
 
 
+@kernel()
+def _take_rows_of_columns(X, rows, columns, out):
+    for k in range(columns.shape[0]):
+        j = columns[k]
+        for i in range(rows.shape[0]):
+            out[i, k] = X[rows[i], j]
+
+
 # --------------------------------------------------------------------------------- contiguous rows
 
 
@@ -405,6 +455,13 @@ def _pack_rows(X, means, columns, first, out):
         for k in range(columns.shape[0]):
             j = columns[k]
             out[i, k] = X[first + i, j] - means[j]
+
+
+@kernel()
+def _take_rows(X, rows, columns, out):
+    for i in range(rows.shape[0]):
+        for k in range(columns.shape[0]):
+            out[i, k] = X[rows[i], columns[k]]
 
 
 # ------------------------------------------------------------------------ compressed sparse columns

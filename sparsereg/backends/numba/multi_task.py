@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sparsereg.backends.numba.jit import kernel
-from sparsereg.backends.numba.matrices import centered_columns
+from sparsereg.backends.numba.matrices import centered_columns, take
 from sparsereg.backends.numba.threads import run_blocks
 from sparsereg.backends.protocol import FloatArray, IndexArray
 
@@ -77,6 +77,17 @@ def fitted_tasks(design: Any, columns: IndexArray, coef: FloatArray) -> FloatArr
     for start in range(0, n, step):
         stop = min(start + step, n)
         np.matmul(coef, centered_columns(design, columns, start, stop).T, out=out[:, start:stop])
+    return out
+
+
+def fitted_rows(design: Any, rows: IndexArray, columns: IndexArray, coef: FloatArray) -> FloatArray:
+    """Return coef @ X_c[rows][:, columns].T for coefficients of shape (T, k)."""
+    out = np.empty((len(coef), rows.size))
+    step = max(64, _PACK_BYTES // (8 * max(columns.size, 1)))
+    for start in range(0, rows.size, step):
+        block = take(design, rows[start : start + step], columns)
+        np.matmul(coef, block.T, out=out[:, start : start + step])
+    out -= (coef @ design.means[columns])[:, None]
     return out
 
 

@@ -46,14 +46,14 @@ def run_blocks(task: Callable[[int, int], None], n_items: int, block: int, work:
             task(start, min(start + block, n_items))
         return
 
-    shares = min(threads, len(starts))
+    left = iter(starts)  # whoever is free takes the next block
 
-    def share(k: int) -> None:
-        for start in starts[k::shares]:
+    def work_off() -> None:
+        for start in left:
             task(start, min(start + block, n_items))
 
-    futures = [_executor().submit(share, k) for k in range(1, shares)]
-    share(0)
+    futures = [_executor().submit(work_off) for _ in range(1, min(threads, len(starts)))]
+    work_off()
     for future in futures:
         future.result()
 
