@@ -129,7 +129,11 @@ def _solve(
         n_iter += used
         crawling = crawling or used >= MAX_EPOCHS
         work.solve_unpenalized(restriction.free)
-        work.refresh_gradient()
+        if stalled > 1 and work.on_gram:
+            stalled = 0
+            work.leave_gram()
+        else:
+            work.refresh_gradient()
 
     if not gap <= best_gap:  # rounding can make a step one for the worse
         work.move_to(best)

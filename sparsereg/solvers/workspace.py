@@ -97,6 +97,7 @@ class Workspace:
         self.active_set = KeptActiveSet(self.pool, self.max_rank)
         self._spans: dict[bytes, UnpenalizedSpan] = {}
         self.unpenalized_left = 0.0
+        self._gram_exhausted = False
         self._residual: FloatArray | None = None
         self.coef = np.zeros(self.design.shape[1])
         self.sq_residual = self.mean_square(self.residual)
@@ -121,7 +122,12 @@ class Workspace:
     @property
     def on_gram(self) -> bool:
         """Whether gradients come from the Gram matrix of all columns."""
-        return self.pool.is_complete and self.whole_gram_fits
+        return self.pool.is_complete and self.whole_gram_fits and not self._gram_exhausted
+
+    def leave_gram(self) -> None:
+        """Take gradients from X from now on: they let rounding be corrected step by step."""
+        self._gram_exhausted = True
+        self.move_to(self.coef)
 
     @property
     def whole_gram_fits(self) -> bool:

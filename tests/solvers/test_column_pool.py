@@ -187,3 +187,39 @@ def test_an_active_set_is_forgotten_on_request():
     used_state(kept)
     kept.forget()
     assert kept.for_solve(0.0).n_active == -1
+
+
+def test_a_support_is_factorized_at_once_as_one_by_one():
+    rng = np.random.default_rng(0)
+    pool = make_pool_of(rng.standard_normal((60, 30)))
+    coef = np.where(np.arange(30) % 3 == 0, 0.0, rng.standard_normal(30))
+    free = np.arange(30) == 7
+    l2 = np.full(30, 0.1)
+    kept = KeptActiveSet(pool, 30)
+    state = kept.for_solve(0.1)
+    kept.factorize(coef, l2, free)
+    active = state.active[: state.n_active]
+    assert active[0] == 7
+    assert set(active) == set(np.flatnonzero(coef)) | {7}
+    factor = np.tril(state.factor[: active.size, : active.size])
+    expected = pool.gram[np.ix_(active, active)] + 0.1 * np.eye(active.size)
+    np.testing.assert_allclose(factor @ factor.T, expected, rtol=1e-12, atol=1e-14)
+    np.testing.assert_array_equal(state.sign[active[1:]], np.sign(coef[active[1:]]))
+
+
+def test_a_dependent_support_is_left_to_the_homotopy():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 30))
+    X[:, 20] = X[:, 3] - X[:, 4]
+    kept = KeptActiveSet(make_pool_of(X), 30)
+    state = kept.for_solve(0.0)
+    kept.factorize(np.ones(30), np.zeros(30), np.zeros(30, dtype=bool))
+    assert state.n_active == -1
+
+
+def make_pool_of(X):
+    pool = ColumnPool(backend, backend.design(np.asfortranarray(X), None, True))
+    assert not pool.is_complete
+    pool.complete()
+    assert pool.is_complete
+    return pool
