@@ -76,7 +76,7 @@ class ActiveSet:
     Attributes
     ----------
     factor : ndarray of shape (c, c)
-        Lower triangle of the first ``n_active`` rows.
+        Upper triangle of the first ``n_active`` rows and columns.
     active : ndarray of shape (c,)
         Positions of the active columns.
     sign : ndarray of shape (m,)
@@ -235,21 +235,26 @@ class Backend(Protocol):
         host.
         """
 
-    def homotopy_path(
+    def active_set_path(
         self,
         gram: FloatArray,
         gradient: FloatArray,
         coef: FloatArray,
-        l1: FloatArray,
+        fixed: FloatArray,
+        slope: FloatArray,
         levels: FloatArray,
+        stride: float,
+        l2: FloatArray,
         free: npt.NDArray[np.bool_],
         positive: bool,
         max_rank: int,
-        max_events: int,
         state: ActiveSet,
-    ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
-        """Do what ``homotopy`` does for the bounds ``level * l1`` of each level, without l2.
+    ) -> tuple[FloatArray, npt.NDArray[np.int64], float]:
+        """Do what ``homotopy`` does for the bounds of one level after another, by Newton steps.
 
-        Returns the solutions, a row per level, and the active-set changes of each: of those levels
-        that were reached.
+        The bounds are ``fixed + level * slope``. ``coef`` is the solution at the first level, and
+        the state belongs to it; a step goes down by at most ``stride`` in the logarithm of the
+        level. Returns the solutions at the other levels, a row for each, the active-set changes of
+        each, and the level that coef reached. If the steps diverge before the last level, the state
+        belongs to nothing. Runs on the host.
         """

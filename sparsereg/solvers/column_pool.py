@@ -157,7 +157,7 @@ class KeptActiveSet:
         square = self._pool.gram[np.ix_(active, active)]
         square.flat[:: active.size + 1] += l2[active]
         diagonal = square.diagonal().copy()
-        factor, failed = dpotrf(square.T, lower=False, clean=True, overwrite_a=True)
+        factor, failed = dpotrf(square.T, lower=True, clean=True, overwrite_a=True)
         if failed or np.any(factor.diagonal() ** 2 <= _DEPENDENT * diagonal):
             return
         state.factor[: active.size, : active.size] = factor.T

@@ -94,8 +94,9 @@ class LookAhead:
         work, unit = self._work, self._unit
         if unit.free.size or not work.active_set.is_exact or not self._take_in(alphas[-1]):
             return []
+        assert self._last is not None
         columns = work.pool.columns
-        coefs, events = walk_path(work, unit.gap(work, columns), alphas)
+        coefs, events = walk_path(work, unit.gap(work, columns), self._last[0], alphas)
         if not len(coefs):
             return []
         # one pass over X for all of them

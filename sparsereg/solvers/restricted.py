@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from sparsereg.backends.protocol import FloatArray, IndexArray, KernelForm
+from sparsereg.backends.protocol import ActiveSet, FloatArray, IndexArray, KernelForm
 from sparsereg.solvers.duality import DualGap
 from sparsereg.solvers.restriction import Restriction
 from sparsereg.solvers.workspace import Workspace
@@ -20,6 +20,13 @@ from sparsereg.solvers.workspace import Workspace
 _EPOCHS_PER_CHECK = 10
 # Coordinate descent on one working set ends after this many epochs: a new pass may help more.
 MAX_EPOCHS = 100
+# Newton steps are tried from so many active columns on.
+_NEWTON_FROM = 8
+# Longest step of theirs, in the logarithm of the bounds; a quarter of it where they diverged.
+_STRIDE, _SHORTEST_STRIDE = 0.3, 1e-3
+# A long way down is taken in stages that divide the bounds by this.
+_STAGE = 1.3
+_FROM_2_TO_1 = np.array([2.0, 1.0])
 # A homotopy that changes the active set more often than this per feature is cycling.
 _EVENTS_PER_FEATURE = 10
 # Where ties made it cycle, it is tried again with its starting bounds spread by these shares.
@@ -29,9 +36,16 @@ _DESCENT_FROM = 128
 
 
 def solve_on_pool(
-    work: Workspace, restriction: Restriction, columns: IndexArray, goal: float
+    work: Workspace,
+    restriction: Restriction,
+    columns: IndexArray,
+    goal: float,
+    descent: float = 1.0,
 ) -> int:
-    """Solve the problem on the pool; return the iterations used."""
+    """Solve the problem on the pool; return the iterations used.
+
+    The starting point is near a solution for bounds that are ``descent`` times as large.
+    """
     gap = restriction.gap(work, columns)
     form = restriction.form._replace(weights=restriction.form.weights[columns])
     gram = work.pool.gram
@@ -39,7 +53,7 @@ def solve_on_pool(
     used = 0
     if columns.size >= _DESCENT_FROM and not coef.any():
         used = _try_descent(work, gram, coef, gradient, form, gap)
-    done, events = walk(work, gram, coef, gradient, gap)
+    done, events = walk(work, gram, coef, gradient, gap, descent)
     used += events
     if not done:  # cycling, or numerically dependent columns: descent always descends
         work.active_set.forget()
@@ -86,17 +100,33 @@ def walk(
     coef: FloatArray,
     gradient: FloatArray,
     gap: DualGap,
+    descent: float = 1.0,
 ) -> tuple[bool, int]:
-    """Follow the homotopy to the exact solution; return whether it got there, and the events."""
-    free = (gap.l1 + gap.l2 == 0) & (not gap.positive)
-    l2 = float(np.max(gap.l2, initial=0.0))
-    state = work.active_set.for_solve(l2)
-    if state.n_active < 0:
-        work.active_set.factorize(coef, gap.l2, free)
-    rank = coef.size if l2 > 0 else min(coef.size, work.max_rank)
+    """Go to the exact solution; return whether it was reached, and the active-set changes.
+
+    By Newton steps on the active set where they converge, else by the homotopy.
+    """
+    state, free, rank = _prepare(work, coef, gap)
+    used, stride, level = 0, _STRIDE, (descent if descent < np.inf else 1.0)
+    while state.n_active >= _NEWTON_FROM and stride > _SHORTEST_STRIDE:
+        # from the bounds for which coef is the solution, at 2, to those of the next level, at 1
+        target = level / _STAGE if level > _STAGE else 1.0
+        opened, wanted = _bounds_of(coef, gradient, gap, state, level), target * gap.l1
+        found, changes, reached = work.backend.active_set_path(
+            gram, gradient, coef, 2.0 * wanted - opened, opened - wanted, _FROM_2_TO_1, stride,
+            gap.l2, free, gap.positive, rank, state,
+        )  # fmt: skip
+        used += int(changes.sum())
+        if len(found) and target == 1.0:
+            return True, used
+        level = target + (reached - 1.0) * (level - target)
+        if len(found):
+            stride = min(2.0 * stride, _STRIDE)
+        else:
+            work.active_set.factorize(coef, gap.l2, free)
+            stride /= 4
     max_events = _EVENTS_PER_FEATURE * coef.size + 100
     start, start_gradient = coef.copy(), gradient.copy()
-    used = 0
     for jitter in _JITTERS:
         done, events = work.backend.homotopy(
             gram, gradient, coef, gap.l1, gap.l2, free, gap.positive, rank, max_events, jitter,
@@ -110,10 +140,21 @@ def walk(
     return False, used
 
 
+def _bounds_of(
+    coef: FloatArray, gradient: FloatArray, gap: DualGap, state: ActiveSet, level: float
+) -> FloatArray:
+    """Return the bounds for which coef is the solution."""
+    bounds = level * gap.l1
+    active = state.active[: state.n_active]
+    bounds = np.maximum(bounds, gradient if gap.positive else np.abs(gradient))
+    bounds[active] = state.sign[active] * (gradient[active] - gap.l2[active] * coef[active])
+    return bounds
+
+
 def walk_path(
-    work: Workspace, gap_at_one: DualGap, alphas: Sequence[float]
-) -> tuple[FloatArray, npt.NDArray[np.int64]]:
-    """Follow the homotopy on the pool from one alpha to the next.
+    work: Workspace, gap_at_one: DualGap, last: float, alphas: Sequence[float]
+) -> tuple[FloatArray, Sequence[int]]:
+    """Go from one alpha to the next on the pool.
 
     Parameters
     ----------
@@ -121,31 +162,50 @@ def walk_path(
         Its point is the start; it stays there.
     gap_at_one : DualGap
         On the columns of the pool, at alpha = 1.
+    last : float
+        The alpha of the workspace's point.
     alphas : sequence of float
 
     Returns
     -------
-    The solutions, a row per alpha, and the events of each: of those that were found.
+    The solutions, a row per alpha, and the active-set changes of each: of those that were found.
     """
     columns, gram = work.pool.columns, work.pool.gram
     coef, gradient = work.coef[columns], work.gradient[columns]
-    l1, l2, positive = gap_at_one.l1, gap_at_one.l2, gap_at_one.positive
-    if not l2.any():
-        free = (l1 == 0) & (not positive)
-        state = work.active_set.for_solve(0.0)
-        rank, max_events = min(coef.size, work.max_rank), _EVENTS_PER_FEATURE * coef.size + 100
-        return work.backend.homotopy_path(
-            gram, gradient, coef, l1, np.array(alphas), free, positive, rank, max_events, state
-        )
-    coefs, events = [], []
-    for alpha in alphas:
-        done, used = walk(work, gram, coef, gradient, gap_at_one.at(alpha))
+    coefs, changes = np.empty((0, columns.size)), []
+    many = not gap_at_one.l2.any()  # then the factor serves all alphas
+    while len(coefs) < len(alphas):
+        levels = np.array([last, *alphas])[len(coefs) :]
+        gap = gap_at_one.at(levels[1])
+        state, free, rank = _prepare(work, coef, gap)
+        if many and state.n_active >= _NEWTON_FROM:
+            found, used, _ = work.backend.active_set_path(
+                gram, gradient, coef, np.zeros_like(coef), gap_at_one.l1, levels, _STRIDE,
+                gap_at_one.l2, free, gap_at_one.positive, rank, state,
+            )  # fmt: skip
+            coefs = np.concatenate([coefs, found])
+            changes.extend(used.tolist())
+            many = False
+            continue
+        done, events = walk(work, gram, coef, gradient, gap, levels[0] / levels[1])
         if not done:
             work.active_set.forget()
             break
-        coefs.append(coef.copy())
-        events.append(used)
-    return np.array(coefs), np.array(events, dtype=np.int64)
+        coefs = np.concatenate([coefs, coef[None]])
+        changes.append(events)
+    return coefs, changes
+
+
+def _prepare(
+    work: Workspace, coef: FloatArray, gap: DualGap
+) -> tuple[ActiveSet, npt.NDArray[np.bool_], int]:
+    """Return the active set for a solve from coef, the free columns, and the largest rank."""
+    free = (gap.l1 + gap.l2 == 0) & (not gap.positive)
+    l2 = float(np.max(gap.l2, initial=0.0))
+    state = work.active_set.for_solve(l2)
+    if state.n_active < 0:
+        work.active_set.factorize(coef, gap.l2, free)
+    return state, free, coef.size if l2 > 0 else min(coef.size, work.max_rank)
 
 
 def _descend_on_gram(

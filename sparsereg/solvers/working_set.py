@@ -124,8 +124,11 @@ def _solve(
         best_gap = min(best_gap, gap)
         # 3. the restricted problem
         goal = max(_INNER_SHARE * gap, 0.3 * target)
-        solve_restricted = solve_on_pool if on_pool else descend_on_residual
-        used = solve_restricted(work, restriction.at(level), working_set, goal)
+        current = restriction.at(level)
+        if on_pool:
+            used = solve_on_pool(work, current, working_set, goal, descent=last_level / level)
+        else:
+            used = descend_on_residual(work, current, working_set, goal)
         n_iter += used
         crawling = crawling or used >= MAX_EPOCHS
         work.solve_unpenalized(restriction.free)

@@ -201,9 +201,9 @@ def test_a_support_is_factorized_at_once_as_one_by_one():
     active = state.active[: state.n_active]
     assert active[0] == 7
     assert set(active) == set(np.flatnonzero(coef)) | {7}
-    factor = np.tril(state.factor[: active.size, : active.size])
+    factor = np.triu(state.factor[: active.size, : active.size])
     expected = pool.gram[np.ix_(active, active)] + 0.1 * np.eye(active.size)
-    np.testing.assert_allclose(factor @ factor.T, expected, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(factor.T @ factor, expected, rtol=1e-12, atol=1e-14)
     np.testing.assert_array_equal(state.sign[active[1:]], np.sign(coef[active[1:]]))
 
 

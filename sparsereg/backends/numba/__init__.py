@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsereg.backends.numba import (
+    active_set,
     block_descent,
     descent,
     gap,
@@ -160,26 +161,28 @@ class NumbaBackend:
         )  # fmt: skip
         return status == homotopy.DONE, events
 
-    def homotopy_path(  # noqa: D102
+    def active_set_path(  # noqa: D102
         self,
         gram: FloatArray,
         gradient: FloatArray,
         coef: FloatArray,
-        l1: FloatArray,
+        fixed: FloatArray,
+        slope: FloatArray,
         levels: FloatArray,
+        stride: float,
+        l2: FloatArray,
         free: npt.NDArray[np.bool_],
         positive: bool,
         max_rank: int,
-        max_events: int,
         state: ActiveSet,
-    ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
-        coefs = np.empty((levels.size, coef.size))
-        events = np.zeros(levels.size, dtype=np.int64)
-        n_found, state.n_active = homotopy.follow_levels(
-            gram, gradient, coef, l1, levels, free, positive, max_rank, max_events,
-            state.factor, state.active, state.sign, state.n_active, coefs, events,
+    ) -> tuple[FloatArray, npt.NDArray[np.int64], float]:
+        coefs = np.empty((levels.size - 1, coef.size))
+        changes = np.zeros(levels.size - 1, dtype=np.int64)
+        n_found, reached, state.n_active = active_set.jump(
+            gram, gradient, coef, fixed, slope, levels, stride, l2, free, positive, max_rank,
+            state.factor, state.active, state.sign, state.n_active, coefs, changes,
         )  # fmt: skip
-        return coefs[:n_found], events[:n_found]
+        return coefs[:n_found], changes[:n_found], reached
 
 
 backend = NumbaBackend()

@@ -24,10 +24,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparsereg.backends.numba.jit import REASSOCIATE, kernel
+from sparsereg.backends.numba.factor import (
+    add_row,
+    append,
+    combine_rows,
+    free_slot,
+    remove,
+    solve_lower,
+    solve_upper,
+)
+from sparsereg.backends.numba.jit import kernel
 
-# A pivot below this share of its diagonal means that the column depends on the active ones.
-_DEPENDENT = 1e-11
 # Rates below this share of their terms are rounding: the gradient runs along its bound.
 _PARALLEL = 1e-11
 # Inactive columns are followed from event to event if their gradient reaches this share of its
@@ -43,95 +50,6 @@ _GOLDEN = 0.6180339887498949
 DONE = 0
 OUT_OF_EVENTS = 1
 FAILED = 2
-
-
-@kernel(fastmath=REASSOCIATE)
-def _dot(a, b, size):
-    total = 0.0
-    for i in range(size):
-        total += a[i] * b[i]
-    return total
-
-
-@kernel()
-def _solve_lower(factor, b, k):
-    for i in range(k):
-        b[i] = (b[i] - _dot(factor[i], b, i)) / factor[i, i]
-
-
-@kernel(fastmath={"contract"})
-def _solve_upper(factor, b, k):
-    for i in range(k - 1, -1, -1):
-        value = b[i] / factor[i, i]
-        b[i] = value
-        for c in range(i):
-            b[c] -= value * factor[i, c]
-
-
-@kernel(fastmath={"contract"})
-def _combine_rows(gram, rows, values, k, m, out):
-    """Write - sum_i values_i gram[rows_i, :m] to out, four rows at a time."""
-    for c in range(m):
-        out[c] = 0.0
-    i = 0
-    while i + 4 <= k:
-        a, b, c, d = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
-        va, vb, vc, vd = values[i], values[i + 1], values[i + 2], values[i + 3]
-        for j in range(m):
-            out[j] -= (va * gram[a, j] + vb * gram[b, j]) + (vc * gram[c, j] + vd * gram[d, j])
-        i += 4
-    while i < k:
-        a, va = rows[i], values[i]
-        for j in range(m):
-            out[j] -= va * gram[a, j]
-        i += 1
-
-
-@kernel()
-def _append(factor, active, k, max_rank, gram, l2, j, row):
-    """Try to extend the factor by column j; return whether it is independent.
-
-    On return ``row[:k]`` solves L row = H_Aj; the solution of L' c = row are the coordinates of a
-    dependent column.
-    """
-    for i in range(k):
-        row[i] = gram[j, active[i]]
-    _solve_lower(factor, row, k)
-    diagonal = gram[j, j] + l2[j]
-    pivot = diagonal - _dot(row, row, k)
-    if k >= max_rank or not pivot > _DEPENDENT * diagonal:
-        return False
-    for i in range(k):
-        factor[k, i] = row[i]
-    factor[k, k] = np.sqrt(pivot)
-    active[k] = j
-    return True
-
-
-@kernel(fastmath={"contract"})
-def _remove(factor, active, k, position):
-    """Delete one row of the factor: Givens rotations restore the triangle."""
-    for i in range(position, k - 1):
-        active[i] = active[i + 1]
-        for c in range(i + 2):
-            factor[i, c] = factor[i + 1, c]
-    # row by row, each row taking the rotations of those above it: memory is read in order
-    size = k - 1 - position
-    cos = np.empty(size)
-    sin = np.empty(size)
-    for r in range(position, k - 1):
-        for i in range(position, r):
-            x = factor[r, i]
-            y = factor[r, i + 1]
-            factor[r, i] = cos[i - position] * x + sin[i - position] * y
-            factor[r, i + 1] = cos[i - position] * y - sin[i - position] * x
-        a = factor[r, r]
-        b = factor[r, r + 1]
-        norm = np.hypot(a, b)
-        cos[r - position] = a / norm
-        sin[r - position] = b / norm
-        factor[r, r] = norm
-        factor[r, r + 1] = 0.0
 
 
 @kernel()
@@ -181,7 +99,7 @@ def _activate(factor, active, sign, inside, max_rank, gram, coef, l1, l2, free, 
     for j in range(m):  # first the free ones: they never leave
         if not free[j] or gram[j, j] <= 0.0:
             continue
-        if _append(factor, active, k, max_rank, gram, l2, j, row):
+        if append(factor, active, k, max_rank, gram, l2, j, row):
             inside[j] = True
             sign[j] = 1.0
             k += 1
@@ -189,8 +107,8 @@ def _activate(factor, active, sign, inside, max_rank, gram, coef, l1, l2, free, 
         if coef[j] == 0.0 or free[j] or gram[j, j] <= 0.0:
             continue
         sign[j] = np.sign(coef[j])
-        if not _append(factor, active, k, max_rank, gram, l2, j, row):
-            _solve_upper(factor, row, k)
+        if not append(factor, active, k, max_rank, gram, l2, j, row):
+            solve_upper(factor, row, k)
             slope = l1[j] * sign[j]
             for i in range(k):
                 a = active[i]
@@ -205,9 +123,9 @@ def _activate(factor, active, sign, inside, max_rank, gram, coef, l1, l2, free, 
             if leaving == k:
                 continue
             inside[active[leaving]] = False
-            _remove(factor, active, k, leaving)
+            remove(factor, active, k, leaving)
             k -= 1
-            if not _append(factor, active, k, max_rank, gram, l2, j, row):
+            if not append(factor, active, k, max_rank, gram, l2, j, row):
                 return -1
         inside[j] = True
         k += 1
@@ -219,22 +137,8 @@ def _solve_rates(factor, active, sign, speed, k, rate):
     """Solve for the rates of the active coefficients."""
     for i in range(k):
         rate[i] = -sign[active[i]] * speed[active[i]]
-    _solve_lower(factor, rate, k)
-    _solve_upper(factor, rate, k)
-
-
-@kernel()
-def _add_row(near, slot, gram, j, awake, q):
-    for c in range(q):
-        near[slot, c] = gram[j, awake[c]]
-
-
-@kernel()
-def _free_slot(slot, position, k):
-    freed = slot[position]
-    for i in range(position, k - 1):
-        slot[i] = slot[i + 1]
-    slot[k - 1] = freed
+    solve_lower(factor, rate, k)
+    solve_upper(factor, rate, k)
 
 
 @kernel()
@@ -248,13 +152,13 @@ def _polish(factor, active, sign, k, gram, gradient, coef, l1, l2, free, rate, d
         worst = max(worst, abs(rate[i]))
     if worst <= _CLEAN * steepest:
         return
-    _solve_lower(factor, rate, k)
-    _solve_upper(factor, rate, k)
+    solve_lower(factor, rate, k)
+    solve_upper(factor, rate, k)
     for i in range(k):
         a = active[i]
         if not free[a] and sign[a] * (coef[a] + rate[i]) < 0.0:
             return
-    _combine_rows(gram, active, rate, k, m, drift)
+    combine_rows(gram, active, rate, k, m, drift)
     for i in range(k):
         coef[active[i]] += rate[i]
     for j in range(m):
@@ -363,7 +267,7 @@ def _refresh(gram, coef, start, gradient, start_gradient, rows, change, drift):
             rows[k] = j
             change[k] = coef[j] - start[j]
             k += 1
-    _combine_rows(gram, rows, change, k, m, drift)
+    combine_rows(gram, rows, change, k, m, drift)
     for j in range(m):
         gradient[j] = start_gradient[j] + drift[j]
 
@@ -425,7 +329,7 @@ def follow(
         start = coef.copy()
         start_gradient = gradient.copy()
         _solve_rates(factor, active, sign, speed, k, rate)
-        _combine_rows(gram, active, rate, k, m, drift)
+        combine_rows(gram, active, rate, k, m, drift)
         q = _wake(gram, gradient, l1, free, positive, inside, drift, watched, awake)
         # the rows of active columns at the watched ones, with room for more of both
         n_rows = min(max_rank, 2 * k + 64)
@@ -445,7 +349,7 @@ def follow(
         fresh = True
         while True:
             if not fresh:
-                _combine_rows(near, slot, rate, k, q, drift)
+                combine_rows(near, slot, rate, k, q, drift)
             fresh = False
             step, leaving = _first_leaving(active, sign, free, coef, rate, k, 1.0 - t)
             step, entering, side = _first_entering(
@@ -476,23 +380,23 @@ def follow(
 
             if entering >= 0:
                 sign[entering] = side
-                if _append(factor, active, k, max_rank, gram, l2, entering, row):
+                if append(factor, active, k, max_rank, gram, l2, entering, row):
                     inside[entering] = True
-                    _add_row(near, slot[k], gram, entering, awake, q)
+                    add_row(near, slot[k], gram, entering, awake, q)
                     k += 1
                     # the direction changes by what the new column takes over
                     value = -side * speed[entering]
                     for i in range(k - 1):
                         value -= gram[entering, active[i]] * rate[i]
                     value /= factor[k - 1, k - 1] ** 2
-                    _solve_upper(factor, row, k - 1)
+                    solve_upper(factor, row, k - 1)
                     for i in range(k - 1):
                         rate[i] -= value * row[i]
                     rate[k - 1] = value
                     if k == n_rows < max_rank:
                         break  # no room for another row
                     continue
-                _solve_upper(factor, row, k)
+                solve_upper(factor, row, k)
                 leaving = _exchange(active, sign, k, coef, free, entering, side, row)
                 if leaving < 0:
                     # a direction in which everything grows at no cost: nothing is gained by it
@@ -500,20 +404,20 @@ def follow(
                     continue
                 dropped = active[leaving]
                 inside[dropped] = False
-                _remove(factor, active, k, leaving)
-                _free_slot(slot, leaving, k)
+                remove(factor, active, k, leaving)
+                free_slot(slot, leaving, k)
                 k -= 1
-                if not _append(factor, active, k, max_rank, gram, l2, entering, row):
+                if not append(factor, active, k, max_rank, gram, l2, entering, row):
                     return FAILED, events, -1
                 inside[entering] = True
-                _add_row(near, slot[k], gram, entering, awake, q)
+                add_row(near, slot[k], gram, entering, awake, q)
                 k += 1
             else:
                 dropped = active[leaving]
                 coef[dropped] = 0.0
                 inside[dropped] = False
-                _remove(factor, active, k, leaving)
-                _free_slot(slot, leaving, k)
+                remove(factor, active, k, leaving)
+                free_slot(slot, leaving, k)
                 k -= 1
             blocked[:] = False
             # the bound of an active column may have been wrong for a zero one: right from here on
@@ -545,29 +449,3 @@ def follow(
                 return DONE, events, k
         elif events >= max_events:
             return OUT_OF_EVENTS, events, -1
-
-
-@kernel()
-def follow_levels(
-    gram, gradient, coef, l1, levels, free, positive, max_rank, max_events,
-    factor, active, sign, n_active, coefs, events,
-):  # fmt: skip
-    """Follow the bounds ``levels[i] * l1`` one after another, without a ridge part.
-
-    The solutions are written to the rows of ``coefs``, and to ``events`` what each took; the other
-    arguments are those of :func:`follow`.
-
-    Returns
-    -------
-    (number of levels whose solution was found, n_active)
-    """
-    l2 = np.zeros_like(l1)
-    for i in range(levels.shape[0]):
-        status, events[i], n_active = follow(
-            gram, gradient, coef, levels[i] * l1, l2, free, positive, max_rank, max_events, 0.0,
-            factor, active, sign, n_active,
-        )  # fmt: skip
-        if status != DONE:
-            return i, n_active
-        coefs[i] = coef
-    return levels.shape[0], n_active

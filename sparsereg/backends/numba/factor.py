@@ -1,0 +1,198 @@
+"""The Cholesky factor of the active columns' Gram matrix: solves, appended and deleted columns.
+
+With k active columns the upper triangle U, in the first k rows and columns of a larger array,
+satisfies U' U = G_AA + diag(l2_A). A solve, a deletion and an appended column read it once each,
+k^2 / 2 numbers in the order of memory: from a few hundred columns on that traffic is what an
+active-set method costs. Columns that are appended together share it.
+
+Inner loops count from zero over slices: only then does Numba know that no index is negative.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sparsereg.backends.numba.jit import REASSOCIATE, kernel
+
+# A pivot below this share of its diagonal means that the column depends on the active ones.
+_DEPENDENT = 1e-11
+
+
+@kernel(fastmath={"contract"})
+def solve_lower(factor, b, k):
+    """Solve U' x = b[:k] in place."""
+    for i in range(k):
+        value = b[i] / factor[i, i]
+        b[i] = value
+        if value != 0.0:
+            row, rest = factor[i, i + 1 : k], b[i + 1 : k]
+            for c in range(k - i - 1):
+                rest[c] -= value * row[c]
+
+
+@kernel(fastmath=REASSOCIATE)
+def solve_upper(factor, b, k):
+    """Solve U x = b[:k] in place."""
+    for i in range(k - 1, -1, -1):
+        row, rest = factor[i, i + 1 : k], b[i + 1 : k]
+        total = 0.0
+        for c in range(k - i - 1):
+            total += row[c] * rest[c]
+        b[i] = (b[i] - total) / factor[i, i]
+
+
+@kernel(fastmath={"contract"})
+def combine_rows(gram, rows, values, k, m, out):
+    """Write - sum_i values_i gram[rows_i, :m] to out, four rows at a time."""
+    for c in range(m):
+        out[c] = 0.0
+    i = 0
+    while i + 4 <= k:
+        a, b, c, d = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
+        va, vb, vc, vd = values[i], values[i + 1], values[i + 2], values[i + 3]
+        for j in range(m):
+            out[j] -= (va * gram[a, j] + vb * gram[b, j]) + (vc * gram[c, j] + vd * gram[d, j])
+        i += 4
+    while i < k:
+        a, va = rows[i], values[i]
+        for j in range(m):
+            out[j] -= va * gram[a, j]
+        i += 1
+
+
+@kernel()
+def append(factor, active, k, max_rank, gram, l2, j, row):
+    """Try to extend the factor by column j; return whether it is independent.
+
+    On return ``row[:k]`` solves U' row = H_Aj; the solution of U c = row are the coordinates of a
+    dependent column.
+    """
+    for i in range(k):
+        row[i] = gram[j, active[i]]
+    solve_lower(factor, row, k)
+    square = 0.0
+    for i in range(k):
+        square += row[i] * row[i]
+    diagonal = gram[j, j] + l2[j]
+    pivot = diagonal - square
+    if k >= max_rank or not pivot > _DEPENDENT * diagonal:
+        return False
+    for i in range(k):
+        factor[i, k] = row[i]
+    factor[k, k] = np.sqrt(pivot)
+    active[k] = j
+    return True
+
+
+@kernel(fastmath={"contract"})
+def _solve_lower_together(factor, rows, b, k):
+    """Solve U' x = row[:k] in place for each of the first b rows, four rows of U at a time."""
+    i = 0
+    while i + 4 <= k:
+        u01, u02, u03 = factor[i, i + 1], factor[i, i + 2], factor[i, i + 3]
+        u12, u13, u23 = factor[i + 1, i + 2], factor[i + 1, i + 3], factor[i + 2, i + 3]
+        r0, r1 = factor[i, i + 4 : k], factor[i + 1, i + 4 : k]
+        r2, r3 = factor[i + 2, i + 4 : k], factor[i + 3, i + 4 : k]
+        for c in range(b):
+            x = rows[c, i : i + 4]
+            x0 = x[0] / factor[i, i]
+            x1 = (x[1] - x0 * u01) / factor[i + 1, i + 1]
+            x2 = (x[2] - x0 * u02 - x1 * u12) / factor[i + 2, i + 2]
+            x3 = (x[3] - x0 * u03 - x1 * u13 - x2 * u23) / factor[i + 3, i + 3]
+            x[0], x[1], x[2], x[3] = x0, x1, x2, x3
+            rest = rows[c, i + 4 : k]
+            for t in range(k - i - 4):
+                rest[t] -= (x0 * r0[t] + x1 * r1[t]) + (x2 * r2[t] + x3 * r3[t])
+        i += 4
+    for c in range(b):  # at most three are left
+        for j in range(i, k):
+            value = rows[c, j]
+            for t in range(i, j):
+                value -= rows[c, t] * factor[t, j]
+            rows[c, j] = value / factor[j, j]
+
+
+@kernel(fastmath=REASSOCIATE)
+def append_together(factor, active, k, gram, l2, columns, b):
+    """Extend the factor by ``columns[:b]``; return whether all are independent of what is there.
+
+    If they are not, the factor of the first k columns is as it was.
+    """
+    rows = np.empty((b, k))
+    for c in range(b):
+        for i in range(k):
+            rows[c, i] = gram[columns[c], active[i]]
+    _solve_lower_together(factor, rows, b, k)
+    rest = np.empty((b, b))  # lower triangle of the Schur complement, then its factor
+    for c in range(b):
+        for d in range(c + 1):
+            total = 0.0
+            for i in range(k):
+                total += rows[c, i] * rows[d, i]
+            rest[c, d] = gram[columns[c], columns[d]] - total
+        rest[c, c] += l2[columns[c]]
+    for c in range(b):
+        for d in range(c):
+            value = rest[c, d]
+            for e in range(d):
+                value -= rest[c, e] * rest[d, e]
+            rest[c, d] = value / rest[d, d]
+        pivot = rest[c, c]
+        for e in range(c):
+            pivot -= rest[c, e] * rest[c, e]
+        diagonal = gram[columns[c], columns[c]] + l2[columns[c]]
+        if not pivot > _DEPENDENT * diagonal:
+            return False
+        rest[c, c] = np.sqrt(pivot)
+    for i in range(k):
+        for c in range(b):
+            factor[i, k + c] = rows[c, i]
+    for c in range(b):
+        active[k + c] = columns[c]
+        for d in range(c + 1):
+            factor[k + d, k + c] = rest[c, d]
+    return True
+
+
+@kernel(fastmath={"contract"})
+def remove(factor, active, k, position):
+    """Delete one column of the factor: Givens rotations restore the triangle."""
+    for i in range(position, k - 1):
+        active[i] = active[i + 1]
+    size = k - 1 - position
+    for i in range(position):
+        row, old = factor[i, position : k - 1], factor[i, position + 1 : k]
+        for c in range(size):
+            row[c] = old[c]
+    # row after row, each rotated with what the one before left over: memory is read in order
+    left = factor[position, position + 1 : k].copy()
+    for t in range(size):
+        i = position + t
+        a = left[t]
+        b = factor[i + 1, i + 1]
+        norm = np.hypot(a, b)
+        cos = a / norm
+        sin = b / norm
+        factor[i, i] = norm
+        row, old, rest = factor[i, i + 1 : k - 1], factor[i + 1, i + 2 : k], left[t + 1 :]
+        for c in range(size - t - 1):
+            x = rest[c]
+            y = old[c]
+            row[c] = cos * x + sin * y
+            rest[c] = cos * y - sin * x
+
+
+@kernel()
+def add_row(near, slot, gram, j, awake, q):
+    """Copy what a row of gram has at the listed columns to a row of the compact matrix."""
+    for c in range(q):
+        near[slot, c] = gram[j, awake[c]]
+
+
+@kernel()
+def free_slot(slot, position, k):
+    """Put the compact row of a deleted column behind those in use."""
+    freed = slot[position]
+    for i in range(position, k - 1):
+        slot[i] = slot[i + 1]
+    slot[k - 1] = freed
