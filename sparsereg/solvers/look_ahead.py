@@ -69,7 +69,7 @@ class LookAhead:
         work = self._work
         size = min(self._size, self._most, len(alphas))
         self._size = min(2 * max(self._size, 1), _MAX_ALPHAS)
-        if size < 2 or work.design.is_sparse or self._last is None:
+        if size < 2 or self._last is None:
             return
         if self._slope is None and not work.on_gram:
             return
@@ -124,4 +124,4 @@ class LookAhead:
         expected = work.gradient + (alpha - self._last[0]) * self._slope
         size = expected if unit.positive else np.abs(expected)
         near = (size > (_NEARLY * alpha) * unit.l1) & unit.may_move
-        return make_pool(work, unit, np.flatnonzero(near), crawling=False)
+        return make_pool(work, unit, np.flatnonzero(near))

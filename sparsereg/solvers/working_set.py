@@ -31,9 +31,10 @@ from sparsereg.solvers.restricted import MAX_EPOCHS, descend_on_residual, solve_
 from sparsereg.solvers.restriction import Restriction
 from sparsereg.solvers.workspace import MAX_POOL, Workspace
 
-# Dense X: a pass brings in this many new columns, or this share of those known, and lowers the
-# level of the bounds at least by this factor; at the end, whatever comes this near its bound.
-_MIN_NEW, _NEW_SHARE, _DESCENT, _NEARLY = 64, 0.15, 0.9, 0.97
+# A pass brings in this many new columns, or this share of those known: on sparse X a pass is dear
+# beside an idle column. It lowers the level of the bounds at least by this factor; at the end comes
+# whatever is this near its bound.
+_DENSE_NEW, _SPARSE_NEW, _DESCENT, _NEARLY = (64, 0.15), (250, 0.3), 0.9, 0.97
 # Columns of the first working set: on sparse X a pass is dear beside an idle column.
 _FIRST_SIZE, _FIRST_SPARSE_SIZE = 64, 1000
 # So far below alpha_max nearly every column will be wanted; then all are taken where that fits.
@@ -43,10 +44,9 @@ _FAR_DOWN = 30.0
 _COLUMNS_PER_PASS, _SAVED_PASSES, _ALPHAS_PER_PASS = 100, 2, 10
 # A relative gap at which a solution counts as exact.
 EXACT = 1e-10
-# The Gram matrix of sparse columns may cost this many passes over X; more, up to so many columns,
-# where coordinate descent crawls.
-_SPARSE_GRAM_PASSES, _SPARSE_POOL = 10, 2000
-_SMALL_WORK = 2e6
+# A single fit on sparse X starts on the residual; on the Gram matrix if that takes so few products,
+# or where coordinate descent crawls. There is no Gram matrix of more sparse columns than this.
+_SMALL_WORK, _SPARSE_POOL = 2e6, 3000
 # The subproblem in residual form is solved to this share of the current gap.
 _INNER_SHARE = 0.1
 # Passes over X without progress after which the gap is taken to be at the rounding floor.
@@ -78,7 +78,6 @@ def solve(
     -------
     Solution
     """
-    settle = settle and not work.design.is_sparse
     with single_threaded_blas():
         take_whole_gram(work, penalty, n_alphas=1)
         return _solve(work, penalty, tol * work.sq_y, max_iter, settle)
@@ -94,6 +93,7 @@ def _solve(
     history: list[Step] = []
     working_set, best, crawling, level = usable[:0], work.coef, False, np.inf
     # an exact solve for the unpenalized features counts as one iteration
+    by_levels = settle or not work.design.is_sparse
     n_iter, passes, stalled, best_gap = int(restriction.free.size > 0), 0, 0, np.inf
 
     while True:
@@ -110,12 +110,14 @@ def _solve(
         passes += 1
         # 2. the working set, and the level of the bounds it is meant for
         last_size, last_level = working_set.size, level
-        if work.design.is_sparse:
-            level, wanted = 1.0, _choose(work, restriction, scale, working_set)
-        else:
+        on_pool = False
+        if by_levels:
             hurry = 2 * passes > max_iter
             level, wanted = _descend(work, restriction, 1.0 if hurry else level)
-        on_pool = make_pool(work, restriction, wanted, crawling)
+            on_pool = make_pool(work, restriction, wanted)
+        if not on_pool:
+            level, wanted = 1.0, _choose(work, restriction, scale, working_set)
+            on_pool = (crawling or _is_small(work, wanted)) and make_pool(work, restriction, wanted)
         working_set = work.pool.columns if on_pool else wanted
         # exact solutions leave rounding only; descent comes nearer step by step
         progress = gap < (0.5 if work.active_set.is_exact else 0.99) * best_gap
@@ -198,7 +200,8 @@ def _descend(
         reach = np.where(bound > 0, size / bound, np.inf)
     reach[work.coef[outside] != 0] = np.inf
     known = len(work.pool)
-    room = max(_MIN_NEW, int(_NEW_SHARE * known))
+    at_least, share = _SPARSE_NEW if work.design.is_sparse else _DENSE_NEW
+    room = max(at_least, int(share * known))
     beyond = np.count_nonzero(reach > 1.0) - np.count_nonzero(np.isinf(reach))
     if beyond <= room:
         return 1.0, outside[reach > _NEARLY]
@@ -236,19 +239,17 @@ def _choose(
     return np.sort(usable[np.argpartition(distance, wanted - 1)[:wanted]])
 
 
-def make_pool(
-    work: Workspace, restriction: Restriction, wanted: IndexArray, crawling: bool
-) -> bool:
-    """Bring the wanted columns into the pool; return False where its Gram matrix does not pay."""
+def make_pool(work: Workspace, restriction: Restriction, wanted: IndexArray) -> bool:
+    """Bring the wanted columns into the pool; return False where they are too many."""
     pool = work.pool
     may_move = restriction.may_move[pool.columns]
     if not may_move.all():  # left by a problem on the same data that excludes fewer features
         pool.keep_only(may_move)
-    new = pool.missing(wanted)
-    if wanted.size > MAX_POOL or not _gram_pays(work, wanted, new, crawling):
-        return False
     support = np.flatnonzero(work.coef)
     wanted = np.union1d(wanted, support)
+    if wanted.size > (_SPARSE_POOL if work.design.is_sparse else MAX_POOL):
+        return False
+    new = pool.missing(wanted)
     needed = max(_POOL_MINIMUM, _POOL_EXCESS * support.size, wanted.size)
     if new.size and len(pool) + new.size > needed:
         keep = np.zeros(work.coef.size, dtype=bool)
@@ -261,11 +262,9 @@ def make_pool(
     return True
 
 
-def _gram_pays(work: Workspace, wanted: IndexArray, new: IndexArray, crawling: bool) -> bool:
+def _is_small(work: Workspace, wanted: IndexArray) -> bool:
+    """Whether a Gram matrix of sparse columns costs nearly nothing, or is needed for its digits."""
     design = work.design
-    if not design.is_sparse or (crawling and wanted.size <= _SPARSE_POOL):
-        return True
     if np.any(design.means[wanted] ** 2 > 1e6 * design.sqnorms[wanted]):
         return True  # on the residual, the scalar offset would lose their digits
-    flops = float(new.size) * design.nnz_of(np.concatenate([work.pool.columns, new]))
-    return flops <= _SMALL_WORK + _SPARSE_GRAM_PASSES * design.nnz
+    return work.backend.gram_work(design, wanted, wanted.size) <= _SMALL_WORK

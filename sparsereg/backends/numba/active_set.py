@@ -331,7 +331,8 @@ def jump(
             near = _compact(gram, active, k, watched, q, max_rank, slot)
         status, used, k, q, near = _solve_at(
             target, current, near, slot, gram, gradient, coef, fixed, slope, l2, free, positive,
-            max_rank, factor, active, sign, inside, k, watched, is_watched, q, move, drift, entering,
+            max_rank, factor, active, sign, inside, k, watched, is_watched, q, move, drift,
+            entering,
         )  # fmt: skip
         if status == _TOO_LONG and stride > _SHORTEST:
             stride = 0.5 * min(stride, np.log(current / target))

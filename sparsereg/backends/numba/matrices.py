@@ -168,18 +168,13 @@ def fitted(design: Any, columns: IndexArray, coef: FloatArray) -> FloatArray:
 
 def gram_block(design: Any, columns: IndexArray, n_new: int) -> FloatArray:
     """Return X_c[:, columns]' diag(s) X_c[:, columns[-n_new:]] / n."""
-    n, p = design.shape
+    n = design.shape[0]
     known = columns.size - n_new
     out = np.zeros((columns.size, n_new))
     if design.is_sparse and not _is_far_from_zero(design, columns):
-        weights = _weights_or_empty(design.sample_weight)
-        new = columns[known:]
-        arrays = (design.data, design.indices, design.indptr)
-        run_blocks(
-            lambda start, stop: _gram_csc(*arrays, n, weights, columns, new, start, stop, out),
-            n_new, 8, float(design.nnz) * columns.size * n_new / max(p, 1),
-        )  # fmt: skip
-        out -= n * np.outer(design.means[columns], design.means[new])
+        out = _sparse_products(design, columns, known).T
+        out -= n * np.outer(design.means[columns], design.means[columns[known:]])
+        _mirror(out[known:])
     elif _is_plain(design, columns, known):
         _add_products(design.X, 0, out)
         out -= n * np.outer(design.means, design.means)
@@ -191,6 +186,27 @@ def gram_block(design: Any, columns: IndexArray, n_new: int) -> FloatArray:
         _mirror(out[known:])
     out /= n
     return out
+
+
+def _sparse_products(design: SparseDesign, columns: IndexArray, known: int) -> FloatArray:
+    """Return X[:, columns[known:]]' diag(s) X[:, columns]: products of what shares a row."""
+    arrays = (design.data, design.indices, design.indptr)
+    rows = _rows_of_columns(*arrays, design.shape[0], columns)
+    weights = _weights_or_empty(design.sample_weight)
+    new = columns[known:]
+    out = np.zeros((new.size, columns.size))
+    run_blocks(
+        lambda start, stop: _add_sparse_products(*arrays, weights, *rows, new, start, stop, out),
+        new.size, 32, gram_work(design, columns, new.size),
+    )  # fmt: skip
+    return out
+
+
+def gram_work(design: Any, columns: IndexArray, n_new: int) -> float:
+    """Return the multiply-adds of a Gram block."""
+    if not design.is_sparse:
+        return float(design.shape[0]) * columns.size * n_new
+    return _count_sparse_products(design.indices, design.indptr, design.shape[0], columns, n_new)
 
 
 def _is_plain(design: Any, columns: IndexArray, known: int) -> bool:
@@ -527,18 +543,49 @@ def _pack_csc(data, indices, indptr, columns, start, stop, out):
 
 
 @kernel()
-def _gram_csc(data, indices, indptr, n, weights, rows, columns, start, stop, out):
-    weighted = weights.shape[0] > 0
-    scattered = np.zeros(n)
-    for c in range(start, stop):
+def _rows_of_columns(data, indices, indptr, n, columns):
+    """Return some columns in compressed rows: where each starts, its positions and values."""
+    ends = np.zeros(n + 1, dtype=np.int64)
+    for j in columns:
+        for k in range(indptr[j], indptr[j + 1]):
+            ends[indices[k] + 1] += 1
+    for i in range(n):
+        ends[i + 1] += ends[i]
+    starts = ends.copy()
+    positions = np.empty(ends[n], dtype=np.int32)
+    values = np.empty(ends[n])
+    for c in range(columns.shape[0]):
         j = columns[c]
         for k in range(indptr[j], indptr[j + 1]):
             i = indices[k]
-            scattered[i] += data[k] * (weights[i] if weighted else 1.0)
-        for r in range(rows.shape[0]):
-            total = 0.0
-            for k in range(indptr[rows[r]], indptr[rows[r] + 1]):
-                total += data[k] * scattered[indices[k]]
-            out[r, c] = total
+            positions[starts[i]] = c
+            values[starts[i]] = data[k]
+            starts[i] += 1
+    return ends, positions, values
+
+
+@kernel()
+def _add_sparse_products(
+    data, indices, indptr, weights, ends, positions, values, new, start, stop, out
+):  # fmt: skip
+    weighted = weights.shape[0] > 0
+    for c in range(start, stop):
+        row = out[c]
+        for k in range(indptr[new[c]], indptr[new[c] + 1]):
+            i = indices[k]
+            value = data[k] * (weights[i] if weighted else 1.0)
+            for e in range(ends[i], ends[i + 1]):
+                row[positions[e]] += value * values[e]
+
+
+@kernel()
+def _count_sparse_products(indices, indptr, n, columns, n_new):
+    lengths = np.zeros(n, dtype=np.int64)
+    for j in columns:
         for k in range(indptr[j], indptr[j + 1]):
-            scattered[indices[k]] = 0.0
+            lengths[indices[k]] += 1
+    total = 0.0
+    for c in range(columns.shape[0] - n_new, columns.shape[0]):
+        for k in range(indptr[columns[c]], indptr[columns[c] + 1]):
+            total += lengths[indices[k]]
+    return total
