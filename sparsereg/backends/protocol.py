@@ -217,3 +217,50 @@ class Backend(Protocol):
         Returns whether the end was reached, and the number of active-set changes. Runs on the
         host.
         """
+
+    def best_refit_move(
+        self,
+        inverse: FloatArray,
+        loadings: FloatArray,
+        coef: FloatArray,
+        gradient: FloatArray,
+        remainder: FloatArray,
+        support: IndexArray,
+        inside: npt.NDArray[np.uint8],
+        costs: FloatArray,
+        alpha: float,
+        floor: float,
+    ) -> tuple[float, int, int]:
+        """Score every add, drop and exchange of a column, with refit, and return the best.
+
+        As (change of the objective, position to drop or -1, column to add or -1); the change is 0
+        if no move lowers it. A negative alpha allows exchanges only. Notation and formulas are in
+        :mod:`sparsereg.backends.numba.refit`.
+        """
+
+    def enter_support(
+        self,
+        inverse: FloatArray,
+        loadings: FloatArray,
+        coef: FloatArray,
+        gradient: FloatArray,
+        remainder: FloatArray,
+        size: int,
+        support: IndexArray,
+        row: FloatArray,
+        column: int,
+    ) -> None:
+        """Update a refit, in place, for a column that enters; ``row`` is its Gram row."""
+
+    def leave_support(
+        self,
+        inverse: FloatArray,
+        loadings: FloatArray,
+        coef: FloatArray,
+        gradient: FloatArray,
+        remainder: FloatArray,
+        size: int,
+        position: int,
+        column: int,
+    ) -> None:
+        """Update a refit, in place, for the column that leaves from a position."""

@@ -14,6 +14,7 @@ from sparsereg.backends.numba import (
     homotopy,
     matrices,
     multi_task,
+    refit,
 )
 from sparsereg.backends.protocol import ActiveSet, Design, FloatArray, IndexArray, KernelForm
 
@@ -141,6 +142,52 @@ class NumbaBackend:
             state.factor, state.active, state.sign, state.n_active,
         )  # fmt: skip
         return status == homotopy.DONE, events
+
+    def best_refit_move(  # noqa: D102
+        self,
+        inverse: FloatArray,
+        loadings: FloatArray,
+        coef: FloatArray,
+        gradient: FloatArray,
+        remainder: FloatArray,
+        support: IndexArray,
+        inside: npt.NDArray[np.uint8],
+        costs: FloatArray,
+        alpha: float,
+        floor: float,
+    ) -> tuple[float, int, int]:
+        return refit.best_move(
+            inverse, loadings, coef, gradient, remainder, support, inside, costs, alpha, floor
+        )
+
+    def enter_support(  # noqa: D102
+        self,
+        inverse: FloatArray,
+        loadings: FloatArray,
+        coef: FloatArray,
+        gradient: FloatArray,
+        remainder: FloatArray,
+        size: int,
+        support: IndexArray,
+        row: FloatArray,
+        column: int,
+    ) -> None:
+        refit.enter(
+            inverse, loadings, coef, gradient, remainder, size, support, row, column
+        )
+
+    def leave_support(  # noqa: D102
+        self,
+        inverse: FloatArray,
+        loadings: FloatArray,
+        coef: FloatArray,
+        gradient: FloatArray,
+        remainder: FloatArray,
+        size: int,
+        position: int,
+        column: int,
+    ) -> None:
+        refit.leave(inverse, loadings, coef, gradient, remainder, size, position, column)
 
 
 backend = NumbaBackend()
