@@ -264,3 +264,28 @@ class Backend(Protocol):
         column: int,
     ) -> None:
         """Update a refit, in place, for the column that leaves from a position."""
+
+    def solve_l0_node(
+        self,
+        gram: FloatArray,
+        correlation: FloatArray,
+        sq_y: float,
+        costs: FloatArray,
+        slopes: FloatArray,
+        knots: FloatArray,
+        ridge: FloatArray,
+        bounds: FloatArray,
+        state: npt.NDArray[np.int8],
+        coef: FloatArray,
+        gradient: FloatArray,
+        cutoff: float,
+        tol: float,
+        max_rounds: int,
+        rounding: float,
+    ) -> tuple[float, float, float, int]:
+        """Solve the convex relaxation of an l0 problem with some columns fixed, in place.
+
+        Returns (lower bound, value of the relaxation, objective at ``coef``, column to branch on
+        or -1); fixes further columns in ``state`` where one side of them is beyond ``cutoff``.
+        Formulas are in :mod:`sparsereg.backends.numba.l0_relaxation`.
+        """

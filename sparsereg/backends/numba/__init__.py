@@ -12,6 +12,7 @@ from sparsereg.backends.numba import (
     descent,
     gap,
     homotopy,
+    l0_relaxation,
     matrices,
     multi_task,
     refit,
@@ -188,6 +189,29 @@ class NumbaBackend:
         column: int,
     ) -> None:
         refit.leave(inverse, loadings, coef, gradient, remainder, size, position, column)
+
+    def solve_l0_node(  # noqa: D102
+        self,
+        gram: FloatArray,
+        correlation: FloatArray,
+        sq_y: float,
+        costs: FloatArray,
+        slopes: FloatArray,
+        knots: FloatArray,
+        ridge: FloatArray,
+        bounds: FloatArray,
+        state: npt.NDArray[np.int8],
+        coef: FloatArray,
+        gradient: FloatArray,
+        cutoff: float,
+        tol: float,
+        max_rounds: int,
+        rounding: float,
+    ) -> tuple[float, float, float, int]:
+        return l0_relaxation.solve_node(
+            gram, correlation, sq_y, costs, slopes, knots, ridge, bounds, state, coef, gradient,
+            cutoff, tol, max_rounds, rounding,
+        )  # fmt: skip
 
 
 backend = NumbaBackend()
