@@ -42,8 +42,8 @@ class SubsetProblem:
     ----------
     usable : ndarray of bool, shape (p,)
         Neither constant nor excluded.
-    norms, costs, ridge, correlation : ndarray of shape (p,)
-        a_j, v_j, ridge_j and c_j; zero where a column is not usable.
+    norms, per_norm, costs, ridge, correlation : ndarray of shape (p,)
+        a_j, 1 / a_j, v_j, ridge_j and c_j; zero where a column is not usable.
     sq_y : float
     """
 
@@ -55,11 +55,11 @@ class SubsetProblem:
         self.norms = np.where(self.usable, np.sqrt(work.design.sqnorms), 0.0)
         self.costs = np.where(self.usable, given, 0.0)
         with np.errstate(divide="ignore", over="ignore"):
-            self._per_norm = np.where(self.usable, 1.0 / self.norms, 0.0)
-            ridge = np.where(self.usable, self.l2 * self._per_norm**2, 0.0)
+            self.per_norm = np.where(self.usable, 1.0 / self.norms, 0.0)
+            ridge = np.where(self.usable, self.l2 * self.per_norm**2, 0.0)
         self.ridge = np.minimum(ridge, _LARGEST_RIDGE)
         work.move_to(np.zeros(n_features))
-        self.correlation = work.gradient * self._per_norm
+        self.correlation = work.gradient * self.per_norm
         self.sq_y = work.sq_y
         self._rows = np.empty((0, n_features))
         self._columns = np.empty(0, dtype=np.intp)
@@ -139,11 +139,11 @@ class SubsetProblem:
         for start in range(0, missing.size, _ROW_BLOCK):
             block = missing[start : start + _ROW_BLOCK]
             columns = work.backend.fitted_tasks(
-                work.design, block, np.diag(self._per_norm[block])
+                work.design, block, np.diag(self.per_norm[block])
             )
             if work.centered:
                 columns -= np.average(columns, axis=1, weights=work.sample_weight)[:, None]
-            rows = work.backend.xtr_tasks(work.design, columns) * self._per_norm
+            rows = work.backend.xtr_tasks(work.design, columns) * self.per_norm
             first = self._columns.size
             rows[np.arange(block.size), block] = 1.0
             self._rows[first : first + block.size] = rows
