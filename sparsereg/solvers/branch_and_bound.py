@@ -87,7 +87,8 @@ def branch_and_bound(
     Raises
     ------
     ValueError
-        If nothing bounds the coefficients: see :func:`sparsereg.solvers.l0_certificate.data_bounds`.
+        If nothing bounds the coefficients; see
+        :func:`sparsereg.solvers.l0_certificate.data_bounds`.
     """
     objective = problem.objective(coef, alpha)
     bounds = data_bounds(problem, objective, coef_bound)
@@ -186,7 +187,7 @@ class _Search:
         coef[state == _OUTSIDE] = 0.0
         gradient = self._correlation - coef[node.support] @ self._gram[node.support]
         tol = max(_NODE_GAP * (self._cutoff - node.bound), 0.1 * self._tol * self._objective)
-        lower, value, _, branch = self._problem.work.backend.solve_l0_node(
+        lower, _, _, branch = self._problem.work.backend.solve_l0_node(
             self._gram, self._correlation, self._problem.sq_y, *self._relaxation,
             state, coef, gradient, self._cutoff, tol, _NODE_ROUNDS, self._rounding,
         )  # fmt: skip

@@ -8,13 +8,12 @@ brought together (:mod:`sparsereg.solvers.branch_and_bound`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from sparsereg.backends.protocol import FloatArray, IndexArray
+from sparsereg.backends.protocol import FloatArray
 from sparsereg.solvers.blas import single_threaded_blas
 from sparsereg.solvers.branch_and_bound import Exact, branch_and_bound
 from sparsereg.solvers.l0_certificate import (
@@ -116,11 +115,15 @@ def minimize_l0(
 
 def best_of_size(
     problem: SubsetProblem, size: int, *, max_moves: int = 10_000, coef_bound: float = np.inf
-) -> L0Solution:
-    """Minimize squared loss and ridge over supports of at most ``size`` columns with a cost."""
+) -> tuple[L0Solution, float]:
+    """Minimize squared loss and ridge over supports of at most ``size`` columns with a cost.
+
+    Returns the solution, and a price alpha at which this size is, or nearly is, the best.
+    """
     with single_threaded_blas():
         pool, history = SupportPool(problem), []
-        for stage in search_sizes(pool, size + _SLACK, max_moves=max_moves):
+        largest = min(size + _SLACK, problem.max_size)
+        for stage in search_sizes(pool, largest, max_moves=max_moves):
             entry = pool.best_up_to(size)
             history.append(Stage(stage, entry.half_rss))
         coef = problem.fit(entry.support, coef_bound)
@@ -128,10 +131,9 @@ def best_of_size(
         history = [Stage(stage, max(value, objective)) for stage, value in history]
         lower = _size_bound(problem, pool, size, coef, objective, coef_bound)
         history.append(Stage("final refit", objective))
-        return L0Solution(
-            coef, objective, lower, stationarity(problem, coef, 0.0, coef_bound, inside=True),
-            tuple(history), pool.n_moves,
-        )  # fmt: skip
+        still = stationarity(problem, coef, 0.0, coef_bound, inside=True)
+        solution = L0Solution(coef, objective, lower, still, tuple(history), pool.n_moves)
+        return solution, pool.price_of(size)
 
 
 def stationarity(
@@ -154,9 +156,8 @@ def stationarity(
     gradient = point.gradient - problem.ridge * z
     curvature = 1.0 + problem.ridge
     cost = alpha * problem.costs
-    limit = np.where(problem.usable, coef_bound * problem.norms, 0.0) if np.isfinite(
-        coef_bound
-    ) else np.inf
+    with np.errstate(invalid="ignore"):
+        limit = np.where(problem.usable, coef_bound * problem.norms, 0.0)
     best = np.clip(z + gradient / curvature, -limit, limit)
 
     def gain(target: FloatArray | float) -> FloatArray:
@@ -189,11 +190,13 @@ _PRICES = (0.5, 0.75, 1.0, 1.5)
 def _search(
     problem: SubsetProblem, alpha: float, strategy: str, max_moves: int, coef_bound: float
 ) -> tuple[FloatArray, list[Stage], int]:
-    best, history, moves = np.zeros(problem.n_features), [], 0
-    best = problem.fit(problem.free, coef_bound)
-    history.append(Stage("null model", problem.objective(best, alpha)))
-    refit, seen = Refit(problem), set()
-    for name, support in _starts(problem, alpha, strategy, coef_bound):
+    best, moves = problem.fit(problem.free, coef_bound), 0
+    history = [Stage("null model", problem.objective(best, alpha))]
+    if alpha == 0:
+        best = problem.fit(np.flatnonzero(problem.usable), coef_bound)
+        return best, [*history, Stage("least squares", problem.objective(best, alpha))], 0
+    refit, seen = Refit(problem), set[bytes]()
+    for name, support in starting_supports(problem, alpha, strategy, coef_bound):
         refit.move_to(support)
         stages = [(name, refit.support)]
         if max_moves:
@@ -210,15 +213,6 @@ def _search(
                     best, objective = coef, value
             history.append(Stage(stage, objective))
     return best, history, moves
-
-
-def _starts(
-    problem: SubsetProblem, alpha: float, strategy: str, coef_bound: float
-) -> Iterator[tuple[str, IndexArray]]:
-    if alpha > 0:
-        yield from starting_supports(problem, alpha, strategy, coef_bound)
-    else:
-        yield "least squares", np.flatnonzero(problem.usable)
 
 
 def _lower_bound(

@@ -26,7 +26,7 @@ from sparsereg.solvers.subset import SubsetProblem
 
 # Error of a computed dot product or squared norm, relative to the norms, per sqrt(n).
 ROUNDING = 16 * np.finfo(np.float64).eps
-# Coefficient bounds from the data: only for so many columns, so well conditioned, and with a margin.
+# Coefficient bounds from the data: for so many columns, so well conditioned; with a margin.
 _MAX_COLUMNS, _SMALLEST_PIVOT, _MARGIN = 3000, 1e-6, 1e-3
 # Relaxation: relative gap, rounds of descent, columns of the first working set.
 _GAP, _ROUNDS, _FIRST = 1e-9, 200, 200
@@ -46,7 +46,12 @@ class Relaxation(NamedTuple):
         return Relaxation(*(part[columns] for part in self))
 
     @classmethod
-    def of(cls, problem: SubsetProblem, alpha: float, coef_bound: float | FloatArray) -> Relaxation:
+    def of(
+        cls,
+        problem: SubsetProblem | ConditionalBound,
+        alpha: float,
+        coef_bound: float | FloatArray,
+    ) -> Relaxation:
         """Return the tightest convex relaxation of each column's cost, given |w_j| <= M_j."""
         cost = alpha * problem.costs
         limit = np.broadcast_to(coef_bound, cost.shape)
@@ -92,7 +97,9 @@ def conjugates(size: FloatArray, relaxation: Relaxation) -> FloatArray:
         capped = bound * (size - 0.5 * ridge * bound)
         free = np.where(ridge > 0, 0.5 * size**2 / ridge, 0.0)
         capped = np.where(bound > 0, capped, 0.0)
-        return np.where((size > ridge * bound) & (bound > 0), capped, np.where(bound > 0, free, 0.0))
+        return np.where(
+            (size > ridge * bound) & (bound > 0), capped, np.where(bound > 0, free, 0.0)
+        )
 
 
 def dual_point(problem: SubsetProblem, coef: FloatArray) -> DualPoint:
@@ -154,7 +161,7 @@ def solve_relaxation(problem: SubsetProblem, relaxation: Relaxation) -> FloatArr
         violating = np.flatnonzero(excess > 1e-7 * problem.sq_y**0.5)
         if not violating.size:
             break
-        room = max(_FIRST, 2 * np.count_nonzero(coef))
+        room = max(_FIRST, 2 * int(np.count_nonzero(coef)))
         if violating.size > room:
             violating = violating[np.argpartition(-excess[violating], room)[:room]]
         chosen = np.sort(np.concatenate([np.flatnonzero(coef), violating]))
@@ -212,3 +219,39 @@ def root_bound(
     points = [relaxed_dual_point(problem, relaxation)[1], dual_point(problem, coef)]
     best = max(point.bound(relaxation, n, problem.sq_y) for point in points)
     return min(max(best, 0.0), objective)
+
+
+class ConditionalBound(NamedTuple):
+    """Dual points of a problem, kept without its data, for bounds under any |w_j| <= M."""
+
+    points: tuple[DualPoint, ...]
+    alpha: float
+    charge: float
+    usable: np.ndarray
+    norms: FloatArray
+    costs: FloatArray
+    ridge: FloatArray
+    coef_bound: float
+    n_samples: int
+    sq_y: float
+
+    @classmethod
+    def of(
+        cls,
+        problem: SubsetProblem,
+        alpha: float,
+        charge: float,
+        points: list[DualPoint],
+        coef_bound: float,
+    ) -> ConditionalBound:
+        """Keep what the bounds of ``objective + charge`` at price alpha need."""
+        return cls(
+            tuple(points), alpha, charge, problem.usable, problem.norms, problem.costs,
+            problem.ridge, coef_bound, problem.work.design.shape[0], problem.sq_y,
+        )  # fmt: skip
+
+    def at(self, coef_bound: float) -> float:
+        """Return the best bound under ``|w_j| <= coef_bound``."""
+        relaxation = Relaxation.of(self, self.alpha, min(coef_bound, self.coef_bound))
+        bounds = [point.bound(relaxation, self.n_samples, self.sq_y) for point in self.points]
+        return max(max(bounds) - self.charge, 0.0)

@@ -28,6 +28,7 @@ from sparsereg.solvers.subset import SubsetProblem
 _GRID_SIZE, _GRID_TOP = 12, 0.7
 # Rounds of backward and forward improvement; they end by themselves.
 _MAX_ROUNDS = 10
+_MAX_SIZE = 50
 # An entry must be better by this share of ||y||^2 / n to replace another.
 _BETTER = 1e-12
 
@@ -154,6 +155,12 @@ def _neighbors(
                 if pool.offer(refit):
                     improved.add(refit.size)
     return improved
+
+
+def default_max_size(problem: SubsetProblem) -> int:
+    """Return the largest size searched unless one is asked for: half the rows, at most 50."""
+    rows = problem.work.max_rank + int(problem.work.centered)
+    return min(problem.max_size, max(rows // 2, 1), _MAX_SIZE)
 
 
 def envelope(sizes: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -111,9 +111,7 @@ def splitting(problem: SubsetProblem, alpha: float) -> IndexArray:
 def _gram_times(problem: SubsetProblem, z: FloatArray) -> FloatArray:
     """Return G z: two passes over X, the first over the support only."""
     work, support = problem.work, np.flatnonzero(z)
-    fitted = work.backend.fitted(
-        work.design, support, z[support] * problem.per_norm[support]
-    )
+    fitted = work.backend.fitted(work.design, support, z[support] * problem.per_norm[support])
     return work.backend.xtr(work.design, fitted) * problem.per_norm
 
 

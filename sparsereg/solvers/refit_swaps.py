@@ -42,6 +42,8 @@ class Refit:
         self.problem, self._backend = problem, problem.work.backend
         self._inside = (~problem.usable).astype(np.uint8)
         self._size, self._updates = 0, 0
+        self._inverse, self._loadings = np.zeros((0, 0)), np.zeros((0, problem.n_features))
+        self._coef, self._support = np.zeros(0), np.zeros(0, dtype=np.intp)
         self._allocate(8)
         self.move_to(np.empty(0, dtype=np.intp) if support is None else support)
 
@@ -57,7 +59,7 @@ class Refit:
 
     @property
     def coef(self) -> FloatArray:
-        """z on the support: coefficients of the columns at unit norm."""
+        """Coefficients z of the support: of its columns at unit norm."""
         return self._coef[: self._size]
 
     @property
@@ -242,8 +244,7 @@ class Refit:
         p, size = self.problem.n_features, self._size
         inverse, loadings = np.zeros((capacity, capacity)), np.zeros((capacity, p))
         coef, support = np.zeros(capacity), np.zeros(capacity, dtype=np.intp)
-        if size:
-            inverse[:size, :size] = self._inverse[:size, :size]
-            loadings[:size] = self._loadings[:size]
-            coef[:size], support[:size] = self._coef[:size], self._support[:size]
+        inverse[:size, :size] = self._inverse[:size, :size]
+        loadings[:size] = self._loadings[:size]
+        coef[:size], support[:size] = self._coef[:size], self._support[:size]
         self._inverse, self._loadings, self._coef, self._support = inverse, loadings, coef, support

@@ -67,7 +67,7 @@ class SubsetProblem:
 
     @property
     def n_features(self) -> int:
-        """p."""
+        """Number of columns, p."""
         return self.usable.size
 
     @property
@@ -121,13 +121,14 @@ class SubsetProblem:
         """Return the objective at w, from the data."""
         return self.half_rss(coef) + alpha * float(np.sum(self.costs[coef != 0]))
 
-    def half_rss(self, coef: FloatArray) -> float:
-        """Return (1/2) ||y - X w||_s^2 / n + (l2/2) ||w||^2, from the data."""
+    def half_rss(self, coef: FloatArray, *, ridge: bool = True) -> float:
+        """Return (1/2) ||y - X w||_s^2 / n, and (l2/2) ||w||^2 if wanted, from the data."""
         work, support = self.work, np.flatnonzero(coef)
         residual = work.y - work.backend.fitted(work.design, support, coef[support])
         if work.centered:
             residual -= np.average(residual, weights=work.sample_weight)
-        return 0.5 * work.mean_square(residual) + 0.5 * self.l2 * float(coef @ coef)
+        half = 0.5 * work.mean_square(residual)
+        return half + 0.5 * self.l2 * float(coef @ coef) if ridge else half
 
     def _compute(self, missing: IndexArray, keep: IndexArray) -> None:
         work, p = self.work, self.n_features
@@ -138,9 +139,7 @@ class SubsetProblem:
         self._reserve(self._columns.size + missing.size)
         for start in range(0, missing.size, _ROW_BLOCK):
             block = missing[start : start + _ROW_BLOCK]
-            columns = work.backend.fitted_tasks(
-                work.design, block, np.diag(self.per_norm[block])
-            )
+            columns = work.backend.fitted_tasks(work.design, block, np.diag(self.per_norm[block]))
             if work.centered:
                 columns -= np.average(columns, axis=1, weights=work.sample_weight)[:, None]
             rows = work.backend.xtr_tasks(work.design, columns) * self.per_norm
@@ -158,7 +157,8 @@ class SubsetProblem:
 
     def _reserve(self, size: int) -> None:
         if size > len(self._rows):
-            grown = np.empty((min(max(size, 2 * len(self._rows)), self.n_features), self.n_features))
+            capacity = min(max(size, 2 * len(self._rows)), self.n_features)
+            grown = np.empty((capacity, self.n_features))
             grown[: self._columns.size] = self._rows[: self._columns.size]
             self._rows = grown
 

@@ -173,9 +173,7 @@ class NumbaBackend:
         row: FloatArray,
         column: int,
     ) -> None:
-        refit.enter(
-            inverse, loadings, coef, gradient, remainder, size, support, row, column
-        )
+        refit.enter(inverse, loadings, coef, gradient, remainder, size, support, row, column)
 
     def leave_support(  # noqa: D102
         self,

@@ -110,7 +110,7 @@ def solve_node(
     knot = np.empty(m)
     bound = np.empty(m)
     lower = -np.inf
-    for step in range(max_rounds):
+    for _ in range(max_rounds):
         for j in range(m):
             slope[j] = slopes[j] if state[j] == FREE else 0.0
             knot[j] = knots[j] if state[j] == FREE else 0.0
@@ -141,8 +141,6 @@ def solve_node(
                 true += exact
                 if state[j] == FREE and size < knot[j] * (1.0 - 1e-9):
                     relaxed += slope[j] * size
-                    part = size if knot[j] == np.inf else size / knot[j]
-                    part = min(part, 1.0 - part) if part < 1.0 else 0.0
                     if size > farthest:
                         farthest = size
                         branch = j

@@ -12,7 +12,7 @@ squares, ridge part included, then changes exactly by
     add j:           -q_j^2 / (2 t_j)
     swap i for j:     w_i^2 / (2 V_ii) - (q_j + w_i W_ij / V_ii)^2 / (2 (t_j + W_ij^2 / V_ii)).
 
-One pass over W scores all moves; one rank-one update of (V, W, w, q, t) makes one. Both cost O(s p).
+One pass over W scores all moves; one rank-one update of (V, W, w, q, t) makes one: O(s p) both.
 """
 
 from __future__ import annotations
@@ -81,20 +81,20 @@ def enter(inverse, loadings, coef, gradient, remainder, s, positions, row, j):
     value = gradient[j] / pivot
     own = loadings[:s, j].copy()
     fresh = loadings[s]
-    for l in range(p):  # what is left of row j outside the span, over the pivot
-        fresh[l] = row[l]
+    for h in range(p):  # what is left of row j outside the span, over the pivot
+        fresh[h] = row[h]
     for k in range(s):
         weight = row[positions[k]]
         if weight != 0.0:
-            for l in range(p):
-                fresh[l] -= weight * loadings[k, l]
-    for l in range(p):
-        gradient[l] -= fresh[l] * value
-        remainder[l] -= fresh[l] * fresh[l] / pivot
-        fresh[l] /= pivot
+            for h in range(p):
+                fresh[h] -= weight * loadings[k, h]
+    for h in range(p):
+        gradient[h] -= fresh[h] * value
+        remainder[h] -= fresh[h] * fresh[h] / pivot
+        fresh[h] /= pivot
     for k in range(s):
-        for l in range(p):
-            loadings[k, l] -= own[k] * fresh[l]
+        for h in range(p):
+            loadings[k, h] -= own[k] * fresh[h]
         coef[k] -= own[k] * value
         for m in range(s):
             inverse[k, m] += own[k] * own[m] / pivot
@@ -112,15 +112,15 @@ def leave(inverse, loadings, coef, gradient, remainder, s, position, j):
     move = coef[position] / pivot
     column = inverse[:s, position].copy()
     gone = loadings[position].copy()
-    for l in range(p):
-        gradient[l] += gone[l] * move
-        remainder[l] += gone[l] * gone[l] / pivot
+    for h in range(p):
+        gradient[h] += gone[h] * move
+        remainder[h] += gone[h] * gone[h] / pivot
     for k in range(s):
         if k == position:
             continue
         ratio = column[k] / pivot
-        for l in range(p):
-            loadings[k, l] -= ratio * gone[l]
+        for h in range(p):
+            loadings[k, h] -= ratio * gone[h]
         loadings[k, j] = -ratio
         coef[k] -= ratio * coef[position]
         for m in range(s):
@@ -129,8 +129,8 @@ def leave(inverse, loadings, coef, gradient, remainder, s, position, j):
     remainder[j] = 1.0 / pivot
     last = s - 1
     if position != last:
-        for l in range(p):
-            loadings[position, l] = loadings[last, l]
+        for h in range(p):
+            loadings[position, h] = loadings[last, h]
         coef[position] = coef[last]
         for m in range(s):
             inverse[position, m] = inverse[last, m]
