@@ -28,8 +28,12 @@ from sparsereg.backends.numba.jit import kernel
 
 FREE, INSIDE, OUTSIDE = 0, 1, 2
 
-# Descent between two evaluations of the bound.
-_EPOCHS = 10
+# Passes between two evaluations of the bound, and epochs on the support in each of them.
+_PASSES, _EPOCHS = 2, 6
+# Newton steps are taken on so many coordinates, of pivots above this.
+_LARGEST_STEP, _SMALLEST_PIVOT = 500, 1e-10
+# A gap that is this share of the way from the bound to the cutoff will not close the node.
+_HOPELESS = 0.2
 
 
 @kernel(inline="always")
@@ -64,13 +68,88 @@ def _step(gram, gradient, coef, j, slope, knot, ridge, bound):
 
 
 @kernel()
-def descend(gram, gradient, coef, slope, knot, ridge, bound, max_epochs, tol):
-    """Cyclic coordinate descent, on the support between passes over all; return the epochs."""
+def _factorize(matrix, size):
+    """Replace the lower triangle by its Cholesky factor; return False if it has none."""
+    for i in range(size):
+        for j in range(i + 1):
+            total = matrix[i, j]
+            for k in range(j):
+                total -= matrix[i, k] * matrix[j, k]
+            if i > j:
+                matrix[i, j] = total / matrix[j, j]
+            elif total > _SMALLEST_PIVOT:
+                matrix[i, i] = total**0.5
+            else:
+                return False
+    return True
+
+
+@kernel()
+def _newton(gram, gradient, coef, slope, knot, ridge, bound, active, size, matrix, move):
+    """Take the Newton step of the pieces that the active coordinates are on, up to their ends.
+
+    The relaxation is quadratic there, so the step leads to its minimum, or as far down towards it
+    as the pieces reach. Coordinates at a bound stay.
+    """
+    n_moving = 0
+    for k in range(size):
+        j = active[k]
+        value = abs(coef[j])
+        if value == 0.0 or value >= bound[j]:
+            continue
+        active[n_moving] = j
+        force = slope[j] if value < knot[j] else ridge[j] * value
+        move[n_moving] = gradient[j] - (force if coef[j] > 0.0 else -force)
+        n_moving += 1
+    if n_moving == 0:
+        return
+    for i in range(n_moving):
+        for k in range(i + 1):
+            matrix[i, k] = gram[active[i], active[k]]
+        j = active[i]
+        if abs(coef[j]) >= knot[j]:
+            matrix[i, i] += ridge[j]
+    if not _factorize(matrix, n_moving):
+        return
+    for i in range(n_moving):
+        for k in range(i):
+            move[i] -= matrix[i, k] * move[k]
+        move[i] /= matrix[i, i]
+    for i in range(n_moving - 1, -1, -1):
+        for k in range(i + 1, n_moving):
+            move[i] -= matrix[k, i] * move[k]
+        move[i] /= matrix[i, i]
+    share = 1.0
+    for k in range(n_moving):
+        j = active[k]
+        if move[k] == 0.0:
+            continue
+        value = abs(coef[j])
+        inward = (coef[j] > 0.0) != (move[k] > 0.0)
+        if value < knot[j]:
+            room = value if inward else knot[j] - value
+        else:
+            room = value - knot[j] if inward else bound[j] - value
+        share = min(share, room / abs(move[k]))
+    for k in range(n_moving):
+        j = active[k]
+        old = coef[j]
+        coef[j] += share * move[k]
+        if coef[j] * old < 0.0:  # what rounding would carry across zero
+            coef[j] = 0.0
+        delta = coef[j] - old
+        for h in range(gradient.shape[0]):
+            gradient[h] -= delta * gram[j, h]
+
+
+@kernel()
+def descend(gram, gradient, coef, slope, knot, ridge, bound, max_passes, tol):
+    """Passes over all coordinates, each followed by descent and a Newton step on the support."""
     m = coef.shape[0]
     active = np.empty(m, dtype=np.int64)
-    epoch = 0
-    while epoch < max_epochs:
-        epoch += 1
+    matrix = np.empty((0, 0))
+    move = np.empty(m)
+    for _ in range(max_passes):
         largest = 0.0
         n_active = 0
         for j in range(m):
@@ -82,8 +161,8 @@ def descend(gram, gradient, coef, slope, knot, ridge, bound, max_epochs, tol):
                     n_active += 1
         if not largest > tol:
             break
-        while epoch < max_epochs:
-            epoch += 1
+        inner = largest
+        for _ in range(_EPOCHS):
             inner = 0.0
             for k in range(n_active):
                 j = active[k]
@@ -91,7 +170,12 @@ def descend(gram, gradient, coef, slope, knot, ridge, bound, max_epochs, tol):
                 inner = max(inner, change)
             if not inner > max(tol, 0.01 * largest):
                 break
-    return epoch
+        if inner > tol and n_active <= _LARGEST_STEP:
+            if matrix.shape[0] < n_active:
+                matrix = np.empty((2 * n_active, 2 * n_active))
+            _newton(
+                gram, gradient, coef, slope, knot, ridge, bound, active, n_active, matrix, move
+            )
 
 
 @kernel()
@@ -99,7 +183,7 @@ def solve_node(
     gram, correlation, sq_y, costs, slopes, knots, ridge, bounds, state, coef, gradient,
     cutoff, tol, max_rounds, rounding,
 ):  # fmt: skip
-    """Solve the relaxation of a node until it is closed, or its gap is at most ``tol``.
+    """Solve the relaxation of a node until it is closed, cannot be, or has a gap up to ``tol``.
 
     Free coordinates are fixed in ``state`` where the bound allows. Returns the lower bound, the
     value of the relaxation, the objective at ``coef`` and the coordinate to branch on, -1 if the
@@ -115,7 +199,7 @@ def solve_node(
             slope[j] = slopes[j] if state[j] == FREE else 0.0
             knot[j] = knots[j] if state[j] == FREE else 0.0
             bound[j] = 0.0 if state[j] == OUTSIDE else bounds[j]
-        descend(gram, gradient, coef, slope, knot, ridge, bound, _EPOCHS, 0.01 * tol)
+        descend(gram, gradient, coef, slope, knot, ridge, bound, _PASSES, 0.01 * tol)
         # the gradient afresh, so that the bound is of this point
         for k in range(m):
             gradient[k] = correlation[k]
@@ -178,6 +262,7 @@ def solve_node(
                 if new + (star - costs[j]) > cutoff:
                     state[j] = INSIDE
                     n_fixed += 1
-        if n_fixed == 0 and value - lower <= tol:
+        gap = value - lower
+        if n_fixed == 0 and (gap <= tol or gap <= _HOPELESS * (cutoff - lower) < np.inf):
             break
     return lower, value, 0.5 * fit + true, branch
