@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from sparsereg._caller import warn_caller
-from sparsereg.backends.protocol import Backend, FloatArray
+from sparsereg.backends.protocol import Backend
 from sparsereg.exceptions import ConvergenceWarning, PathInterruptedWarning
 from sparsereg.linear_model._base import COMMON_CONSTRAINTS, SparseLinearModel
 from sparsereg.linear_model._data import Data, check_penalty_weights, in_dtype
@@ -179,6 +179,4 @@ def print_stages(history: list[Stage]) -> None:
 
 def samples_and_choices(problem: SubsetProblem) -> tuple[int, int]:
     """Return the numbers that information criteria count: rows with weight, priced columns."""
-    weights: FloatArray | None = problem.work.sample_weight
-    rows = problem.work.design.shape[0] if weights is None else int(np.count_nonzero(weights))
-    return rows, int(np.count_nonzero(problem.usable & (problem.costs > 0)))
+    return problem.n_rows, int(np.count_nonzero(problem.usable & (problem.costs > 0)))

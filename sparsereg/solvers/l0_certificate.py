@@ -109,9 +109,7 @@ def dual_point(problem: SubsetProblem, coef: FloatArray) -> DualPoint:
     residual = work.residual
     weights = 1.0 if work.sample_weight is None else work.sample_weight
     with_y = float((weights * residual) @ work.y) / residual.size
-    with np.errstate(divide="ignore"):
-        gradient = np.where(problem.usable, work.gradient / problem.norms, 0.0)
-    return DualPoint(with_y, work.sq_residual, gradient)
+    return DualPoint(with_y, work.sq_residual, work.gradient * problem.per_norm)
 
 
 def has_bound(problem: SubsetProblem, coef_bound: float | FloatArray) -> bool:
@@ -186,9 +184,7 @@ def relaxed_dual_point(
 ) -> tuple[FloatArray, DualPoint]:
     """Return the minimizer z of the relaxation and its residual as a dual point."""
     relaxed = solve_relaxation(problem, relaxation)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        coef = np.where(relaxed != 0, relaxed / problem.norms, 0.0)
-    return relaxed, dual_point(problem, coef)
+    return relaxed, dual_point(problem, relaxed * problem.per_norm)
 
 
 def root_bound(

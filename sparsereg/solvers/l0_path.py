@@ -159,8 +159,7 @@ def _neighbors(
 
 def default_max_size(problem: SubsetProblem) -> int:
     """Return the largest size searched unless one is asked for: half the rows, at most 50."""
-    rows = problem.work.max_rank + int(problem.work.centered)
-    return min(problem.max_size, max(rows // 2, 1), _MAX_SIZE)
+    return min(problem.max_size, max(problem.n_rows // 2, 1), _MAX_SIZE)
 
 
 def envelope(sizes: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:

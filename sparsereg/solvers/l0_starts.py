@@ -32,6 +32,8 @@ _SETTLED, _MAX_REWEIGHTINGS = 1e-5, 20
 _LASSO_TOL, _LASSO_PASSES = 1e-6, 100
 # Shares of alpha at which reweighting is started as well.
 _SMALLER = (1.0, 0.5, 0.25)
+# A forward path that goes on to this share of alpha and is then pruned is a backward one.
+_BEYOND = 0.25
 # Splitting: steps, and the movement that ends it, as a share of the threshold.
 _MAX_STEPS, _STILL = 1000, 1e-6
 # An event of a forward path lies this much below the alpha at which a column begins to pay.
@@ -55,6 +57,8 @@ def starting_supports(
     everything = strategy == "portfolio"
     if everything or strategy == "path":
         yield "forward path", forward(problem, alpha)
+        if everything:
+            yield "forward path, beyond", forward(problem, _BEYOND * alpha)
     if everything or strategy == "irl1":
         for share in _SMALLER if everything else _SMALLER[:1]:
             label = "" if share == 1.0 else f" at {share:g} alpha"

@@ -71,6 +71,12 @@ class SubsetProblem:
         return self.usable.size
 
     @property
+    def n_rows(self) -> int:
+        """Number of rows with a weight."""
+        weights = self.work.sample_weight
+        return self.work.design.shape[0] if weights is None else int(np.count_nonzero(weights))
+
+    @property
     def free(self) -> IndexArray:
         """The columns that cost nothing."""
         return np.flatnonzero(self.usable & (self.costs == 0))

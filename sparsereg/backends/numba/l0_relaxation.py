@@ -173,9 +173,7 @@ def descend(gram, gradient, coef, slope, knot, ridge, bound, max_passes, tol):
         if inner > tol and n_active <= _LARGEST_STEP:
             if matrix.shape[0] < n_active:
                 matrix = np.empty((2 * n_active, 2 * n_active))
-            _newton(
-                gram, gradient, coef, slope, knot, ridge, bound, active, n_active, matrix, move
-            )
+            _newton(gram, gradient, coef, slope, knot, ridge, bound, active, n_active, matrix, move)
 
 
 @kernel()
