@@ -34,9 +34,9 @@ def information_criterion(
     sizes : array-like of shape (m,)
         Numbers of chosen features.
     n_samples, n_features : int
-        n, and p: how many features there were to choose from. Sizes above ``n / log(p)`` get an
-        infinite value: where so much was chosen from so much, the errors of the best models say
-        nothing, and every criterion of this kind would take the largest.
+        n, and p: how many features there were to choose from. Unless ``2 p <= n``, sizes above
+        ``n / log(p)`` get an infinite value: where so much was chosen from so much, the errors of
+        the best models say nothing, and a criterion of this kind would take the largest.
     criterion : {"aic", "bic", "ebic"}, default="ebic"
     gamma : float, default=1.0
         Of EBIC; 0 is BIC.
@@ -75,5 +75,5 @@ def information_criterion(
     if criterion == "ebic":
         choices = gammaln(n_features + 1) - gammaln(sizes + 1) - gammaln(n_features - sizes + 1)
         penalty += 2.0 * gamma * choices
-    reliable = sizes <= max(n_samples / np.log(max(n_features, 2)), 1.0)
-    return np.where(reliable, fit + penalty, np.inf)
+    limit = n_features if 2 * n_features <= n_samples else n_samples / np.log(n_features + 1)
+    return np.where(sizes <= max(limit, 1.0), fit + penalty, np.inf)

@@ -1,4 +1,4 @@
-"""The l0 estimators: input forms, degenerate data, weights, and what they promise about objectives."""
+"""The l0 estimators: input forms, degenerate data, weights, and what their objectives promise."""
 
 from __future__ import annotations
 

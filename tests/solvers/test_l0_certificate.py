@@ -1,4 +1,4 @@
-"""Lower bounds are below the optimum of an exhaustive search, always; and near it where they can be."""
+"""Lower bounds are below the optimum of an exhaustive search, and near it where they can be."""
 
 from __future__ import annotations
 
