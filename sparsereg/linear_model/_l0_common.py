@@ -37,7 +37,7 @@ L0_CONSTRAINTS: dict[str, list] = {
 # "auto": so many moves for each start, which ends by itself long before.
 _MANY_MOVES = 10_000
 # Multiples of the largest coefficient for whose bound a dual point is kept.
-_KEPT_BOUNDS = (1.0, 2.0, 5.0)
+_KEPT_BOUNDS = (1.0, 3.0)
 
 
 class L0Model(SparseLinearModel):

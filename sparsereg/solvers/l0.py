@@ -177,10 +177,12 @@ def dual_points(
         points = [dual_point(problem, coef)]
         for bound in coef_bounds:
             relaxation = Relaxation.of(problem, alpha, bound)
-            points.append(relaxed_dual_point(problem, relaxation)[1])
+            points.append(relaxed_dual_point(problem, relaxation, _ROUGH)[1])
     return points
 
 
+# Relative gap to which relaxations are solved whose bounds are only asked for now and then.
+_ROUGH = 1e-4
 # Sizes beyond the wanted one from which the search also comes back.
 _SLACK = 5
 # Prices of a column, around the one at which its size is optimal, that prove a bound for it.

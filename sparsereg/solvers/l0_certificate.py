@@ -29,7 +29,7 @@ ROUNDING = 16 * np.finfo(np.float64).eps
 # Coefficient bounds from the data: for so many columns, so well conditioned; with a margin.
 _MAX_COLUMNS, _SMALLEST_PIVOT, _MARGIN = 3000, 1e-6, 1e-3
 # Relaxation: relative gap, rounds of descent, columns of the first working set.
-_GAP, _ROUNDS, _FIRST = 1e-9, 200, 200
+_GAP, _ROUNDS, _FIRST = 1e-8, 200, 200
 
 
 class Relaxation(NamedTuple):
@@ -145,8 +145,10 @@ def data_bounds(
     return np.minimum(bounds, limit)
 
 
-def solve_relaxation(problem: SubsetProblem, relaxation: Relaxation) -> FloatArray:
-    """Minimize the relaxation on working sets; return z, of shape (p,)."""
+def solve_relaxation(
+    problem: SubsetProblem, relaxation: Relaxation, gap: float = _GAP
+) -> FloatArray:
+    """Minimize the relaxation on working sets, to a relative gap; return z, of shape (p,)."""
     backend = problem.work.backend
     coef = np.zeros(problem.n_features)
     gradient = problem.correlation
@@ -156,7 +158,7 @@ def solve_relaxation(problem: SubsetProblem, relaxation: Relaxation) -> FloatArr
         excess = np.abs(gradient) - relaxation.slope
         excess[~problem.usable | (relaxation.bound == 0)] = -np.inf
         excess[chosen] = -np.inf
-        violating = np.flatnonzero(excess > 1e-7 * problem.sq_y**0.5)
+        violating = np.flatnonzero(excess > gap**0.5 * problem.sq_y**0.5)
         if not violating.size:
             break
         room = max(_FIRST, 2 * int(np.count_nonzero(coef)))
@@ -170,7 +172,7 @@ def solve_relaxation(problem: SubsetProblem, relaxation: Relaxation) -> FloatArr
         state = np.zeros(chosen.size, dtype=np.int8)
         backend.solve_l0_node(
             np.ascontiguousarray(rows[:, chosen]), problem.correlation[chosen], problem.sq_y,
-            *part, state, inner, outcome, np.inf, _GAP * problem.sq_y, _ROUNDS,
+            *part, state, inner, outcome, np.inf, gap * problem.sq_y, _ROUNDS,
             ROUNDING * n**0.5,
         )  # fmt: skip
         coef[:] = 0.0
@@ -180,10 +182,10 @@ def solve_relaxation(problem: SubsetProblem, relaxation: Relaxation) -> FloatArr
 
 
 def relaxed_dual_point(
-    problem: SubsetProblem, relaxation: Relaxation
+    problem: SubsetProblem, relaxation: Relaxation, gap: float = _GAP
 ) -> tuple[FloatArray, DualPoint]:
     """Return the minimizer z of the relaxation and its residual as a dual point."""
-    relaxed = solve_relaxation(problem, relaxation)
+    relaxed = solve_relaxation(problem, relaxation, gap)
     return relaxed, dual_point(problem, relaxed * problem.per_norm)
 
 

@@ -32,6 +32,8 @@ _SETTLED, _MAX_REWEIGHTINGS = 1e-5, 20
 _LASSO_TOL, _LASSO_PASSES = 1e-6, 100
 # Shares of alpha at which reweighting is started as well.
 _SMALLER = (1.0, 0.5, 0.25)
+# Relative gap of the perspective relaxation.
+_ROUGH = 1e-4
 # A forward path that goes on to this share of alpha and is then pruned is a backward one.
 _BEYOND = 0.25
 # Splitting: steps, and the movement that ends it, as a share of the threshold.
@@ -67,7 +69,7 @@ def starting_supports(
         yield "forward-backward splitting", splitting(problem, alpha)
     if everything and has_bound(problem, coef_bound):
         relaxation = Relaxation.of(problem, alpha, coef_bound)
-        relaxed = np.abs(solve_relaxation(problem, relaxation))
+        relaxed = np.abs(solve_relaxation(problem, relaxation, _ROUGH))
         yield "perspective relaxation", np.flatnonzero(relaxed > 0.5 * relaxation.knot)
 
 
