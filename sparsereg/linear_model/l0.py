@@ -21,7 +21,7 @@ from sparsereg.linear_model._l0_common import (
 )
 from sparsereg.model_selection.criteria import CRITERIA, information_criterion
 from sparsereg.solvers.l0 import best_of_size, minimize_l0
-from sparsereg.solvers.l0_path import SupportPool, default_max_size, search_sizes
+from sparsereg.solvers.l0_path import default_max_size, full_pool
 from sparsereg.solvers.l0_starts import STRATEGIES
 
 
@@ -212,9 +212,7 @@ class L0Regressor(L0Model):
         self._keep(data, problem, solution, price, price * size)
 
     def _chosen_size(self, problem: Any) -> int:
-        pool = SupportPool(problem)
-        for _ in search_sizes(pool, default_max_size(problem), max_moves=self._max_moves):
-            pass
+        pool = full_pool(problem, default_max_size(problem), max_moves=self._max_moves)
         fits = [problem.fit(pool[k].support) for k in pool.sizes]
         mse = [2.0 * problem.half_rss(coef, ridge=False) for coef in fits]
         n_samples, n_choices = samples_and_choices(problem)
@@ -237,8 +235,8 @@ class CEL0Regressor(L0Model):
 
     with sample weights s scaled to sum n, penalty weights v and a_j^2 = ||x_j||_s^2 / n + l2, X
     centered if there is an intercept. Its global minima are those of the l0 problem
-    ``... + alpha * sum_j v_j 1{w_j != 0}``, and every local minimum that is reported here is a
-    local minimum of both, at the same objective.
+    ``... + alpha * sum_j v_j 1{w_j != 0}``. A solution whose ``stationarity_`` is zero is critical
+    for both, at the same objective, and that is what the moves of the search end at.
 
     Parameters
     ----------

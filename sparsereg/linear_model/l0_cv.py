@@ -22,7 +22,7 @@ from sparsereg.losses import Squared
 from sparsereg.model_selection.path_cv import Candidate, Walk
 from sparsereg.model_selection.selection import Selection, select_alpha
 from sparsereg.penalties import L1
-from sparsereg.solvers.l0_path import SupportPool, default_max_size
+from sparsereg.solvers.l0_path import default_max_size, full_pool
 from sparsereg.solvers.problem import Problem
 from sparsereg.solvers.subset import SubsetProblem
 from sparsereg.solvers.workspace import Workspace
@@ -173,7 +173,7 @@ def _size_walk(problem: SubsetProblem, largest: int) -> Walk:
 
     def walk(work: Workspace, train: IndexArray) -> Iterator[Sequence[Candidate]]:
         fold = SubsetProblem(work, costs, problem.l2)
-        pool: SupportPool = fill_pool(fold, min(largest, fold.max_size))
+        pool = full_pool(fold, min(largest, fold.max_size))
         for size in range(largest + 1):
             work.set_coef(fold.fit(pool.best_up_to(size).support))
             yield [Candidate(work.solution(np.nan, np.nan, 1), work.residual)]

@@ -128,11 +128,12 @@ class _Search:
         self._best, self._objective = coef, objective
         self._order = itertools.count()
         self._tried: set[bytes] = set()
+        self._leaf_bound = np.inf  # of leaves that descent has not solved up to the cutoff
         self._rounding = ROUNDING * problem.work.design.shape[0] ** 0.5
         relaxed, point = relaxed_dual_point(problem, relaxation)
         n = problem.work.design.shape[0]
         root = point.bound(relaxation, n, problem.sq_y)
-        self._columns = self._left(point, root, relaxation)
+        self._columns = self._left(point, relaxation)
         columns = self._columns
         self._relaxation = relaxation.at(columns)
         self._gram = np.ascontiguousarray(problem.gram_rows(columns)[:, columns])
@@ -147,11 +148,11 @@ class _Search:
     def _cutoff(self) -> float:
         return self._objective * (1.0 - self._tol)
 
-    def _left(self, point: DualPoint, root: float, relaxation: Relaxation) -> IndexArray:
+    def _left(self, point: DualPoint, relaxation: Relaxation) -> IndexArray:
         """Return the columns that the root cannot exclude."""
         n = self._problem.work.design.shape[0]
         noise = ROUNDING * n**0.5 * point.sq_norm**0.5
-        at_root = point._at(1.0, relaxation, n, self._problem.sq_y)
+        at_root = point.at_scale(1.0, relaxation, n, self._problem.sq_y)
         needed = relaxation.cost - conjugates(np.abs(point.gradient) + noise, relaxation)
         return np.flatnonzero(self._problem.usable & ~(at_root + needed > self._cutoff))
 
@@ -177,7 +178,7 @@ class _Search:
         except KeyboardInterrupt:
             stopped = "interrupted"
         open_nodes = self._open if node is None else [*self._open, node]
-        lower = min([self._cutoff, *(n.bound for n in open_nodes)])
+        lower = min([self._cutoff, self._leaf_bound, *(n.bound for n in open_nodes)])
         return Exact(self._best, self._objective, max(lower, 0.0), n_nodes, stopped)
 
     def _process(self, node: _Node) -> list[_Node]:
@@ -198,8 +199,9 @@ class _Search:
         if lower >= self._cutoff:
             return []
         if branch < 0:
-            branch = self._undecided(state, coef, gradient)
+            branch = _undecided(state, gradient)
             if branch < 0:
+                self._leaf_bound = min(self._leaf_bound, lower)
                 return []
         support = np.flatnonzero(coef)
         children = []
@@ -209,11 +211,6 @@ class _Search:
             child[branch] = side
             children.append(_Node(lower, next(self._order), child, support, coef[support]))
         return children
-
-    def _undecided(self, state: np.ndarray, coef: FloatArray, gradient: FloatArray) -> int:
-        """Return a free coordinate of a node whose relaxation is exact but not solved, or -1."""
-        free = np.flatnonzero(state == _FREE)
-        return int(free[np.argmax(np.abs(gradient[free]))]) if free.size else -1
 
     def _round(self, state: np.ndarray, coef: FloatArray) -> None:
         """Try the support that the relaxation is nearest to, with a refit, as the incumbent."""
@@ -228,3 +225,9 @@ class _Search:
         objective = self._problem.objective(candidate, self._alpha)
         if objective < self._objective:
             self._best, self._objective = candidate, objective
+
+
+def _undecided(state: np.ndarray, gradient: FloatArray) -> int:
+    """Return a free coordinate of a node whose relaxation is exact but not solved, or -1."""
+    free = np.flatnonzero(state == _FREE)
+    return int(free[np.argmax(np.abs(gradient[free]))]) if free.size else -1

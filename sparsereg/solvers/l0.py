@@ -104,9 +104,10 @@ def minimize_l0(
             )  # fmt: skip
             coef, objective = found.coef, found.objective
             history.append(Stage("branch and bound", objective))
-        lower = _lower_bound(problem, alpha, coef, objective, coef_bound)
         if found is not None:
-            lower = max(found.lower_bound, lower or 0.0)
+            lower: float | None = found.lower_bound
+        else:
+            lower = _lower_bound(problem, alpha, coef, objective, coef_bound)
         return L0Solution(
             coef, objective, lower, stationarity(problem, coef, alpha, coef_bound),
             tuple(history), moves, found.n_nodes if found else 0, found.stopped if found else "",

@@ -74,12 +74,13 @@ class DualPoint(NamedTuple):
         """Return the largest D(a u) over scales a, lowered by what rounding may have added."""
 
         def negative(scale: float) -> float:
-            return -self._at(scale, relaxation, n, sq_y)
+            return -self.at_scale(scale, relaxation, n, sq_y)
 
         best = minimize_scalar(negative, bounds=(0.0, 2.0), method="bounded")
         return max(-float(best.fun), -negative(1.0), 0.0)
 
-    def _at(self, scale: float, relaxation: Relaxation, n: int, sq_y: float) -> float:
+    def at_scale(self, scale: float, relaxation: Relaxation, n: int, sq_y: float) -> float:
+        """Return D(scale u), lowered by what rounding may have added."""
         rounding = ROUNDING * n**0.5
         length = scale * self.sq_norm**0.5
         size = np.abs(scale * self.gradient) + rounding * length

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sparsereg.backends.protocol import FloatArray, IndexArray
+from sparsereg.solvers.blas import single_threaded_blas
 from sparsereg.solvers.l0_starts import reweighted
 from sparsereg.solvers.refit_swaps import Refit
 from sparsereg.solvers.subset import SubsetProblem
@@ -113,6 +114,15 @@ def search_sizes(pool: SupportPool, max_size: int, *, max_moves: int = 10_000) -
             break
         changed = _neighbors(pool, refit, max_size, max_moves, changed)
         yield "backward and forward"
+
+
+def full_pool(problem: SubsetProblem, max_size: int, *, max_moves: int = 10_000) -> SupportPool:
+    """Return the pool after all stages of the search."""
+    pool = SupportPool(problem)
+    with single_threaded_blas():
+        for _ in search_sizes(pool, max_size, max_moves=max_moves):
+            pass
+    return pool
 
 
 def _jump(

@@ -113,6 +113,7 @@ def test_a_conditional_bound_holds_under_its_condition(l2):
     for M, bound in zip(largest * np.array([0.5, 1, 2]), bounds, strict=False):
         assert bound <= optimum(X, y, 0.1, l2, M) * (1 + 1e-14)
     assert bounds[1] > 0.3 * model.objective_
+    assert (model.conditional_lower_bound(np.inf) > 0) == (l2 > 0)
     with pytest.raises(ValueError, match="not positive"):
         model.conditional_lower_bound(0.0)
 
