@@ -43,7 +43,8 @@ class L0Path:
         ``mse / 2 + l2 / 2 ||w||^2``: what alpha times the size is added to.
     alpha_low, alpha_high : ndarray of shape (m,)
         The alphas between which this size minimizes ``objectives + alpha * sizes``: a partition of
-        [0, inf) by the breakpoints of the path; nan for sizes that win nowhere.
+        [0, inf) by the breakpoints of the path; nan for sizes that win nowhere. The largest size
+        searched gets the rest, down to 0.
     valid_low, valid_high : ndarray of shape (m,)
         The alphas between which the model is a coordinate-wise minimum of the l0 objective, and
         critical for its relaxation CEL0; low > high if there are none.
