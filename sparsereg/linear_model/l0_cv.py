@@ -38,7 +38,7 @@ class L0RegressorCV(PathCV):
     Parameters
     ----------
     max_size : int, default=None
-        Largest number of non-zero coefficients; None is half the number of rows, at most 50.
+        Largest number of non-zero coefficients; None is what the rows allow, at most 50.
     l2 : float, default=0.0
         Strength of a ridge part, ``l2 / 2 ||w||^2``.
     {fit_intercept}

@@ -133,7 +133,7 @@ def l0_path(
     y : array-like of shape (n_samples,)
         Target.
     max_size : int, default=None
-        Largest number of non-zero coefficients; None is half the number of rows, at most 50.
+        Largest number of non-zero coefficients; None is what the rows allow, at most 50.
     l2 : float, default=0.0
         Strength of a ridge part, ``l2 / 2 ||w||^2``.
     {fit_intercept}

@@ -95,12 +95,11 @@ def conjugates(size: FloatArray, relaxation: Relaxation) -> FloatArray:
     """Return max over 0 <= z <= bound of ``size z - ridge z^2 / 2``, elementwise."""
     ridge, bound = relaxation.ridge, relaxation.bound
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        capped = bound * (size - 0.5 * ridge * bound)
-        free = np.where(ridge > 0, 0.5 * size**2 / ridge, 0.0)
-        capped = np.where(bound > 0, capped, 0.0)
-        return np.where(
-            (size > ridge * bound) & (bound > 0), capped, np.where(bound > 0, free, 0.0)
-        )
+        # without a ridge everything goes to the bound, be it infinite
+        reach = np.where(ridge > 0, ridge * bound, 0.0)
+        capped = bound * (size - 0.5 * reach)
+        inside = np.where(ridge > 0, 0.5 * size**2 / ridge, 0.0)
+        return np.where(bound > 0, np.where(size > reach, capped, inside), 0.0)
 
 
 def dual_point(problem: SubsetProblem, coef: FloatArray) -> DualPoint:

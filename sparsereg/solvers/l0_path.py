@@ -168,8 +168,8 @@ def _neighbors(
 
 
 def default_max_size(problem: SubsetProblem) -> int:
-    """Return the largest size searched unless one is asked for: half the rows, at most 50."""
-    return min(problem.max_size, max(problem.n_rows // 2, 1), _MAX_SIZE)
+    """Return the largest size searched unless one is asked for: what the data allow, up to 50."""
+    return min(problem.max_size, _MAX_SIZE)
 
 
 def envelope(sizes: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -203,7 +203,7 @@ class Refit:
         """Compute everything of a support afresh; return False if it is too near dependent."""
         problem = self.problem
         size = columns.size
-        if np.any(self._inside[columns] * ~np.isin(columns, self._support[: self._size])):
+        if not np.all(problem.usable[columns]):
             return False
         rows = problem.gram_rows(columns)
         gram = rows[:, columns] + np.diag(problem.ridge[columns])

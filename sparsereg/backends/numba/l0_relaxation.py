@@ -39,9 +39,10 @@ _HOPELESS = 0.2
 @kernel(inline="always")
 def _conjugate(size, ridge, bound):
     """Return psi*(size) and where it is attained, for size >= 0."""
-    if size > ridge * bound:
-        return bound * (size - 0.5 * ridge * bound), bound
-    if ridge > 0.0:
+    reach = ridge * bound if ridge > 0.0 else 0.0
+    if size > reach and bound > 0.0:
+        return bound * (size - 0.5 * reach), bound
+    if ridge > 0.0 and bound > 0.0:
         return 0.5 * size * size / ridge, size / ridge
     return 0.0, 0.0
 
