@@ -195,15 +195,17 @@ class _Search:
         lower = max(lower, node.bound)
         if lower >= self._cutoff:
             return []
-        self._round(state, coef)
+        improved = self._round(state, coef)
         if lower >= self._cutoff:
             return []
+        support = np.flatnonzero(coef)
         if branch < 0:
             branch = _undecided(state, gradient)
+            if branch < 0 and improved:  # solved for the old cutoff: once more for the new one
+                return [_Node(lower, next(self._order), state, support, coef[support])]
             if branch < 0:
                 self._leaf_bound = min(self._leaf_bound, lower)
                 return []
-        support = np.flatnonzero(coef)
         children = []
         part = abs(coef[branch]) / self._relaxation.knot[branch]
         for side in (_INSIDE, _OUTSIDE) if part > 0.5 else (_OUTSIDE, _INSIDE):
@@ -212,19 +214,21 @@ class _Search:
             children.append(_Node(lower, next(self._order), child, support, coef[support]))
         return children
 
-    def _round(self, state: np.ndarray, coef: FloatArray) -> None:
+    def _round(self, state: np.ndarray, coef: FloatArray) -> bool:
         """Try the support that the relaxation is nearest to, with a refit, as the incumbent."""
         size = np.abs(coef)
         chosen = (state == _INSIDE) | (size > 0.5 * self._relaxation.knot)
         support = self._columns[chosen & (size > 0)]
         key = support.tobytes()
         if key in self._tried:
-            return
+            return False
         self._tried.add(key)
         candidate = self._problem.fit(support, self._coef_bound)
         objective = self._problem.objective(candidate, self._alpha)
-        if objective < self._objective:
-            self._best, self._objective = candidate, objective
+        if not objective < self._objective:
+            return False
+        self._best, self._objective = candidate, objective
+        return True
 
 
 def _undecided(state: np.ndarray, gradient: FloatArray) -> int:

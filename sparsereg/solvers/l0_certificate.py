@@ -250,6 +250,9 @@ class ConditionalBound(NamedTuple):
 
     def at(self, coef_bound: float) -> float:
         """Return the best bound under ``|w_j| <= coef_bound``."""
-        relaxation = Relaxation.of(self, self.alpha, min(coef_bound, self.coef_bound))
+        limit = min(coef_bound, self.coef_bound)
+        if np.isinf(limit) and not np.all(self.ridge[self.usable] > 0):
+            return 0.0
+        relaxation = Relaxation.of(self, self.alpha, limit)
         bounds = [point.bound(relaxation, self.n_samples, self.sq_y) for point in self.points]
         return max(max(bounds) - self.charge, 0.0)

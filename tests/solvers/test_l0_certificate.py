@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from l0_problems import best_by_size, correlated, subset_problem
 
@@ -31,6 +31,7 @@ problems = st.tuples(
 
 
 @given(problems)
+@example((1, 5, 0.5, 0.0, 0.001, 3.0))  # a leaf whose bound was for an incumbent it improved
 @settings(max_examples=80, deadline=None)
 def test_no_bound_is_above_the_optimum_and_branch_and_bound_reaches_it(case):
     seed, n, rho, l2, share, bound = case
