@@ -133,7 +133,7 @@ class L0Model(SparseLinearModel):
         if solution.stopped == "interrupted":
             warn_caller(f"Interrupted. {proven}.", PathInterruptedWarning)
             return
-        what = {"nodes": "max_nodes", "time": "time_limit"}[solution.stopped]
+        what = {"nodes": "max_nodes", "time": "time_limit", "precision": "tol"}[solution.stopped]
         warn_caller(
             f"Branch and bound did not close the gap. {proven}, relatively; raise {what}, "
             f"alpha or l2, or lower coef_bound.",

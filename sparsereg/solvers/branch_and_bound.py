@@ -36,6 +36,8 @@ from sparsereg.solvers.subset import SubsetProblem
 _FREE, _INSIDE, _OUTSIDE = 0, 1, 2
 # A node's relaxation is solved to this share of the distance between its bound and the cutoff.
 _NODE_GAP, _NODE_ROUNDS = 1e-4, 100
+# A leaf is solved on while its bound makes up this share of what it lacks.
+_PROGRESS = 0.01
 
 
 class Exact(NamedTuple):
@@ -49,7 +51,8 @@ class Exact(NamedTuple):
     n_nodes : int
         Nodes whose relaxation was solved.
     stopped : str
-        "" if the search ended by itself; else "nodes", "time" or "interrupted".
+        "" if the search ended by itself; else "nodes", "time", "interrupted", or "precision" where
+        the relaxation of a support could not be solved to the gap.
     """
 
     coef: FloatArray
@@ -177,6 +180,8 @@ class _Search:
                     heapq.heappush(self._open, child)
         except KeyboardInterrupt:
             stopped = "interrupted"
+        if not stopped and self._leaf_bound < self._cutoff:
+            stopped = "precision"
         open_nodes = self._open if node is None else [*self._open, node]
         lower = min([self._cutoff, self._leaf_bound, *(n.bound for n in open_nodes)])
         return Exact(self._best, self._objective, max(lower, 0.0), n_nodes, stopped)
@@ -201,7 +206,8 @@ class _Search:
         support = np.flatnonzero(coef)
         if branch < 0:
             branch = _undecided(state, gradient)
-            if branch < 0 and improved:  # solved for the old cutoff: once more for the new one
+            progress = lower - node.bound > _PROGRESS * (self._cutoff - lower)
+            if branch < 0 and (improved or progress):  # for the new cutoff, and from here
                 return [_Node(lower, next(self._order), state, support, coef[support])]
             if branch < 0:
                 self._leaf_bound = min(self._leaf_bound, lower)

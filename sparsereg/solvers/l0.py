@@ -53,7 +53,7 @@ class L0Solution:
     n_moves, n_nodes : int
         Moves of the local search; nodes of branch and bound.
     stopped : str
-        Why branch and bound ended early: "nodes", "time", "interrupted"; else "".
+        Why branch and bound ended early: "nodes", "time", "interrupted", "precision"; else "".
     """
 
     coef: FloatArray
