@@ -21,6 +21,7 @@ value. Our plain fit does not prove it, and the column "gap" is what its own bou
 
 from __future__ import annotations
 
+import importlib
 import time
 import warnings
 from collections.abc import Callable
@@ -298,7 +299,7 @@ def measure(
     dict
         The results, ready for JSON.
     """
-    installed = {name for name in (OURS, *PEERS) if name == OURS or environment.version(name)}
+    installed = {OURS, *(name for name in PEERS if _is_usable(name))}
     quality = []
     for table, group, chosen in (("search", settings, SEARCH), ("certified", certified, PROOF)):
         methods = [method for method in chosen if method[1] in installed]
@@ -322,6 +323,17 @@ def measure(
         },
         "quality": quality,
     }
+
+
+def _is_usable(package: str) -> bool:
+    """Whether a peer can be imported: El0ps needs an MPI library besides."""
+    if not environment.version(package):
+        return False
+    try:
+        importlib.import_module("el0ps.solver" if package == "el0ps" else package)
+    except (ImportError, RuntimeError):
+        return False
+    return True
 
 
 def _judge(
