@@ -39,7 +39,9 @@ def write(results: dict[str, Any], name: str, folder: Path | None) -> Path:
     """
     folder = default_folder() if folder is None else folder
     folder.mkdir(parents=True, exist_ok=True)
-    header, rows, notes = (_cold_start if "measurements" in results else _comparison)(results)
+    renderers = {"measurements": _cold_start, "quality": _quality}
+    render = next((renderers[key] for key in renderers if key in results), _comparison)
+    header, rows, notes = render(results)
     notes += _busy_note(results["environment"])
 
     file = folder / f"{name}.json"
@@ -138,6 +140,45 @@ def _cold_start(results: dict[str, Any]) -> tuple[list[str], list[list[str]], li
     ]
     notes += _not_installed_notes(results)
     return header, rows, notes
+
+
+def _quality(results: dict[str, Any]) -> tuple[list[str], list[list[str]], list[str]]:
+    """One row for each setting and method: how often it has the best value known, and its time."""
+    header = [
+        "setting",
+        "method",
+        "at best known",
+        "mean excess",
+        "F1",
+        "median time",
+        "finished",
+        "gap",
+    ]
+    rows = []
+    for block in results["quality"]:
+        s = block["setting"]
+        where = f"n={s['n']} p={s['p']} k={s['n_nonzero']} ρ={s['rho']:g} SNR={s['snr']:g}"
+        where += f" l2={s['l2']:g}" if s["l2"] else ""
+        for item in block["methods"]:
+            gap = item["median_gap"]
+            rows.append(
+                [
+                    where,
+                    item["method"],
+                    f"{item['share_at_best']:.2f}",
+                    f"{item['mean_excess']:.1e}",
+                    f"{item['f1']:.3f}",
+                    duration(item["median_seconds"]),
+                    f"{item['finished']:.2f}",
+                    "-" if gap is None else f"{gap:.1e}",
+                ]
+            )
+    protocol = results["protocol"]
+    notes = [
+        f"{protocol['instances']} instances a setting; values equal to {protocol['same']:.0e} are "
+        f"the same; methods that take a time limit got {protocol['time_limit']:g} s."
+    ]
+    return header, rows, notes + _not_installed_notes(results)
 
 
 def _not_installed_notes(results: dict[str, Any]) -> list[str]:

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from sparsereg.linear_model import (
         AdaptiveLasso,
         AdaptiveLassoCV,
+        CEL0Regressor,
         ElasticNet,
         ElasticNetCV,
+        L0Path,
+        L0Regressor,
+        L0RegressorCV,
         Lasso,
         LassoCV,
         MultiTaskElasticNet,
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
         RelaxedLasso,
         RelaxedLassoCV,
         enet_path,
+        l0_path,
         lasso_path,
     )
 
@@ -43,8 +48,12 @@ except metadata.PackageNotFoundError:  # running from a source tree that was nev
 _PUBLIC = {
     "AdaptiveLasso": "sparsereg.linear_model",
     "AdaptiveLassoCV": "sparsereg.linear_model",
+    "CEL0Regressor": "sparsereg.linear_model",
     "ElasticNet": "sparsereg.linear_model",
     "ElasticNetCV": "sparsereg.linear_model",
+    "L0Path": "sparsereg.linear_model",
+    "L0Regressor": "sparsereg.linear_model",
+    "L0RegressorCV": "sparsereg.linear_model",
     "Lasso": "sparsereg.linear_model",
     "LassoCV": "sparsereg.linear_model",
     "MultiTaskElasticNet": "sparsereg.linear_model",
@@ -54,6 +63,7 @@ _PUBLIC = {
     "RelaxedLasso": "sparsereg.linear_model",
     "RelaxedLassoCV": "sparsereg.linear_model",
     "enet_path": "sparsereg.linear_model",
+    "l0_path": "sparsereg.linear_model",
     "lasso_path": "sparsereg.linear_model",
 }
 _SUBMODULES = {"backends", "exceptions", "linear_model", "losses", "model_selection", "penalties"}
@@ -61,8 +71,12 @@ _SUBMODULES = {"backends", "exceptions", "linear_model", "losses", "model_select
 __all__ = [
     "AdaptiveLasso",
     "AdaptiveLassoCV",
+    "CEL0Regressor",
     "ElasticNet",
     "ElasticNetCV",
+    "L0Path",
+    "L0Regressor",
+    "L0RegressorCV",
     "Lasso",
     "LassoCV",
     "MultiTaskElasticNet",
@@ -75,6 +89,7 @@ __all__ = [
     "config_context",
     "enet_path",
     "get_config",
+    "l0_path",
     "lasso_path",
     "set_config",
 ]

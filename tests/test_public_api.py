@@ -26,8 +26,12 @@ HEAVY = [
 PUBLIC = {
     "AdaptiveLasso",
     "AdaptiveLassoCV",
+    "CEL0Regressor",
     "ElasticNet",
     "ElasticNetCV",
+    "L0Path",
+    "L0Regressor",
+    "L0RegressorCV",
     "Lasso",
     "LassoCV",
     "MultiTaskElasticNet",
@@ -40,6 +44,7 @@ PUBLIC = {
     "config_context",
     "enet_path",
     "get_config",
+    "l0_path",
     "lasso_path",
     "set_config",
 }
@@ -121,8 +126,11 @@ def test_importing_an_estimator_imports_no_optional_dependency():
     [
         "AdaptiveLasso",
         "AdaptiveLassoCV",
+        "CEL0Regressor",
         "ElasticNet",
         "ElasticNetCV",
+        "L0Regressor",
+        "L0RegressorCV",
         "Lasso",
         "LassoCV",
         "RelaxedLasso",

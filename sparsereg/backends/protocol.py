@@ -260,4 +260,75 @@ class Backend(Protocol):
         level. Returns the solutions at the other levels, a row for each, the active-set changes of
         each, and the level that coef reached. If the steps diverge before the last level, the state
         belongs to nothing. Runs on the host.
+
+    def best_refit_move(
+        self,
+        inverse: FloatArray,
+        loadings: FloatArray,
+        coef: FloatArray,
+        gradient: FloatArray,
+        remainder: FloatArray,
+        support: IndexArray,
+        inside: npt.NDArray[np.uint8],
+        costs: FloatArray,
+        alpha: float,
+        floor: float,
+    ) -> tuple[float, int, int]:
+        """Score every add, drop and exchange of a column, with refit, and return the best.
+
+        As (change of the objective, position to drop or -1, column to add or -1); the change is 0
+        if no move lowers it. A negative alpha allows exchanges only. Notation and formulas are in
+        :mod:`sparsereg.backends.numba.refit`.
+        """
+
+    def enter_support(
+        self,
+        inverse: FloatArray,
+        loadings: FloatArray,
+        coef: FloatArray,
+        gradient: FloatArray,
+        remainder: FloatArray,
+        size: int,
+        support: IndexArray,
+        row: FloatArray,
+        column: int,
+    ) -> None:
+        """Update a refit, in place, for a column that enters; ``row`` is its Gram row."""
+
+    def leave_support(
+        self,
+        inverse: FloatArray,
+        loadings: FloatArray,
+        coef: FloatArray,
+        gradient: FloatArray,
+        remainder: FloatArray,
+        size: int,
+        position: int,
+        column: int,
+    ) -> None:
+        """Update a refit, in place, for the column that leaves from a position."""
+
+    def solve_l0_node(
+        self,
+        gram: FloatArray,
+        correlation: FloatArray,
+        sq_y: float,
+        costs: FloatArray,
+        slopes: FloatArray,
+        knots: FloatArray,
+        ridge: FloatArray,
+        bounds: FloatArray,
+        state: npt.NDArray[np.int8],
+        coef: FloatArray,
+        gradient: FloatArray,
+        cutoff: float,
+        tol: float,
+        max_rounds: int,
+        rounding: float,
+    ) -> tuple[float, float, float, int]:
+        """Solve the convex relaxation of an l0 problem with some columns fixed, in place.
+
+        Returns (lower bound, value of the relaxation, objective at ``coef``, column to branch on
+        or -1); fixes further columns in ``state`` where one side of them is beyond ``cutoff``.
+        Formulas are in :mod:`sparsereg.backends.numba.l0_relaxation`.
         """

@@ -4,6 +4,9 @@ from sparsereg.linear_model.adaptive_lasso import AdaptiveLasso
 from sparsereg.linear_model.adaptive_lasso_cv import AdaptiveLassoCV
 from sparsereg.linear_model.elastic_net import ElasticNet, Lasso
 from sparsereg.linear_model.elastic_net_cv import ElasticNetCV, LassoCV
+from sparsereg.linear_model.l0 import CEL0Regressor, L0Regressor
+from sparsereg.linear_model.l0_cv import L0RegressorCV
+from sparsereg.linear_model.l0_path import L0Path, l0_path
 from sparsereg.linear_model.multi_task_lasso import MultiTaskElasticNet, MultiTaskLasso
 from sparsereg.linear_model.multi_task_lasso_cv import MultiTaskElasticNetCV, MultiTaskLassoCV
 from sparsereg.linear_model.path import enet_path, lasso_path
@@ -13,8 +16,12 @@ from sparsereg.linear_model.relaxed_lasso_cv import RelaxedLassoCV
 __all__ = [
     "AdaptiveLasso",
     "AdaptiveLassoCV",
+    "CEL0Regressor",
     "ElasticNet",
     "ElasticNetCV",
+    "L0Path",
+    "L0Regressor",
+    "L0RegressorCV",
     "Lasso",
     "LassoCV",
     "MultiTaskElasticNet",
@@ -24,5 +31,6 @@ __all__ = [
     "RelaxedLasso",
     "RelaxedLassoCV",
     "enet_path",
+    "l0_path",
     "lasso_path",
 ]

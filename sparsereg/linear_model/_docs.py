@@ -44,6 +44,44 @@ initial_coef_ : ndarray of shape (n_features,)
 penalty_weights_ : ndarray of shape (n_features,)
     Weights of the last fit, ``penalty_weights`` multiplied in.
 """,
+    "l0_parameters": """
+l2 : float, default=0.0
+    Strength of the ridge part. A small one makes the search and the certificate better where the
+    noise is strong.
+coef_bound : float, default=None
+    Restrict the coefficients to ``|w_j| <= coef_bound``.
+strategy : {"portfolio", "path", "irl1", "fbs"}, default="portfolio"
+    Where the search at a given alpha starts: the forward path ("path"), reweighted l1 on CEL0 from
+    zero ("irl1"), forward-backward splitting on CEL0 from zero ("fbs"), or all of them, keeping
+    the best.
+n_swaps : int or "auto", default="auto"
+    Moves (a feature added, dropped or exchanged, with refit) made from each start at most; "auto"
+    goes on until none improves, 0 keeps the starts as they are.
+""",
+    "l0_attributes": """
+coef_ : ndarray of shape (n_features,)
+    Coefficients, in units of y per unit of X; float32 if X is.
+intercept_ : float
+    Intercept, in units of y; 0.0 if ``fit_intercept=False``.
+support_ : ndarray of int
+    The features with non-zero coefficients, increasing.
+objective_ : float
+    The objective at ``coef_`` in float64.
+lower_bound_ : float or None
+    Certificate: no w has a lower objective. None where nothing is proven: that takes ``l2``,
+    ``coef_bound``, or independent columns.
+optimality_gap_ : float or None
+    ``(objective_ - lower_bound_) / objective_``.
+stationarity_ : float
+    What the best change of a single coefficient would still bring, as a share of the mean square
+    of y over 2; zero, up to rounding, at a coordinate-wise minimum.
+history_ : list of (stage, objective)
+    The best objective after each stage of the search; it never rises.
+n_iter_ : int
+    Moves of the search, and nodes of branch and bound.
+converged_ : bool
+    Whether the search ended by itself.
+""",
     "stopping_parameters": """
 tol : float, default=1e-4
     Stop when the duality gap is at most ``tol * sum_i s_i (y_i - mean(y))^2 / n`` (without

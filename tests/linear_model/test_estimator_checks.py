@@ -10,8 +10,11 @@ import sparsereg
 from sparsereg import (
     AdaptiveLasso,
     AdaptiveLassoCV,
+    CEL0Regressor,
     ElasticNet,
     ElasticNetCV,
+    L0Regressor,
+    L0RegressorCV,
     Lasso,
     LassoCV,
     MultiTaskElasticNet,
@@ -51,6 +54,14 @@ ESTIMATORS = [
     RelaxedLasso(alpha=0.01, gamma=0.5, positive=True),
     RelaxedLassoCV(cv=3, n_alphas=10),
     RelaxedLassoCV(cv=3, n_alphas=10, positive=True, gammas=[0.5], selection="1se"),
+    L0Regressor(),
+    L0Regressor(n_nonzero=2, l2=0.1),
+    L0Regressor(alpha=0.01, l2=0.1, exact=True, max_nodes=20_000),
+    L0Regressor(alpha=0.0, fit_intercept=False),
+    CEL0Regressor(alpha=0.01),
+    CEL0Regressor(alpha=0.01, strategy="fbs", n_swaps=0, coef_bound=10.0),
+    L0RegressorCV(cv=3),
+    L0RegressorCV(cv=3, selection="1se", l2=0.01, n_jobs=2),
 ]
 
 

@@ -14,8 +14,10 @@ from sparsereg.backends.numba import (
     descent,
     gap,
     homotopy,
+    l0_relaxation,
     matrices,
     multi_task,
+    refit,
 )
 from sparsereg.backends.protocol import ActiveSet, Design, FloatArray, IndexArray, KernelForm
 
@@ -186,6 +188,73 @@ class NumbaBackend:
             state.factor, state.active, state.sign, state.n_active, coefs, changes,
         )  # fmt: skip
         return coefs[:n_found], changes[:n_found], reached
+
+    def best_refit_move(  # noqa: D102
+        self,
+        inverse: FloatArray,
+        loadings: FloatArray,
+        coef: FloatArray,
+        gradient: FloatArray,
+        remainder: FloatArray,
+        support: IndexArray,
+        inside: npt.NDArray[np.uint8],
+        costs: FloatArray,
+        alpha: float,
+        floor: float,
+    ) -> tuple[float, int, int]:
+        return refit.best_move(
+            inverse, loadings, coef, gradient, remainder, support, inside, costs, alpha, floor
+        )
+
+    def enter_support(  # noqa: D102
+        self,
+        inverse: FloatArray,
+        loadings: FloatArray,
+        coef: FloatArray,
+        gradient: FloatArray,
+        remainder: FloatArray,
+        size: int,
+        support: IndexArray,
+        row: FloatArray,
+        column: int,
+    ) -> None:
+        refit.enter(inverse, loadings, coef, gradient, remainder, size, support, row, column)
+
+    def leave_support(  # noqa: D102
+        self,
+        inverse: FloatArray,
+        loadings: FloatArray,
+        coef: FloatArray,
+        gradient: FloatArray,
+        remainder: FloatArray,
+        size: int,
+        position: int,
+        column: int,
+    ) -> None:
+        refit.leave(inverse, loadings, coef, gradient, remainder, size, position, column)
+
+    def solve_l0_node(  # noqa: D102
+        self,
+        gram: FloatArray,
+        correlation: FloatArray,
+        sq_y: float,
+        costs: FloatArray,
+        slopes: FloatArray,
+        knots: FloatArray,
+        ridge: FloatArray,
+        bounds: FloatArray,
+        state: npt.NDArray[np.int8],
+        coef: FloatArray,
+        gradient: FloatArray,
+        cutoff: float,
+        tol: float,
+        max_rounds: int,
+        rounding: float,
+    ) -> tuple[float, float, float, int]:
+        return l0_relaxation.solve_node(
+            gram, correlation, sq_y, costs, slopes, knots, ridge, bounds, state, coef, gradient,
+            cutoff, tol, max_rounds, rounding,
+        )  # fmt: skip
 
 
 backend = NumbaBackend()

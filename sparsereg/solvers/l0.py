@@ -1,0 +1,246 @@
+"""The best solution of an l0 problem that can be found, and how good it is.
+
+Several starts (:mod:`sparsereg.solvers.l0_starts`), each improved by moves with refit until none
+is left (:mod:`sparsereg.solvers.refit_swaps`); the best is kept. Its objective is compared with a
+proven lower bound (:mod:`sparsereg.solvers.l0_certificate`), and on small problems the two are
+brought together (:mod:`sparsereg.solvers.branch_and_bound`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from sparsereg.backends.protocol import FloatArray
+from sparsereg.solvers.blas import single_threaded_blas
+from sparsereg.solvers.branch_and_bound import Exact, branch_and_bound
+from sparsereg.solvers.l0_certificate import (
+    DualPoint,
+    Relaxation,
+    dual_point,
+    relaxed_dual_point,
+    root_bound,
+)
+from sparsereg.solvers.l0_path import SupportPool, search_sizes
+from sparsereg.solvers.l0_starts import starting_supports
+from sparsereg.solvers.refit_swaps import Refit
+from sparsereg.solvers.subset import SubsetProblem
+
+
+class Stage(NamedTuple):
+    """A line of the history: what was tried, and the best objective after it."""
+
+    stage: str
+    objective: float
+
+
+@dataclass(frozen=True)
+class L0Solution:
+    """What :func:`minimize_l0` and :func:`best_of_size` return.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (p,)
+    objective : float
+    lower_bound : float or None
+        No w has a lower objective; None if nothing is proven.
+    stationarity : float
+        What the best move of one coefficient would still bring, as a share of ||y||_s^2 / (2 n).
+    history : tuple of Stage
+        The objectives never rise.
+    n_moves, n_nodes : int
+        Moves of the local search; nodes of branch and bound.
+    stopped : str
+        Why branch and bound ended early: "nodes", "time", "interrupted", "precision"; else "".
+    """
+
+    coef: FloatArray
+    objective: float
+    lower_bound: float | None
+    stationarity: float
+    history: tuple[Stage, ...]
+    n_moves: int
+    n_nodes: int = 0
+    stopped: str = ""
+
+
+def minimize_l0(
+    problem: SubsetProblem,
+    alpha: float,
+    *,
+    strategy: str = "portfolio",
+    max_moves: int = 10_000,
+    coef_bound: float = np.inf,
+    exact: bool = False,
+    tol: float = 1e-8,
+    max_nodes: int = 1_000_000,
+    time_limit: float = np.inf,
+) -> L0Solution:
+    """Minimize squared loss, ridge and alpha times the cost of the support.
+
+    Parameters
+    ----------
+    problem : SubsetProblem
+    alpha : float
+    strategy : {"portfolio", "path", "irl1", "fbs"}
+    max_moves : int
+        Budget of moves for each start; 0 keeps the starts as they are.
+    coef_bound : float
+        |w_j| <= coef_bound is part of the problem.
+    exact : bool
+        Whether to go on by branch and bound until the objective is proven to be the minimum,
+        within ``tol`` of it, ``max_nodes`` and ``time_limit``.
+    """
+    with single_threaded_blas():
+        coef, history, moves = _search(problem, alpha, strategy, max_moves, coef_bound)
+        objective = history[-1].objective
+        found: Exact | None = None
+        if exact and alpha > 0:
+            found = branch_and_bound(
+                problem, alpha, coef, coef_bound=coef_bound, tol=tol, max_nodes=max_nodes,
+                time_limit=time_limit,
+            )  # fmt: skip
+            coef, objective = found.coef, found.objective
+            history.append(Stage("branch and bound", objective))
+        if found is not None:
+            lower: float | None = found.lower_bound
+        else:
+            lower = _lower_bound(problem, alpha, coef, objective, coef_bound)
+        return L0Solution(
+            coef, objective, lower, stationarity(problem, coef, alpha, coef_bound),
+            tuple(history), moves, found.n_nodes if found else 0, found.stopped if found else "",
+        )  # fmt: skip
+
+
+def best_of_size(
+    problem: SubsetProblem, size: int, *, max_moves: int = 10_000, coef_bound: float = np.inf
+) -> tuple[L0Solution, float]:
+    """Minimize squared loss and ridge over supports of at most ``size`` columns with a cost.
+
+    Returns the solution, and a price alpha at which this size is, or nearly is, the best.
+    """
+    with single_threaded_blas():
+        pool, history = SupportPool(problem), []
+        largest = min(size + _SLACK, problem.max_size)
+        for stage in search_sizes(pool, largest, max_moves=max_moves):
+            entry = pool.best_up_to(size)
+            history.append(Stage(stage, entry.half_rss))
+        coef = problem.fit(entry.support, coef_bound)
+        objective = problem.half_rss(coef)
+        history = [Stage(stage, max(value, objective)) for stage, value in history]
+        lower = _size_bound(problem, pool, size, coef, objective, coef_bound)
+        history.append(Stage("final refit", objective))
+        still = stationarity(problem, coef, 0.0, coef_bound, inside=True)
+        solution = L0Solution(coef, objective, lower, still, tuple(history), pool.n_moves)
+        return solution, pool.price_of(size)
+
+
+def stationarity(
+    problem: SubsetProblem,
+    coef: FloatArray,
+    alpha: float,
+    coef_bound: float = np.inf,
+    *,
+    inside: bool = False,
+) -> float:
+    """Return what the best change of a single coefficient would bring, relative to ||y||^2 / 2n.
+
+    Zero, up to rounding, at coordinate-wise minima. With ``inside``, coefficients that are zero
+    must stay so and the others are not charged.
+    """
+    if problem.sq_y == 0:
+        return 0.0
+    point = dual_point(problem, coef)
+    z = problem.norms * coef
+    gradient = point.gradient - problem.ridge * z
+    curvature = 1.0 + problem.ridge
+    cost = alpha * problem.costs
+    with np.errstate(invalid="ignore"):
+        limit = np.where(problem.usable, coef_bound * problem.norms, 0.0)
+    best = np.clip(z + gradient / curvature, -limit, limit)
+
+    def gain(target: FloatArray | float) -> FloatArray:
+        move = target - z
+        return gradient * move - 0.5 * curvature * move**2 + cost * ((z != 0) - 1.0 * (target != 0))
+
+    gains = np.maximum(gain(best), 0.0 if inside else gain(0.0 * z))
+    movable = problem.usable & (z != 0) if inside else problem.usable
+    return float(np.max(gains[movable], initial=0.0)) / (0.5 * problem.sq_y)
+
+
+def dual_points(
+    problem: SubsetProblem, alpha: float, coef: FloatArray, coef_bounds: tuple[float, ...]
+) -> list[DualPoint]:
+    """Return dual points that are good for given bounds on the coefficients."""
+    with single_threaded_blas():
+        points = [dual_point(problem, coef)]
+        for bound in coef_bounds:
+            relaxation = Relaxation.of(problem, alpha, bound)
+            points.append(relaxed_dual_point(problem, relaxation, _ROUGH)[1])
+    return points
+
+
+# Relative gap to which relaxations are solved whose bounds are only asked for now and then.
+_ROUGH = 1e-4
+# Sizes beyond the wanted one from which the search also comes back.
+_SLACK = 5
+# Prices of a column, around the one at which its size is optimal, that prove a bound for it.
+_PRICES = (0.5, 0.75, 1.0, 1.5)
+
+
+def _search(
+    problem: SubsetProblem, alpha: float, strategy: str, max_moves: int, coef_bound: float
+) -> tuple[FloatArray, list[Stage], int]:
+    best, moves = problem.fit(problem.free, coef_bound), 0
+    history = [Stage("null model", problem.objective(best, alpha))]
+    if alpha == 0:
+        best = problem.fit(np.flatnonzero(problem.usable), coef_bound)
+        return best, [*history, Stage("least squares", problem.objective(best, alpha))], 0
+    refit, seen = Refit(problem), set[bytes]()
+    for name, support in starting_supports(problem, alpha, strategy, coef_bound):
+        refit.move_to(support)
+        stages = [(name, refit.support)]
+        if max_moves:
+            moves += refit.descend(alpha, max_moves)
+            stages.append((f"{name}, moves", refit.support))
+        for stage, found in stages:
+            found = np.sort(found)
+            objective = history[-1].objective
+            if found.tobytes() not in seen:
+                seen.add(found.tobytes())
+                coef = problem.fit(found, coef_bound)
+                value = problem.objective(coef, alpha)
+                if value < objective:
+                    best, objective = coef, value
+            history.append(Stage(stage, objective))
+    return best, history, moves
+
+
+def _lower_bound(
+    problem: SubsetProblem, alpha: float, coef: FloatArray, objective: float, coef_bound: float
+) -> float | None:
+    if alpha > 0:
+        return root_bound(problem, alpha, coef, objective, coef_bound)
+    return None
+
+
+def _size_bound(
+    problem: SubsetProblem,
+    pool: SupportPool,
+    size: int,
+    coef: FloatArray,
+    objective: float,
+    coef_bound: float,
+) -> float | None:
+    """Return the best Lagrangian bound: a lower bound at price alpha, less alpha times the size."""
+    best = None
+    for alpha in pool.price_of(size) * np.array(_PRICES):
+        if not alpha > 0:
+            continue
+        charge = alpha * size
+        bound = root_bound(problem, float(alpha), coef, objective + charge, coef_bound)
+        if bound is not None:
+            best = max(best or 0.0, bound - charge)
+    return None if best is None else min(best, objective)

@@ -1,0 +1,197 @@
+"""The l0 path: the best support known of every size, and the alphas at which each one wins.
+
+With E_k half the residual mean square (ridge part included) of the best support of k columns, the
+solutions of min E + alpha k over alpha are the vertices of the lower convex envelope of the points
+(k, E_k): each wins on an interval of alpha, and the intervals are exact.
+
+Search: forward, a column at a time, with exchanges at every size; reweighted l1 on a coarse grid of
+alphas, which jumps where single columns cannot; then backward and forward again through the
+sizes whose neighbor improved, until none does.
+
+Every support is kept with the interval [low, high] of alpha on which it is a coordinate-wise
+minimum; supports that win somewhere on the envelope win inside that interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from sparsereg.backends.protocol import FloatArray, IndexArray
+from sparsereg.solvers.blas import single_threaded_blas
+from sparsereg.solvers.l0_starts import reweighted
+from sparsereg.solvers.refit_swaps import Refit
+from sparsereg.solvers.subset import SubsetProblem
+
+# Alphas of the coarse grid, from this share of alpha_max.
+_GRID_SIZE, _GRID_TOP = 12, 0.7
+# Rounds of backward and forward improvement; they end by themselves.
+_MAX_ROUNDS = 10
+_MAX_SIZE = 50
+# An entry must be better by this share of ||y||^2 / n to replace another.
+_BETTER = 1e-12
+
+
+class Entry(NamedTuple):
+    """A support, half its residual mean square, and where it is a coordinate-wise minimum."""
+
+    half_rss: float
+    support: IndexArray
+    low: float
+    high: float
+
+
+class SupportPool:
+    """The best support known of each size, free columns not counted.
+
+    Attributes
+    ----------
+    n_moves : int
+        Moves of the local search so far.
+    """
+
+    def __init__(self, problem: SubsetProblem):
+        self.problem = problem
+        self.n_moves = 0
+        self._entries: dict[int, Entry] = {}
+
+    def offer(self, refit: Refit) -> bool:
+        """Keep the support of a refit if it is the best of its size; return whether it is."""
+        size = refit.size
+        known = self._entries.get(size)
+        if known and not refit.half_rss < known.half_rss - _BETTER * self.problem.sq_y:
+            return False
+        low, high = refit.interval()
+        self._entries[size] = Entry(refit.half_rss, np.sort(refit.support), low, high)
+        return True
+
+    def __getitem__(self, size: int) -> Entry:
+        return self._entries[size]
+
+    def __contains__(self, size: int) -> bool:
+        return size in self._entries
+
+    @property
+    def sizes(self) -> list[int]:
+        """The sizes known, increasing."""
+        return sorted(self._entries)
+
+    def best_up_to(self, size: int) -> Entry:
+        """Return the best entry of at most this size."""
+        return min(
+            (self._entries[k] for k in self.sizes if k <= size), key=lambda entry: entry.half_rss
+        )
+
+    def price_of(self, size: int) -> float:
+        """Return an alpha at which this size is, or nearly is, the winner."""
+        known = np.array(self.sizes)
+        values = np.array([self._entries[k].half_rss for k in known])
+        size = int(min(size, known[-1]))
+        here = values[known <= size].min()
+        below, above = known < size, known > size
+        rise = np.min((values[below] - here) / (size - known[below]), initial=np.inf)
+        fall = np.max((here - values[above]) / (known[above] - size), initial=0.0)
+        if not np.isfinite(rise):
+            return float(2.0 * fall)
+        return float(max(0.5 * (rise + fall), 0.0))
+
+
+def search_sizes(pool: SupportPool, max_size: int, *, max_moves: int = 10_000) -> Iterator[str]:
+    """Fill the pool up to a size; yield the name of each stage that is finished."""
+    problem = pool.problem
+    refit = Refit(problem, problem.free)
+    pool.offer(refit)
+    while refit.size < max_size and refit.add_best():
+        pool.n_moves += 1 + refit.exchange(max_moves)
+        pool.offer(refit)
+    yield "forward"
+    changed = set(pool.sizes)
+    yield from _jump(pool, refit, max_size, max_moves, changed)
+    for _ in range(_MAX_ROUNDS):
+        if not changed:
+            break
+        changed = _neighbors(pool, refit, max_size, max_moves, changed)
+        yield "backward and forward"
+
+
+def full_pool(problem: SubsetProblem, max_size: int, *, max_moves: int = 10_000) -> SupportPool:
+    """Return the pool after all stages of the search."""
+    pool = SupportPool(problem)
+    with single_threaded_blas():
+        for _ in search_sizes(pool, max_size, max_moves=max_moves):
+            pass
+    return pool
+
+
+def _jump(
+    pool: SupportPool, refit: Refit, max_size: int, max_moves: int, changed: set[int]
+) -> Iterator[str]:
+    """Polish reweighted l1 solutions on a grid of alphas, each at its own size."""
+    problem = pool.problem
+    top = _GRID_TOP * problem.alpha_max()
+    lowest = pool[pool.sizes[-1]].low if len(pool.sizes) > 1 else 0.0
+    bottom = max(lowest, 1e-4 * top)
+    if not 0 < bottom < top:
+        return
+    for alpha in np.geomspace(top, bottom, _GRID_SIZE):
+        refit.move_to(reweighted(problem, float(alpha)))
+        while refit.size > max_size:
+            refit.drop_worst()
+        pool.n_moves += refit.exchange(max_moves)
+        if pool.offer(refit):
+            changed.add(refit.size)
+    yield "reweighted l1"
+
+
+def _neighbors(
+    pool: SupportPool, refit: Refit, max_size: int, max_moves: int, changed: set[int]
+) -> set[int]:
+    """Derive each size from a changed neighbor above, then below; return the sizes improved."""
+    improved: set[int] = set()
+    for size in range(max_size, 1, -1):
+        if size in pool and size in changed | improved:
+            refit.move_to(pool[size].support)
+            refit.drop_worst()
+            pool.n_moves += 1 + refit.exchange(max_moves)
+            if pool.offer(refit):
+                improved.add(refit.size)
+    for size in range(0, max_size):
+        if size in pool and size in changed | improved:
+            refit.move_to(pool[size].support)
+            if refit.add_best():
+                pool.n_moves += 1 + refit.exchange(max_moves)
+                if pool.offer(refit):
+                    improved.add(refit.size)
+    return improved
+
+
+def default_max_size(problem: SubsetProblem) -> int:
+    """Return the largest size searched unless one is asked for: what the data allow, up to 50."""
+    return min(problem.max_size, _MAX_SIZE)
+
+
+def envelope(sizes: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return, for each size, the alphas [low, high] at which it minimizes ``values + alpha sizes``.
+
+    Sizes that win nowhere have low = high = nan. ``sizes`` increase.
+    """
+    low, high = np.full(len(sizes), np.nan), np.full(len(sizes), np.nan)
+    hull: list[int] = []
+    for k in range(len(sizes)):
+        if hull and not values[k] < values[hull[-1]]:
+            continue
+        while len(hull) > 1 and _slope(sizes, values, hull[-2], hull[-1]) <= _slope(
+            sizes, values, hull[-1], k
+        ):
+            hull.pop()
+        hull.append(k)
+    for position, k in enumerate(hull):
+        high[k] = _slope(sizes, values, hull[position - 1], k) if position else np.inf
+        low[k] = _slope(sizes, values, k, hull[position + 1]) if position + 1 < len(hull) else 0.0
+    return low, high
+
+
+def _slope(sizes: FloatArray, values: FloatArray, first: int, second: int) -> float:
+    return float((values[first] - values[second]) / (sizes[second] - sizes[first]))

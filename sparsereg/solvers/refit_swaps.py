@@ -1,0 +1,250 @@
+"""Local search over supports: every add, drop and exchange is scored with its refit.
+
+Best improvement: all moves are scored at once (:mod:`sparsereg.backends.numba.refit`), the best is
+made, until none lowers the objective. What is reached is *swap-optimal*: no support that differs by
+one column, or by one column for another, has a lower objective. That implies coordinate-wise
+minimality, and optimality to exchanges without refit (Hazimeh and Mazumder, "Fast best subset
+selection", Operations Research, 2020), because a refit only lowers further.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+from sparsereg.backends.protocol import FloatArray, IndexArray
+from sparsereg.solvers.subset import SubsetProblem
+
+# A column with no more than this outside the span of the support counts as inside it.
+COLLINEAR = 1e-10
+# Rank-one updates after which the inverse is computed afresh.
+_REFRESH = 20
+# A move must lower the objective by this share of ||y||^2 / n.
+_PROGRESS = 1e-13
+
+
+class Refit:
+    """A support with its least-squares fit, and what its neighbors would have.
+
+    Parameters
+    ----------
+    problem : SubsetProblem
+    support : sequence of int
+        Columns that depend on earlier ones are left out.
+
+    Attributes
+    ----------
+    half_rss : float
+        (1/2) ||y - X w||_s^2 / n, ridge part included.
+    """
+
+    def __init__(self, problem: SubsetProblem, support: IndexArray | None = None):
+        self.problem, self._backend = problem, problem.work.backend
+        self._inside = (~problem.usable).astype(np.uint8)
+        self._size, self._updates = 0, 0
+        self._inverse, self._loadings = np.zeros((0, 0)), np.zeros((0, problem.n_features))
+        self._coef, self._support = np.zeros(0), np.zeros(0, dtype=np.intp)
+        self._allocate(8)
+        self.move_to(np.empty(0, dtype=np.intp) if support is None else support)
+
+    @property
+    def support(self) -> IndexArray:
+        """The columns, in no particular order."""
+        return self._support[: self._size].copy()
+
+    @property
+    def size(self) -> int:
+        """The number of columns that cost something."""
+        return int(np.count_nonzero(self.problem.costs[self._support[: self._size]]))
+
+    @property
+    def coef(self) -> FloatArray:
+        """Coefficients z of the support: of its columns at unit norm."""
+        return self._coef[: self._size]
+
+    @property
+    def gradient(self) -> FloatArray:
+        """q, of shape (p,): what each unit column still explains of the residual."""
+        return self._gradient
+
+    def objective(self, alpha: float) -> float:
+        """Return half_rss plus the cost of the support."""
+        return self.half_rss + alpha * float(self.problem.costs[self.support].sum())
+
+    def interval(self) -> tuple[float, float]:
+        """Return the alphas [low, high] at which the fit is a coordinate-wise minimum.
+
+        It is one where no single column pays for entering, nor for leaving: the critical points of
+        the exact relaxation CEL0. Empty where low > high.
+        """
+        problem, inside = self.problem, self._support[: self._size]
+        priced = problem.usable & (problem.costs > 0)
+        gains = 0.5 * self._gradient**2 / (1.0 + problem.ridge)
+        losses = 0.5 * self.coef**2 * (1.0 + problem.ridge[inside])
+        outside = priced.copy()
+        outside[inside] = False
+        kept = priced[inside]
+        low = np.max(gains[outside] / problem.costs[outside], initial=0.0)
+        high = np.min(losses[kept] / problem.costs[inside[kept]], initial=np.inf)
+        return float(low), float(high)
+
+    def next_alpha(self) -> float:
+        """Return the largest alpha at which one more column, with refit, would pay; 0 if none."""
+        problem = self.problem
+        open_ = (self._inside == 0) & (self._remainder > COLLINEAR) & (problem.costs > 0)
+        gains = 0.5 * self._gradient[open_] ** 2 / self._remainder[open_]
+        return float(np.max(gains / problem.costs[open_], initial=0.0))
+
+    def move_to(self, support: IndexArray) -> None:
+        """Start again from a support."""
+        self._inside[:] = ~self.problem.usable
+        self._size = 0
+        self._updates = 0
+        self._reset()
+        self._take_in(np.asarray(support, dtype=np.intp))
+
+    def descend(self, alpha: float, max_moves: int = 10_000) -> int:
+        """Make the best move until none lowers the objective; return the number of moves."""
+        return self._search(alpha, max_moves)
+
+    def exchange(self, max_moves: int = 10_000) -> int:
+        """Do the same with exchanges only: half_rss falls, the size stays."""
+        return self._search(-1.0, max_moves)
+
+    def add_best(self) -> bool:
+        """Add the column that lowers half_rss most; return False if none does."""
+        problem = self.problem
+        open_ = np.flatnonzero((self._inside == 0) & (self._remainder > COLLINEAR))
+        gains = 0.5 * self._gradient[open_] ** 2 / self._remainder[open_]
+        if not gains.size or not np.max(gains) > _PROGRESS * problem.sq_y:
+            return False
+        self._enter(int(open_[np.argmax(gains)]))
+        return True
+
+    def drop_worst(self) -> None:
+        """Drop the column, among those that cost something, that raises half_rss least."""
+        lost = self.coef**2 / np.diag(self._inverse)[: self._size]
+        lost[self.problem.costs[self._support[: self._size]] == 0] = np.inf
+        self._leave(int(np.argmin(lost)))
+
+    def _search(self, alpha: float, max_moves: int) -> int:
+        least = _PROGRESS * self.problem.sq_y
+        moves, at_refresh = 0, np.inf
+        while moves < max_moves:
+            change, out, new = self._backend.best_refit_move(
+                self._inverse, self._loadings, self._coef, self._gradient, self._remainder,
+                self._support[: self._size], self._inside, self.problem.costs, alpha, COLLINEAR,
+            )  # fmt: skip
+            if not change < -least:
+                if self._updates == 0:
+                    break
+                self._refresh()  # what rounding left may hide a move, or show one
+                value = self.objective(max(alpha, 0.0))
+                if not value < at_refresh - least:
+                    break
+                at_refresh = value
+                continue
+            if out >= 0:
+                self._leave(out)
+            if new >= 0:
+                self._enter(new)
+            moves += 1
+        return moves
+
+    def _enter(self, column: int) -> None:
+        if self._size == len(self._coef):
+            self._allocate(2 * self._size)
+        row = self.problem.gram_rows(np.array([column]))[0]
+        self.half_rss -= 0.5 * self._gradient[column] ** 2 / self._remainder[column]
+        self._backend.enter_support(
+            self._inverse, self._loadings, self._coef, self._gradient, self._remainder,
+            self._size, self._support, row, column,
+        )  # fmt: skip
+        self._support[self._size] = column
+        self._inside[column] = 1
+        self._size += 1
+        self._count_update()
+
+    def _leave(self, position: int) -> None:
+        column = int(self._support[position])
+        self.half_rss += 0.5 * self._coef[position] ** 2 / self._inverse[position, position]
+        self._backend.leave_support(
+            self._inverse, self._loadings, self._coef, self._gradient, self._remainder,
+            self._size, position, column,
+        )  # fmt: skip
+        self._size -= 1
+        self._support[position] = self._support[self._size]
+        self._inside[column] = 0
+        self._count_update()
+
+    def _count_update(self) -> None:
+        self._updates += 1
+        if self._updates >= _REFRESH:
+            self._refresh()
+
+    def _take_in(self, columns: IndexArray) -> None:
+        """Add columns: all at once if they are independent enough, else those that are."""
+        if not columns.size:
+            return
+        self.problem.gram_rows(columns)
+        if self._size == 0 and self._factorize(columns):
+            return
+        for column in columns:
+            if self._inside[column] == 0 and self._remainder[column] > COLLINEAR:
+                self._enter(int(column))
+
+    def _refresh(self) -> None:
+        support = self.support
+        if not self._factorize(support):  # nearly dependent: in their order, leaving out the last
+            self.move_to(support)
+        self._updates = 0
+
+    def _factorize(self, columns: IndexArray) -> bool:
+        """Compute everything of a support afresh; return False if it is too near dependent."""
+        problem = self.problem
+        size = columns.size
+        if not np.all(problem.usable[columns]):
+            return False
+        rows = problem.gram_rows(columns)
+        gram = rows[:, columns] + np.diag(problem.ridge[columns])
+        try:
+            factor = cho_factor(gram, lower=True)
+        except np.linalg.LinAlgError:
+            return False
+        if size and np.min(np.diag(factor[0])) ** 2 <= COLLINEAR:
+            return False
+        inverse = cho_solve(factor, np.eye(size))
+        while len(self._coef) < size:
+            self._allocate(2 * len(self._coef))
+        loadings = inverse @ rows
+        target = problem.correlation[columns]
+        coef = inverse @ target
+        coef += inverse @ (target - gram @ coef)
+        self._size = 0
+        self._reset()
+        self._inverse[:size, :size] = inverse
+        self._loadings[:size] = loadings
+        self._coef[:size] = coef
+        self._gradient -= coef @ rows
+        self._remainder -= np.einsum("kj,kj->j", loadings, rows)
+        self._support[:size] = columns
+        self._size = size
+        self._inside[:] = ~problem.usable
+        self._inside[columns] = 1
+        self.half_rss = 0.5 * max(problem.sq_y - float(coef @ (2 * target - gram @ coef)), 0.0)
+        return True
+
+    def _reset(self) -> None:
+        problem = self.problem
+        self._gradient = problem.correlation.copy()
+        self._remainder = 1.0 + problem.ridge
+        self.half_rss = 0.5 * problem.sq_y
+
+    def _allocate(self, capacity: int) -> None:
+        p, size = self.problem.n_features, self._size
+        inverse, loadings = np.zeros((capacity, capacity)), np.zeros((capacity, p))
+        coef, support = np.zeros(capacity), np.zeros(capacity, dtype=np.intp)
+        inverse[:size, :size] = self._inverse[:size, :size]
+        loadings[:size] = self._loadings[:size]
+        coef[:size], support[:size] = self._coef[:size], self._support[:size]
+        self._inverse, self._loadings, self._coef, self._support = inverse, loadings, coef, support

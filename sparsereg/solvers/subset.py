@@ -1,0 +1,191 @@
+"""The l0 problem in the coordinates that searches and bounds use, with its Gram rows on demand.
+
+    minimize (1/2) ||y - X w||_s^2 / n + alpha sum_j v_j 1{w_j != 0} + (l2/2) ||w||^2
+
+With norms a_j = ||x_j||_s / sqrt(n) (X and y centered if there is an intercept), z_j = a_j w_j and
+ridge_j = l2 / a_j^2, it reads
+
+    minimize (1/2) (yy - 2 c'z + z'(G + diag(ridge)) z) + alpha sum_j v_j 1{z_j != 0},
+
+where G has ones on its diagonal. A coordinate z_j alone is worth moving from 0 where
+c_j^2 / (2 (1 + ridge_j)) > alpha v_j: all columns are on one scale, whatever their units.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sparsereg.backends.protocol import FloatArray, IndexArray
+from sparsereg.solvers.unpenalized import UnpenalizedSpan
+from sparsereg.solvers.workspace import Workspace
+
+# All Gram rows are computed at once if that costs at most so many operations.
+_AT_ONCE = 4e8
+# Rows computed by one pass over X, and bytes of rows kept.
+_ROW_BLOCK, _MAX_ROW_BYTES = 64, 512 << 20
+# A ridge so large beside a column that the column is as good as excluded.
+_LARGEST_RIDGE = 1e100
+
+
+class SubsetProblem:
+    """Squared loss and the cost of each column, in unit-norm coordinates.
+
+    Parameters
+    ----------
+    work : Workspace
+        The data; left at zero.
+    costs : ndarray of shape (p,) or None
+        Factors v_j: 0 is free of charge, ``inf`` excluded; None is all ones.
+    l2 : float
+
+    Attributes
+    ----------
+    usable : ndarray of bool, shape (p,)
+        Neither constant nor excluded.
+    norms, per_norm, costs, ridge, correlation : ndarray of shape (p,)
+        a_j, 1 / a_j, v_j, ridge_j and c_j; zero where a column is not usable.
+    sq_y : float
+    """
+
+    def __init__(self, work: Workspace, costs: FloatArray | None = None, l2: float = 0.0):
+        self.work, self.l2 = work, float(l2)
+        n_features = work.design.shape[1]
+        given = np.ones(n_features) if costs is None else costs
+        self.usable = (work.design.sqnorms > 0) & np.isfinite(given)
+        self.norms = np.where(self.usable, np.sqrt(work.design.sqnorms), 0.0)
+        self.costs = np.where(self.usable, given, 0.0)
+        with np.errstate(divide="ignore", over="ignore"):
+            self.per_norm = np.where(self.usable, 1.0 / self.norms, 0.0)
+            ridge = np.where(self.usable, self.l2 * self.per_norm**2, 0.0)
+        self.ridge = np.minimum(ridge, _LARGEST_RIDGE)
+        work.move_to(np.zeros(n_features))
+        self.correlation = work.gradient * self.per_norm
+        self.sq_y = work.sq_y
+        self._rows = np.empty((0, n_features))
+        self._columns = np.empty(0, dtype=np.intp)
+        self._position = np.full(n_features, -1, dtype=np.intp)
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns, p."""
+        return self.usable.size
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows with a weight."""
+        weights = self.work.sample_weight
+        return self.work.design.shape[0] if weights is None else int(np.count_nonzero(weights))
+
+    @property
+    def free(self) -> IndexArray:
+        """The columns that cost nothing."""
+        return np.flatnonzero(self.usable & (self.costs == 0))
+
+    @property
+    def max_size(self) -> int:
+        """The largest useful support: all usable columns, or the rank without a ridge."""
+        usable = int(np.count_nonzero(self.usable))
+        return usable if self.l2 > 0 else min(usable, self.work.max_rank)
+
+    def alpha_max(self) -> float:
+        """Return the smallest alpha at which no single column beats the null model."""
+        priced = self.usable & (self.costs > 0)
+        gains = 0.5 * self.correlation[priced] ** 2 / (1.0 + self.ridge[priced])
+        return float(np.max(gains / self.costs[priced], initial=0.0))
+
+    def gram_rows(self, columns: IndexArray) -> FloatArray:
+        """Return rows of G, one per column; computed once, a pass over X per block of them."""
+        missing = np.unique(columns[self._position[columns] < 0])
+        if missing.size:
+            self._compute(missing, keep=columns)
+        return self._rows[self._position[columns]]
+
+    def fit(self, support: IndexArray, bound: float | FloatArray = np.inf) -> FloatArray:
+        """Return w, of shape (p,): the stable least-squares refit on a support, |w_j| <= bound.
+
+        Of minimum norm where the columns are dependent and there is no ridge.
+        """
+        work = self.work
+        coef = np.zeros(self.n_features)
+        support = np.sort(support)
+        if not support.size:
+            return coef
+        if self.l2 > 0:
+            coef[support] = self._ridge_fit(support)
+        else:
+            span = UnpenalizedSpan(work.backend, work.design, support)
+            residual = work.y
+            for _ in range(2):  # the second pass takes out what rounding left of the first
+                coef[span.columns] += span.fit(residual)
+                residual = work.y - work.backend.fitted(work.design, support, coef[support])
+        limits = np.broadcast_to(bound, coef.shape)
+        if np.any(np.abs(coef) > limits):
+            coef[support] = self._bounded_fit(support, limits[support])
+        return coef
+
+    def objective(self, coef: FloatArray, alpha: float) -> float:
+        """Return the objective at w, from the data."""
+        return self.half_rss(coef) + alpha * float(np.sum(self.costs[coef != 0]))
+
+    def half_rss(self, coef: FloatArray, *, ridge: bool = True) -> float:
+        """Return (1/2) ||y - X w||_s^2 / n, and (l2/2) ||w||^2 if wanted, from the data."""
+        work, support = self.work, np.flatnonzero(coef)
+        residual = work.y - work.backend.fitted(work.design, support, coef[support])
+        if work.centered:
+            residual -= np.average(residual, weights=work.sample_weight)
+        half = 0.5 * work.mean_square(residual)
+        return half + 0.5 * self.l2 * float(coef @ coef) if ridge else half
+
+    def _compute(self, missing: IndexArray, keep: IndexArray) -> None:
+        work, p = self.work, self.n_features
+        if 2.0 * work.design.nnz * p <= _AT_ONCE and 8.0 * p * p <= _MAX_ROW_BYTES:
+            missing = np.flatnonzero(self.usable & (self._position < 0))
+        elif 8.0 * p * (self._columns.size + missing.size) > _MAX_ROW_BYTES:
+            self._keep_only(np.intersect1d(self._columns, keep))
+        self._reserve(self._columns.size + missing.size)
+        for start in range(0, missing.size, _ROW_BLOCK):
+            block = missing[start : start + _ROW_BLOCK]
+            columns = work.backend.fitted_tasks(work.design, block, np.diag(self.per_norm[block]))
+            if work.centered:
+                columns -= np.average(columns, axis=1, weights=work.sample_weight)[:, None]
+            rows = work.backend.xtr_tasks(work.design, columns) * self.per_norm
+            first = self._columns.size
+            rows[np.arange(block.size), block] = 1.0
+            self._rows[first : first + block.size] = rows
+            self._position[block] = np.arange(first, first + block.size)
+            self._columns = np.concatenate([self._columns, block])
+
+    def _keep_only(self, columns: IndexArray) -> None:
+        self._rows = self._rows[self._position[columns]]
+        self._columns = columns
+        self._position[:] = -1
+        self._position[columns] = np.arange(columns.size)
+
+    def _reserve(self, size: int) -> None:
+        if size > len(self._rows):
+            capacity = min(max(size, 2 * len(self._rows)), self.n_features)
+            grown = np.empty((capacity, self.n_features))
+            grown[: self._columns.size] = self._rows[: self._columns.size]
+            self._rows = grown
+
+    def _ridge_fit(self, support: IndexArray) -> FloatArray:
+        stacked, target = self._stacked(support)
+        scale = np.sqrt(np.sum(stacked**2, axis=0))
+        return np.linalg.lstsq(stacked / scale, target, rcond=None)[0] / scale
+
+    def _bounded_fit(self, support: IndexArray, limits: FloatArray) -> FloatArray:
+        from scipy.optimize import lsq_linear
+
+        stacked, target = self._stacked(support)
+        room = np.minimum(limits, np.finfo(float).max)
+        solution = lsq_linear(stacked, target, (-room, room), method="bvls").x
+        return np.clip(solution, -limits, limits)
+
+    def _stacked(self, support: IndexArray) -> tuple[FloatArray, FloatArray]:
+        """Return the least-squares problem of a support with the ridge as further rows."""
+        work = self.work
+        n = work.design.shape[0]
+        packed = work.backend.pack(work.design, support)
+        root = 1.0 if work.sample_weight is None else np.sqrt(work.sample_weight)
+        below = np.sqrt(n * self.l2) * np.eye(support.size)
+        return np.vstack([packed, below]), np.concatenate([root * work.y, np.zeros(support.size)])
