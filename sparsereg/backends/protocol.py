@@ -31,11 +31,19 @@ class KernelForm(NamedTuple):
         The parameters of that kind; unused ones are zero.
     weights : ndarray of shape (p,)
         Non-negative factor of the penalty of each column; ``inf`` means that it stays zero.
+    scales : ndarray of shape (p,) or (0,)
+        Positive factor of the coefficient of each column inside the penalty; empty if all are one.
     """
 
     kind: int
     params: FloatArray
     weights: FloatArray
+    scales: FloatArray
+
+    def at(self, columns: IndexArray) -> KernelForm:
+        """Return the form of some of the columns."""
+        scales = self.scales[columns] if self.scales.size else self.scales
+        return self._replace(weights=self.weights[columns], scales=scales)
 
 
 class Design(Protocol):
@@ -194,6 +202,15 @@ class Backend(Protocol):
         The formula is in :mod:`sparsereg.solvers.duality`. A gradient above its bound by less
         than ``rounding`` times the norms it was computed from counts as feasible; ``scale_y`` is
         ||y||_s / sqrt(n).
+        """
+
+    def coordinate_gains(
+        self, coef: FloatArray, gradient: FloatArray, curvatures: FloatArray, form: KernelForm
+    ) -> FloatArray:
+        """Return how far the objective falls when one coefficient moves to its best value.
+
+        An entry for each coefficient, the others held; never negative. ``gradient`` is the negative
+        gradient and ``curvatures`` the second derivatives of the loss.
         """
 
     def homotopy(

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from sparsereg.backends.numba import (
     block_descent,
+    coordinate_gains,
     descent,
     gap,
     homotopy,
@@ -121,6 +122,11 @@ class NumbaBackend:
         return gap.dual_gap(
             coef, gradient, l1, l2, curvatures, positive, sq_residual, scale_y, rounding
         )
+
+    def coordinate_gains(  # noqa: D102
+        self, coef: FloatArray, gradient: FloatArray, curvatures: FloatArray, form: KernelForm
+    ) -> FloatArray:
+        return coordinate_gains.coordinate_gains(coef, gradient, curvatures, *form)
 
     def homotopy(  # noqa: D102
         self,
