@@ -213,6 +213,14 @@ class Backend(Protocol):
         gradient and ``curvatures`` the second derivatives of the loss.
         """
 
+    def penalty_terms(
+        self, coef: FloatArray, form: KernelForm
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return value, derivative and second derivative of the penalty of each coefficient.
+
+        Derivatives are with respect to its size, and at zero from the right.
+        """
+
     def homotopy(
         self,
         gram: FloatArray,

@@ -98,6 +98,27 @@ class Penalty(BaseEstimator, ABC):
         w = _vector(w)
         return slope_vector(*self.kernel_form(w.size), w)
 
+    def relaxed_slope(self, w: npt.ArrayLike, curvatures: npt.ArrayLike) -> FloatArray:
+        """Return the slope of the exact relaxation of the penalty, at the size of each coefficient.
+
+        Beside a loss of these curvatures, the relaxation is the largest function below the penalty
+        that makes every coordinate problem convex: where the prox jumps, it is the parabola over
+        the jump. It has the global minimizers of the penalty; for l0 it is CEL0.
+
+        Parameters
+        ----------
+        w, curvatures : array-like of shape (n_features,)
+
+        Returns
+        -------
+        ndarray of shape (n_features,)
+            Finite on features that are not excluded, as long as their curvature is positive.
+        """
+        from sparsereg.backends.numba.penalty_kernels import relaxed_slope_vector
+
+        w = _vector(w)
+        return relaxed_slope_vector(*self.kernel_form(w.size), w, _vector(curvatures))
+
     def subdiff_distance(self, w: npt.ArrayLike, grad: npt.ArrayLike) -> FloatArray:
         """Return, per coordinate, the distance of ``-grad`` to the subdifferential at w.
 

@@ -15,6 +15,7 @@ from sparsereg.backends.numba import (
     homotopy,
     matrices,
     multi_task,
+    penalty_kernels,
 )
 from sparsereg.backends.protocol import ActiveSet, Design, FloatArray, IndexArray, KernelForm
 
@@ -127,6 +128,11 @@ class NumbaBackend:
         self, coef: FloatArray, gradient: FloatArray, curvatures: FloatArray, form: KernelForm
     ) -> FloatArray:
         return coordinate_gains.coordinate_gains(coef, gradient, curvatures, *form)
+
+    def penalty_terms(  # noqa: D102
+        self, coef: FloatArray, form: KernelForm
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        return penalty_kernels.penalty_terms(*form, coef)
 
     def homotopy(  # noqa: D102
         self,

@@ -112,13 +112,15 @@ def slope_vector(kind, params, weights, scales, w):
 
 
 @kernel()
-def bend_vector(kind, params, weights, scales, w):
-    """Return the second derivative at the size of each nonzero coefficient."""
-    out = np.empty(w.shape[0])
+def penalty_terms(kind, params, weights, scales, w):
+    """Return value, derivative and second derivative at the size of each coefficient."""
+    bend = np.zeros(w.shape[0])
     for j in range(w.shape[0]):
-        scale = scales[j] if scales.shape[0] else 1.0
-        out[j] = weights[j] * scale * scale * bend_scalar(kind, params, abs(scale * w[j]))
-    return out
+        if weights[j] > 0.0 and w[j] != 0.0:
+            scale = scales[j] if scales.shape[0] else 1.0
+            bend[j] = weights[j] * scale * scale * bend_scalar(kind, params, abs(scale * w[j]))
+    values = value_vector(kind, params, weights, scales, w)
+    return values, slope_vector(kind, params, weights, scales, w), bend
 
 
 @kernel()
