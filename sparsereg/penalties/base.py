@@ -209,6 +209,9 @@ class Penalty(BaseEstimator, ABC):
         """Return the factors of the coefficients inside the penalty; empty if all are one."""
         return np.empty(0)
 
+    def check_columns(self, n_features: int) -> None:
+        """Raise a ValueError if parameters that have an entry per feature do not fit the data."""
+
     def with_alpha(self, alpha: float) -> Self:
         """Return the same penalty at another strength; the weights are shared."""
         other = copy(self)

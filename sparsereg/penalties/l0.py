@@ -127,6 +127,17 @@ class CEL0(Penalty):
         """Return the kind and (slope at zero, curvature, positive), in units of a_j w_j."""
         return Kind.FIRM, (float(np.sqrt(2 * self.alpha)), 1.0, float(self.positive))
 
+    def check_columns(self, n_features: int) -> None:
+        """Raise a ValueError if there is no usable norm for each feature."""
+        norms = np.asarray(self.column_norms, dtype=np.float64)
+        if norms.shape not in ((), (n_features,)):
+            raise ValueError(
+                f"column_norms has shape {norms.shape}; X has {n_features} features, so it must "
+                f"be a number or have shape ({n_features},)."
+            )
+        if not np.all((norms >= 0) & np.isfinite(norms)):
+            raise ValueError("column_norms contains NaN, inf or negative values: give norms.")
+
     def _feature_scales(self, n_features: int) -> FloatArray:
         norms = np.broadcast_to(np.asarray(self.column_norms, dtype=np.float64), n_features)
         weights = self.feature_weights(n_features)
@@ -191,8 +202,8 @@ class L0Constraint(BaseEstimator):
         -------
         ndarray of shape (n_features,)
         """
-        v = np.array(v, dtype=np.float64)
+        x = np.array(v, dtype=np.float64)
         if self.positive:
-            v = np.maximum(v, 0.0)
-        v[np.argsort(-np.abs(v), kind="stable")[self.k :]] = 0.0
-        return v
+            np.maximum(x, 0.0, out=x)
+        x[np.argsort(-np.abs(x), kind="stable")[self.k :]] = 0.0
+        return x

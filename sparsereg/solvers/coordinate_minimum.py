@@ -158,9 +158,7 @@ def _gram_pays(work: Workspace, new: IndexArray) -> bool:
     return flops <= _SMALL_WORK + _SPARSE_GRAM_PASSES * design.nnz
 
 
-def _solve_on_pool(
-    work: Workspace, terms: SeparableTerms, wanted: IndexArray, goal: float
-) -> int:
+def _solve_on_pool(work: Workspace, terms: SeparableTerms, wanted: IndexArray, goal: float) -> int:
     """Descend on the pool, which holds all that is wanted; return the sweeps and Newton steps."""
     columns, gram = work.pool.columns, work.pool.gram
     form = terms.form.at(columns)

@@ -3,8 +3,8 @@
     w <- prox(w + t X'(s r) / n, t),    t = .99 / ||X||^2,
 
 ||X||^2 the largest eigenvalue of the Gram matrix divided by n, by power iteration. That approaches
-it from below; should a step raise the objective, t is halved and the step taken again. On CEL0 every
-such step is continuous in w; on l0 it is iterative hard thresholding.
+it from below; should a step raise the objective, t is halved and the step taken again. On CEL0 such
+a step is continuous in w; on l0 it is iterative hard thresholding.
 
 Sources: Blumensath and Davies, J. Fourier Analysis and Applications, 2008; Attouch, Bolte and
 Svaiter, "Convergence of descent methods for semi-algebraic and tame problems", Mathematical
@@ -21,8 +21,7 @@ from sparsereg.solvers.workspace import Workspace
 
 _SHARE = 0.99
 _POWER_STEPS = 30
-# Steps at most, in units of the budget of passes, and the step, in standard deviations of y, that
-# ends the iteration.
+# The step, in standard deviations of y, that ends the iteration.
 _SETTLED = 1e-5
 
 
@@ -35,7 +34,9 @@ def split_forward_backward(work: Workspace, penalty: Penalty, max_iter: int) -> 
         return 0
     step, objective = _SHARE / largest, terms.objective(work)
     settled = _SETTLED * np.sqrt(work.sq_y)
-    for n_iter in range(1, max_iter + 1):
+    n_iter = 0
+    while n_iter < max_iter:
+        n_iter += 1
         before = work.point
         target = np.where(terms.may_move, before.coef + step * before.gradient, 0.0)
         work.set_coef(penalty.prox(target, step))

@@ -81,7 +81,7 @@ class Solution:
 class Stage(NamedTuple):
     """One line of the history of a non-convex solve: the best point after a stage."""
 
-    name: str
+    stage: str
     n_iter: int
     objective: float
     stationarity: float

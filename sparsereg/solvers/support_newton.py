@@ -1,10 +1,10 @@
 """Newton steps on the nonzero coefficients of a problem in covariance form.
 
 On the support S, away from the kinks, the objective is smooth, with gradient -g_S + P'(w_S) and
-Hessian G_SS + P''(w_S). For MCP, SCAD, l0 and the lasso it is piecewise quadratic: one step lands on
-the minimum of the piece. A step stops where the first coefficient reaches zero, and is taken only
-if it lowers the objective; where the Hessian is not positive definite there is none, and coordinate
-descent goes on alone.
+Hessian G_SS + P''(w_S). For MCP, SCAD, l0 and the lasso it is piecewise quadratic: one step lands
+on the minimum of the piece. A step stops where the first coefficient reaches zero, and is taken
+only if it lowers the objective; where the Hessian is not positive definite there is none, and
+coordinate descent goes on alone.
 """
 
 from __future__ import annotations

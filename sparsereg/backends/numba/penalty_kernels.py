@@ -159,7 +159,7 @@ def value_column(kind, params, weights, scales, j, w):
 
 @kernel()
 def _prox_signed(kind, params, t, v):
-    if not v == v:
+    if np.isnan(v):
         return v
     if v < 0.0:
         return 0.0 if params[2] != 0.0 else -_prox_size(kind, params[0], params[1], t, -v)
@@ -391,11 +391,8 @@ def _log_sum_threshold(u, eps):
 @kernel()
 def _prox_transformed_l1(u, a, z):
     total = u * (a + 1.0)
-    if 2.0 * total > a * a:
-        threshold = np.sqrt(2.0 * total) - 0.5 * a
-    else:
-        threshold = total / a
-    if z <= threshold:
+    jumps = 2.0 * total > a * a
+    if z <= (np.sqrt(2.0 * total) - 0.5 * a if jumps else total / a):
         return 0.0
     sum_ = a + z
     # the cosine of three times the angle; total <= sum_^2 / 2 there
