@@ -213,6 +213,11 @@ class Backend(Protocol):
         gradient and ``curvatures`` the second derivatives of the loss.
         """
 
+    def gram_move(
+        self, gram: FloatArray, gradient: FloatArray, columns: IndexArray, step: FloatArray
+    ) -> None:
+        """Make ``gradient``, of shape (m,), follow a step of some coefficients, in place."""
+
     def penalty_terms(
         self, coef: FloatArray, form: KernelForm
     ) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -31,7 +31,7 @@ import numpy as np
 from sparsereg.backends.protocol import IndexArray
 from sparsereg.solvers.blas import single_threaded_blas
 from sparsereg.solvers.separable import SeparableTerms
-from sparsereg.solvers.support_newton import newton_step
+from sparsereg.solvers.support_polish import polish_support
 from sparsereg.solvers.workspace import Workspace
 
 # Features this near to entering are taken in; a pass brings in so many violators at most, or this
@@ -42,8 +42,8 @@ _NEARLY, _MIN_NEW, _NEW_SHARE = 0.8, 64, 0.25
 _MAX_POOL, _POOL_EXCESS, _POOL_MINIMUM = 8000, 6, 2000
 # The Gram matrix of sparse columns may cost this many passes over X.
 _SPARSE_GRAM_PASSES, _SMALL_WORK = 10, 2e6
-# Sweeps between Newton steps, and rounds of both on one working set.
-_SWEEPS, _MAX_ROUNDS = 10, 50
+# Sweeps of the support between Newton steps, and rounds of both on one working set.
+_SWEEPS, _MAX_ROUNDS = 40, 50
 # Steps on a working set go down to this share of the tolerance.
 _INNER_SHARE = 0.1
 # Passes over X without progress after which the certificate is taken to be at its rounding floor.
@@ -165,11 +165,14 @@ def _solve_on_pool(work: Workspace, terms: SeparableTerms, wanted: IndexArray, g
     coef, gradient = work.coef[columns], work.gradient[columns]
     used = 0
     for _ in range(_MAX_ROUNDS):
-        epochs, largest = work.backend.gram_cd(gram, gradient, coef, form, _SWEEPS, goal)
+        epochs, largest = work.backend.gram_cd(gram, gradient, coef, form, 1, goal)
         used += epochs
         if largest <= goal or not np.isfinite(largest):
             break
-        used += newton_step(work.backend, gram, gradient, coef, form, work.max_rank)
+        used += polish_support(
+            work.backend, gram, gradient, coef, form,
+            max_rank=work.max_rank, sweeps=_SWEEPS, goal=goal,
+        )  # fmt: skip
     full = np.zeros_like(work.coef)
     full[columns] = coef
     work.set_coef(full)

@@ -129,6 +129,11 @@ class NumbaBackend:
     ) -> FloatArray:
         return coordinate_gains.coordinate_gains(coef, gradient, curvatures, *form)
 
+    def gram_move(  # noqa: D102
+        self, gram: FloatArray, gradient: FloatArray, columns: IndexArray, step: FloatArray
+    ) -> None:
+        descent.gram_move(gram, gradient, columns, step)
+
     def penalty_terms(  # noqa: D102
         self, coef: FloatArray, form: KernelForm
     ) -> tuple[FloatArray, FloatArray, FloatArray]:

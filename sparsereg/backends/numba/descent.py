@@ -48,6 +48,17 @@ def gram_cd(gram, gradient, coef, kind, params, weights, scales, max_epochs, tol
     return epoch, largest
 
 
+@kernel(fastmath={"contract"})
+def gram_move(gram, gradient, columns, step):
+    """Subtract gram[:, columns] @ step from the gradient, without gathering the columns."""
+    for c in range(columns.shape[0]):
+        delta = step[c]
+        if delta != 0.0:
+            j = columns[c]
+            for k in range(gradient.shape[0]):
+                gradient[k] -= delta * gram[j, k]
+
+
 @kernel(fastmath=REASSOCIATE)
 def _dense_dot(X, j, v):
     total = 0.0
