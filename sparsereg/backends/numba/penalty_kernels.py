@@ -73,7 +73,9 @@ def prox_column(kind, params, weights, scales, j, v, step):
     if scales.shape[0] == 0:
         return prox_scalar(kind, params, weights[j], v, step)
     scale = scales[j]
-    return prox_scalar(kind, params, weights[j], scale * v, step * scale * scale) / scale
+    scaled = scale * v
+    x = prox_scalar(kind, params, weights[j], scaled, step * scale * scale)
+    return v if x == scaled else x / scale
 
 
 @kernel()
@@ -356,7 +358,7 @@ def _log_sum_root(u, eps, z):
     root = np.sqrt(z + eps - 2.0 * np.sqrt(u)) * np.sqrt(z + eps + 2.0 * np.sqrt(u))
     if z < eps:  # the same root without cancellation
         return 2.0 * (z * eps - u) / (root + (eps - z))
-    return 0.5 * ((z - eps) + root)
+    return 0.5 * (z - eps) + 0.5 * root
 
 
 @kernel()
