@@ -7,10 +7,10 @@ from sparsereg.linear_model.elastic_net_cv import ElasticNetCV, LassoCV
 from sparsereg.linear_model.multi_task_lasso import MultiTaskElasticNet, MultiTaskLasso
 from sparsereg.linear_model.multi_task_lasso_cv import MultiTaskElasticNetCV, MultiTaskLassoCV
 from sparsereg.linear_model.nonconvex import LqRegressor, MCPRegressor, SCADRegressor
+from sparsereg.linear_model.nonconvex_path import sparse_path
 from sparsereg.linear_model.path import enet_path, lasso_path
 from sparsereg.linear_model.relaxed_lasso import RelaxedLasso
 from sparsereg.linear_model.relaxed_lasso_cv import RelaxedLassoCV
-from sparsereg.linear_model.sparse_path import sparse_path
 from sparsereg.linear_model.sparse_regressor import SparseRegressor
 from sparsereg.linear_model.sparse_regressor_cv import SparseRegressorCV
 

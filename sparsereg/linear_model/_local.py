@@ -20,15 +20,15 @@ from sparsereg.linear_model._data import (
 from sparsereg.linear_model._docs import documented
 from sparsereg.linear_model._warnings import warn_unless_converged
 from sparsereg.losses import Squared
-from sparsereg.penalties import L21, Penalty
-from sparsereg.solvers.nonconvex import STRATEGIES, solve
+from sparsereg.penalties import L21, L0Constraint, Penalty
+from sparsereg.solvers import nonconvex, sparse_constraint
 from sparsereg.solvers.problem import LocalSolution, Problem, Stage
 from sparsereg.solvers.workspace import Workspace
 
 # What is checked of the parameters that all of them have.
 LOCAL_CONSTRAINTS: dict[str, list] = {
     **COMMON_CONSTRAINTS,
-    "strategy": [StrOptions(set(STRATEGIES))],
+    "strategy": [StrOptions(set(nonconvex.STRATEGIES))],
     "warm_start": ["boolean"],
 }
 
@@ -69,7 +69,7 @@ class LocalModel(SparseLinearModel):
     _parameter_constraints: ClassVar[dict[str, list]] = LOCAL_CONSTRAINTS
 
     @abstractmethod
-    def _penalty(self, n_features: int) -> Penalty:
+    def _penalty(self, n_features: int) -> Penalty | L0Constraint:
         """Return the checked penalty."""
 
     @documented
@@ -110,9 +110,14 @@ class LocalModel(SparseLinearModel):
             start = self._starting_point(data.X.shape[1])
             if start is not None:
                 work.move_to(start)
-            solution = solve(
-                work, penalty, strategy=self.strategy, tol=self.tol, max_iter=self.max_iter
-            )
+            if isinstance(penalty, L0Constraint):
+                solution = sparse_constraint.solve(
+                    work, penalty, tol=self.tol, max_iter=self.max_iter
+                )
+            else:
+                solution = nonconvex.solve(
+                    work, penalty, strategy=self.strategy, tol=self.tol, max_iter=self.max_iter
+                )
             self._keep(solution, data.dtype)
             self.backend_ = backend.name
         return self

@@ -6,9 +6,10 @@ from typing import Any, ClassVar
 
 from sklearn.utils._param_validation import StrOptions
 
+from sparsereg.linear_model._base import check_parameters
 from sparsereg.linear_model._docs import documented
 from sparsereg.linear_model._local import LOCAL_CONSTRAINTS, LocalModel, check_penalty
-from sparsereg.penalties import MCP, Penalty
+from sparsereg.penalties import MCP, L0Constraint, Penalty
 
 
 @documented
@@ -25,10 +26,11 @@ class SparseRegressor(LocalModel):
 
     Parameters
     ----------
-    penalty : Penalty, default=None
+    penalty : Penalty or L0Constraint, default=None
         A penalty object, such as ``MCP(alpha=0.1)`` or ``Lq(alpha=0.1, q=0.5)``, with its feature
         weights and its restriction to non-negative coefficients, if any. None is
-        ``MCP(alpha=0.1)``.
+        ``MCP(alpha=0.1)``. ``L0Constraint(k)`` allows k nonzero coefficients; its fit is greedy,
+        whatever the strategy.
     loss : {"squared"}, default="squared"
         The loss.
     {strategy}
@@ -72,7 +74,7 @@ class SparseRegressor(LocalModel):
 
     def __init__(
         self,
-        penalty: Penalty | None = None,
+        penalty: Penalty | L0Constraint | None = None,
         *,
         loss: str = "squared",
         strategy: str = "portfolio",
@@ -95,5 +97,10 @@ class SparseRegressor(LocalModel):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _penalty(self, n_features: int) -> Penalty:
+    def _penalty(self, n_features: int) -> Penalty | L0Constraint:
+        if isinstance(self.penalty, L0Constraint):
+            check_parameters(
+                "L0Constraint", self.penalty._parameter_constraints, self.penalty.get_params()
+            )
+            return self.penalty
         return check_penalty(MCP(alpha=0.1) if self.penalty is None else self.penalty, n_features)

@@ -27,9 +27,6 @@ from sparsereg.solvers.path import PathRecord
 from sparsereg.solvers.problem import LocalSolution, Problem
 from sparsereg.solvers.workspace import Workspace
 
-# Criteria compare models with at most this share of as many features as rows.
-_LARGEST_SHARE = 0.5
-
 
 @documented
 class SparseRegressorCV(PathCV):
@@ -53,8 +50,8 @@ class SparseRegressorCV(PathCV):
         "min" takes the alpha with the best mean score over the folds, "1se" the largest alpha
         within one standard error of it, and a callable gets ``(alphas, scores)``, of shapes
         (n_alphas,) and (n_alphas, n_folds), and returns an index. The others need no folds: they
-        take the smallest information criterion on all data, among models with at most half as
-        many features as rows.
+        take the smallest information criterion on all data, among models that are not too large
+        for it (see Notes).
     n_jobs : int, default=None
         Number of threads over the folds; None is 1 and -1 is all processors.
     tol : float, default=1e-6
@@ -106,16 +103,17 @@ class SparseRegressorCV(PathCV):
     -----
     The criteria are ``n log(mse) + 2 k`` (AIC), ``n log(mse) + k log n`` (BIC) and the latter plus
     ``2 log C(p, k)`` (EBIC), with k the number of nonzero coefficients, n the number of rows that
-    have weight and p the number of features. They are made for k much smaller than n; where k
-    comes near n the first term has no lower bound, which is why models with more than n / 2
-    features are left out. With p larger than n, only EBIC accounts for the number of models there
-    are to choose from.
+    have weight and p the number of features. They are made for k much smaller than n: as k comes
+    near n, the first term has no lower bound. Where 2 p > n, models with more than
+    ``n / (log(p) max(log(log(n)), 1))`` features are therefore left out. With p larger than n, only
+    EBIC accounts for the number of models there are to choose from.
 
     References
     ----------
     Wang, Li and Tsai, "Tuning parameter selectors for the smoothly clipped absolute deviation
     method", Biometrika, 2007; Chen and Chen, "Extended Bayesian information criteria for model
-    selection with large model spaces", Biometrika, 2008.
+    selection with large model spaces", Biometrika, 2008; Zhu, Wen, Zhu, Zhang and Wang, "A
+    polynomial algorithm for best-subset selection problem", PNAS, 2020 (the largest size).
 
     Examples
     --------
@@ -229,7 +227,7 @@ class SparseRegressorCV(PathCV):
             mse, sizes, n_samples=n_samples, n_features=data.X.shape[1],
             criterion=str(self.selection),
         )  # fmt: skip
-        allowed = sizes <= max(_LARGEST_SHARE * n_samples, sizes.min())
+        allowed = sizes <= max(_largest_size(n_samples, data.X.shape[1]), sizes.min())
         self.scores_ = np.where(allowed, -criterion, -np.inf)[:, None]
         self.mse_path_ = mse[:, None]
         self._warn_unless_converged(path, [])
@@ -253,6 +251,14 @@ class SparseRegressorCV(PathCV):
     @property
     def _has_criterion(self) -> bool:
         return isinstance(self.selection, str) and self.selection in CRITERIA
+
+
+def _largest_size(n_samples: int, n_features: int) -> float:
+    """Return the number of features up to which information criteria are to be trusted."""
+    if 2 * n_features <= n_samples:
+        return float(n_features)
+    slow = max(float(np.log(np.log(max(n_samples, 2)))), 1.0)
+    return n_samples / (float(np.log(max(n_features, 2))) * slow)
 
 
 class _Fits:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from sparsereg.backends.protocol import FloatArray
 from sparsereg.losses import Squared
 from sparsereg.penalties.base import Penalty
+from sparsereg.penalties.l0 import L0Constraint
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Problem:
 
     X: Any
     y: FloatArray
-    penalty: Penalty
+    penalty: Penalty | L0Constraint
     loss: Squared
     sample_weight: FloatArray | None = None
     fit_intercept: bool = True

@@ -215,7 +215,7 @@ DECIMAL = {
 @given(data=st.data(), v=st.floats(1e-3, 1e4), u=st.floats(1e-4, 30))
 def test_prox_has_a_relative_error_of_rounding_size(kind, data, v, u):
     """Against the largest root of x + u phi'(x) = v in 60 digits."""
-    shape = data.draw(SHAPES[kind].filter(lambda b: 0 < b if kind != "Lq" else 0 < b < 1))
+    shape = data.draw(SHAPES[kind].filter(lambda b: b > 0 if kind != "Lq" else 0 < b < 1))
     x = MAKE[kind](u, shape).prox([v], 1.0)[0]
     assume(x > 0)
     slope, bend = DECIMAL[kind]
@@ -250,7 +250,7 @@ def test_lq_prox_has_the_published_closed_forms(q):
     assert Lq(u, q).prox([threshold * (1 - 1e-12)], 1.0)[0] == 0
 
 
-# ------------------------------------------------------------------------- relations between families
+# ----------------------------------------------------------------------- relations between families
 
 
 @claims
@@ -364,7 +364,7 @@ def test_subdiff_distance_of_mcp_by_hand(positive):
 @claims
 @given(data=st.data(), x=st.floats(0, 5), curvature=st.sampled_from((0.05, 0.3, 1.0, 4.0)))
 def test_relaxed_slope_is_the_inverse_of_the_prox(kind, data, x, curvature):
-    """L (prox^-1(x) - x) where x is a value of the prox, and never above the penalty's own slope."""
+    """It is L (prox^-1(x) - x), finite also where the penalty has a vertical slope."""
     shape = data.draw(SHAPES[kind])
     penalty = MAKE[kind](0.7, shape)
     slope = penalty.relaxed_slope([x], [curvature])[0]
@@ -526,7 +526,7 @@ def test_log_sum_strength_inverts_the_threshold():
         assert x[0] == 0 < x[1]
 
 
-# ------------------------------------------------------------------------------ the sparsity constraint
+# -------------------------------------------------------------------------- the sparsity constraint
 
 
 def test_constraint_keeps_the_largest_entries_the_first_of_equals():
