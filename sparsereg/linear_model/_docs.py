@@ -54,8 +54,8 @@ max_iter : int, default=1000
     "strategy": """
 strategy : {"portfolio", "path", "irl1", "fbs"}, default="portfolio"
     How minima are looked for: down a path of alphas ("path"), by iteratively reweighted l1 from
-    zero ("irl1"), by forward-backward splitting from zero ("fbs"), or by the first two, keeping the
-    better minimum ("portfolio").
+    zero ("irl1"), by forward-backward splitting from zero ("fbs"), or by all three, keeping the
+    best minimum ("portfolio").
 """,
     "local_stopping_parameters": """
 tol : float, default=1e-6

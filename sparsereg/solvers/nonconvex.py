@@ -13,7 +13,7 @@ coordinate-wise minimum, and the point with the lowest objective is kept:
 ``fbs``
     Forward-backward splitting from zero: see :mod:`sparsereg.solvers.forward_backward`.
 ``portfolio``
-    The first two. Neither is safe alone: each finds minima that the other misses.
+    All of these. None is safe alone: each finds minima that the others miss.
 
 Sources: Soubies, Blanc-Feraud and Aubert, SIAM J. Imaging Sciences, 2015; Breheny and Huang, Annals
 of Applied Statistics, 2011 (paths).
@@ -66,7 +66,7 @@ STRATEGIES: dict[str, tuple[str, ...]] = {
     "path": ("path",),
     "irl1": ("irl1",),
     "fbs": ("fbs",),
-    "portfolio": ("path", "irl1"),
+    "portfolio": ("path", "irl1", "fbs"),
 }
 
 

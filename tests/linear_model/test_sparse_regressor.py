@@ -184,14 +184,14 @@ def test_warm_start_is_one_more_stage_and_never_worse(data):
     model = LqRegressor(0.02, warm_start=True).fit(X, y)
     first = model.objective_
     model.fit(X, y)
-    assert [line.stage for line in model.history_] == ["start", "path", "irl1"]
+    assert [line.stage for line in model.history_] == ["start", "path", "irl1", "fbs"]
     assert model.objective_ <= first * (1 + 1e-12)
 
 
 def test_verbose_prints_the_stages(data, capsys):
     MCPRegressor(0.2, verbose=1).fit(*data)
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["path", "irl1"]
+    assert [line.split()[0] for line in lines] == ["path", "irl1", "fbs"]
 
 
 def test_a_miss_is_a_warning_that_names_the_stationarity():

@@ -114,7 +114,7 @@ def test_history_never_rises_and_ends_at_the_solution(penalty):
     work.move_to(np.random.default_rng(1).standard_normal(X.shape[1]))
     solution = nonconvex.solve(work, penalty, strategy="portfolio", tol=TOL, max_iter=1000)
     objectives = [line.objective for line in solution.history]
-    assert [line.stage for line in solution.history] == ["start", "path", "irl1"]
+    assert [line.stage for line in solution.history] == ["start", "path", "irl1", "fbs"]
     assert objectives == sorted(objectives, reverse=True)
     assert objectives[-1] == solution.objective
     steps = [line.n_iter for line in solution.history]
