@@ -104,16 +104,16 @@ class SparseRegressorCV(PathCV):
     The criteria are ``n log(mse) + 2 k`` (AIC), ``n log(mse) + k log n`` (BIC) and the latter plus
     ``2 log C(p, k)`` (EBIC), with k the number of nonzero coefficients, n the number of rows that
     have weight and p the number of features. They are made for k much smaller than n: as k comes
-    near n, the first term has no lower bound. Where 2 p > n, models with more than
-    ``n / (log(p) max(log(log(n)), 1))`` features are therefore left out. With p larger than n, only
-    EBIC accounts for the number of models there are to choose from.
+    near n, the first term has no lower bound. Where 2 p > n, models with more than about
+    ``n / log(p)`` features are therefore left out, see
+    :func:`sparsereg.model_selection.information_criterion`. With p larger than n, only EBIC
+    accounts for the number of models there are to choose from.
 
     References
     ----------
     Wang, Li and Tsai, "Tuning parameter selectors for the smoothly clipped absolute deviation
     method", Biometrika, 2007; Chen and Chen, "Extended Bayesian information criteria for model
-    selection with large model spaces", Biometrika, 2008; Zhu, Wen, Zhu, Zhang and Wang, "A
-    polynomial algorithm for best-subset selection problem", PNAS, 2020 (the largest size).
+    selection with large model spaces", Biometrika, 2008.
 
     Examples
     --------
@@ -227,8 +227,7 @@ class SparseRegressorCV(PathCV):
             mse, sizes, n_samples=n_samples, n_features=data.X.shape[1],
             criterion=str(self.selection),
         )  # fmt: skip
-        allowed = sizes <= max(_largest_size(n_samples, data.X.shape[1]), sizes.min())
-        self.scores_ = np.where(allowed, -criterion, -np.inf)[:, None]
+        self.scores_ = -criterion[:, None]
         self.mse_path_ = mse[:, None]
         self._warn_unless_converged(path, [])
         self._keep_choice(data, path, int(np.argmax(self.scores_[:, 0])), fits, [])
@@ -251,14 +250,6 @@ class SparseRegressorCV(PathCV):
     @property
     def _has_criterion(self) -> bool:
         return isinstance(self.selection, str) and self.selection in CRITERIA
-
-
-def _largest_size(n_samples: int, n_features: int) -> float:
-    """Return the number of features up to which information criteria are to be trusted."""
-    if 2 * n_features <= n_samples:
-        return float(n_features)
-    slow = max(float(np.log(np.log(max(n_samples, 2)))), 1.0)
-    return n_samples / (float(np.log(max(n_features, 2))) * slow)
 
 
 class _Fits:

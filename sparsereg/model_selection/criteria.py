@@ -34,7 +34,9 @@ def information_criterion(
     sizes : array-like of shape (m,)
         Numbers of chosen features.
     n_samples, n_features : int
-        n, and p: how many features there were to choose from.
+        n, and p: how many features there were to choose from. Unless ``2 p <= n``, sizes above
+        ``n / log(p)`` get an infinite value: where so much was chosen from so much, the errors of
+        the best models say nothing, and a criterion of this kind would take the largest.
     criterion : {"aic", "bic", "ebic"}, default="ebic"
     gamma : float, default=1.0
         Of EBIC; 0 is BIC.
@@ -69,10 +71,9 @@ def information_criterion(
     mse, sizes = np.asarray(mse, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
     floor = max(_EXACT_FIT * float(np.max(mse, initial=0.0)), np.finfo(np.float64).tiny)
     fit = n_samples * np.log(np.maximum(mse, floor))
-    if criterion == "aic":
-        return fit + 2.0 * sizes
-    penalty = np.log(n_samples) * sizes
+    penalty = (2.0 if criterion == "aic" else np.log(n_samples)) * sizes
     if criterion == "ebic":
         choices = gammaln(n_features + 1) - gammaln(sizes + 1) - gammaln(n_features - sizes + 1)
         penalty += 2.0 * gamma * choices
-    return fit + penalty
+    limit = n_features if 2 * n_features <= n_samples else n_samples / np.log(n_features + 1)
+    return np.where(sizes <= max(limit, 1.0), fit + penalty, np.inf)
