@@ -34,7 +34,7 @@ __all__ = ["SETTINGS", "Setting", "accuracy_of", "measure", "run"]
 PEERS = ("skglm",)
 
 _ACCURACIES = (1e-4, 1e-6)
-_TOLERANCES = tuple(10.0**-k for k in range(2, 11))
+_TOLERANCES = tuple(10.0**-k for k in range(2, 9))
 _ALPHAS = np.geomspace(1, 0.01, 100)
 
 

@@ -102,8 +102,9 @@ class SparseRegressorCV(PathCV):
     Notes
     -----
     The criteria are ``n log(mse) + 2 k`` (AIC), ``n log(mse) + k log n`` (BIC) and the latter plus
-    ``2 log C(p, k)`` (EBIC), with k the number of nonzero coefficients, n the number of rows that
-    have weight and p the number of features. They are made for k much smaller than n: as k comes
+    ``2 log C(p, k)`` (EBIC), with k the number of nonzero coefficients, p the number of features
+    and n the number of rows: integer sample weights count as repetitions, and of others each
+    positive one as a row. They are made for k much smaller than n: as k comes
     near n, the first term has no lower bound. Where 2 p > n, models with more than about
     ``n / log(p)`` features are therefore left out, see
     :func:`sparsereg.model_selection.information_criterion`. With p larger than n, only EBIC
@@ -171,6 +172,11 @@ class SparseRegressorCV(PathCV):
         self.random_state = random_state
         self.verbose = verbose
 
+    def _validate(self, X: Any, y: Any, sample_weight: Any) -> Data:
+        data = super()._validate(X, y, sample_weight)
+        self._n_rows = _count_rows(data, sample_weight)
+        return data
+
     def _splits(self, data: Data, params: dict[str, Any]) -> Splits:
         return [] if self._has_criterion else super()._splits(data, params)
 
@@ -219,12 +225,10 @@ class SparseRegressorCV(PathCV):
         fits = _Fits(work, self._solve_path(work, penalty, grid))
         path = self._finish_path(iter(fits), len(grid), 0, data.X.shape[1])  # type: ignore[arg-type]
         self.alphas_ = grid[: len(path)].copy()
-        weights = data.sample_weight
-        n_samples = len(data.y) if weights is None else int(np.count_nonzero(weights))
         sizes = np.array(fits.sizes[: len(path)])
         mse = np.array(fits.mse[: len(path)])
         criterion = information_criterion(
-            mse, sizes, n_samples=n_samples, n_features=data.X.shape[1],
+            mse, sizes, n_samples=self._n_rows, n_features=data.X.shape[1],
             criterion=str(self.selection),
         )  # fmt: skip
         self.scores_ = -criterion[:, None]
@@ -250,6 +254,15 @@ class SparseRegressorCV(PathCV):
     @property
     def _has_criterion(self) -> bool:
         return isinstance(self.selection, str) and self.selection in CRITERIA
+
+
+def _count_rows(data: Data, sample_weight: Any) -> int:
+    """Return the n of information criteria; weights are known to be valid."""
+    if sample_weight is None:
+        return len(data.y)
+    weights = np.broadcast_to(np.asarray(sample_weight, dtype=np.float64), len(data.y))
+    repetitions = np.all(weights == np.round(weights))
+    return int(weights.sum() if repetitions else np.count_nonzero(weights))
 
 
 class _Fits:

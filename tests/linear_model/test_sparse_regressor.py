@@ -392,6 +392,18 @@ def test_criterion_is_the_one_by_hand(data):
     np.testing.assert_allclose(model.mse_path_[:, 0], mse, rtol=1e-8)
 
 
+def test_criteria_count_integer_weights_as_repetitions_and_others_as_rows(data):
+    X, y = data
+    counts = np.random.default_rng(1).integers(0, 4, len(y))
+    model = SparseRegressorCV(selection="bic", alphas=[0.1, 0.3])
+    weighted = clone(model).fit(X, y, sample_weight=counts)
+    repeated = clone(model).fit(np.repeat(X, counts, axis=0), np.repeat(y, counts))
+    np.testing.assert_allclose(weighted.scores_, repeated.scores_, rtol=1e-6)
+    fractions = clone(model).fit(X, y, sample_weight=counts / 8)
+    absent = clone(model).fit(X[counts > 0], y[counts > 0], sample_weight=counts[counts > 0] / 8)
+    np.testing.assert_allclose(fractions.scores_, absent.scores_, rtol=1e-6)
+
+
 def test_cv_errors_are_those_of_the_held_out_rows(data):
     X, y = data
     folds = [(np.arange(20, 60), np.arange(20)), (np.arange(40), np.arange(40, 60))]
