@@ -20,6 +20,7 @@ FAMILIES: dict[str, str] = {
     "lasso-path": "100 alphas: time to an error of 1e-6 and 1e-10 of the null objective",
     "lasso-cv": "5 folds x 100 alphas and the final fit, with the tolerances of lasso-path",
     "nonconvex": "l0 solutions: share of instances at the best value known, F1, seconds",
+    "nonconvex-path": "100 alphas of MCP and of SCAD: time to coordinate-wise minima",
     "cold-start": "fresh processes: time to import, to the first fit and to compile the kernels",
 }
 
@@ -92,6 +93,14 @@ def main(
         from . import nonconvex
 
         nonconvex.run(quick=quick, output=folder, repeats=repeats, time_limit=time_limit)
+        return 0
+
+    if family == "nonconvex-path":
+        if data:
+            raise UnknownDataset("The family 'nonconvex-path' draws its data: there is no choice.")
+        from . import nonconvex_path
+
+        nonconvex_path.run(quick=quick, output=folder, repeats=repeats, time_limit=time_limit)
         return 0
 
     from . import comparison

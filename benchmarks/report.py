@@ -39,7 +39,11 @@ def write(results: dict[str, Any], name: str, folder: Path | None) -> Path:
     """
     folder = default_folder() if folder is None else folder
     folder.mkdir(parents=True, exist_ok=True)
-    renderers = {"measurements": _cold_start, "quality": _quality}
+    renderers = {
+        "measurements": _cold_start,
+        "quality": _quality,
+        "local_paths": _local_paths,
+    }
     render = next((renderers[key] for key in renderers if key in results), _comparison)
     header, rows, notes = render(results)
     notes += _busy_note(results["environment"])
@@ -178,6 +182,36 @@ def _quality(results: dict[str, Any]) -> tuple[list[str], list[list[str]], list[
         f"{protocol['instances']} instances a setting; values equal to {protocol['same']:.0e} are "
         f"the same; methods that take a time limit got {protocol['time_limit']:g} s."
     ]
+    return header, rows, notes + _not_installed_notes(results)
+
+
+def _local_paths(results: dict[str, Any]) -> tuple[list[str], list[list[str]], list[str]]:
+    """One row for each setting and accuracy: times, their ratio, and whose minima are lower."""
+    cells = results["local_paths"]
+    ours, *peers = cells[0]["packages"] if cells else [""]
+    header = ["problem", "accuracy", ours]
+    for peer in peers:
+        header += [peer, f"{ours} / {peer}", f"objective of {peer} less ours"]
+    rows, ratios = [], []
+    for cell in cells:
+        s, own = cell["setting"], cell["packages"][ours]
+        where = f"{s['penalty']} γ={s['gamma']:g} n={s['n']} p={s['p']} ρ={s['rho']:g}"
+        row = [where, f"{cell['accuracy']:.0e}", duration(own and own["seconds"])]
+        for peer in peers:
+            other = cell["packages"][peer]
+            ratio = own["seconds"] / other["seconds"] if own and other else None
+            ratios += [ratio] if ratio else []
+            excess = other["excess"] if other else None
+            row += [
+                duration(other and other["seconds"]),
+                "-" if ratio is None else f"{ratio:.2f}",
+                "-" if excess is None else f"{excess:+.1e}",
+            ]
+        rows.append(row)
+    notes = ["The differences of objectives are means over the alphas, in null objectives."]
+    if ratios:
+        mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+        notes.append(f"Geometric mean of the ratios {mean:.2f}, worst {max(ratios):.2f}.")
     return header, rows, notes + _not_installed_notes(results)
 
 

@@ -34,12 +34,17 @@ PUBLIC = {
     "L0RegressorCV",
     "Lasso",
     "LassoCV",
+    "LqRegressor",
+    "MCPRegressor",
     "MultiTaskElasticNet",
     "MultiTaskElasticNetCV",
     "MultiTaskLasso",
     "MultiTaskLassoCV",
     "RelaxedLasso",
     "RelaxedLassoCV",
+    "SCADRegressor",
+    "SparseRegressor",
+    "SparseRegressorCV",
     "__version__",
     "config_context",
     "enet_path",
@@ -47,6 +52,7 @@ PUBLIC = {
     "l0_path",
     "lasso_path",
     "set_config",
+    "sparse_path",
 }
 SUBMODULES = ["backends", "exceptions", "linear_model", "losses", "model_selection", "penalties"]
 
@@ -133,8 +139,13 @@ def test_importing_an_estimator_imports_no_optional_dependency():
         "L0RegressorCV",
         "Lasso",
         "LassoCV",
+        "LqRegressor",
+        "MCPRegressor",
         "RelaxedLasso",
         "RelaxedLassoCV",
+        "SCADRegressor",
+        "SparseRegressor",
+        "SparseRegressorCV",
     ],
 )
 def test_a_copied_or_unpickled_model_predicts_the_same(name, duplicate):

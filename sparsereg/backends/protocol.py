@@ -31,11 +31,19 @@ class KernelForm(NamedTuple):
         The parameters of that kind; unused ones are zero.
     weights : ndarray of shape (p,)
         Non-negative factor of the penalty of each column; ``inf`` means that it stays zero.
+    scales : ndarray of shape (p,) or (0,)
+        Positive factor of the coefficient of each column inside the penalty; empty if all are one.
     """
 
     kind: int
     params: FloatArray
     weights: FloatArray
+    scales: FloatArray
+
+    def at(self, columns: IndexArray) -> KernelForm:
+        """Return the form of some of the columns."""
+        scales = self.scales[columns] if self.scales.size else self.scales
+        return self._replace(weights=self.weights[columns], scales=scales)
 
 
 class Design(Protocol):
@@ -216,6 +224,28 @@ class Backend(Protocol):
         ||y||_s / sqrt(n).
         """
 
+    def coordinate_gains(
+        self, coef: FloatArray, gradient: FloatArray, curvatures: FloatArray, form: KernelForm
+    ) -> FloatArray:
+        """Return how far the objective falls when one coefficient moves to its best value.
+
+        An entry for each coefficient, the others held; never negative. ``gradient`` is the negative
+        gradient and ``curvatures`` the second derivatives of the loss.
+        """
+
+    def gram_move(
+        self, gram: FloatArray, gradient: FloatArray, columns: IndexArray, step: FloatArray
+    ) -> None:
+        """Make ``gradient``, of shape (m,), follow a step of some coefficients, in place."""
+
+    def penalty_terms(
+        self, coef: FloatArray, form: KernelForm
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return value, derivative and second derivative of the penalty of each coefficient.
+
+        Derivatives are with respect to its size, and at zero from the right.
+        """
+
     def homotopy(
         self,
         gram: FloatArray,
@@ -260,6 +290,7 @@ class Backend(Protocol):
         level. Returns the solutions at the other levels, a row for each, the active-set changes of
         each, and the level that coef reached. If the steps diverge before the last level, the state
         belongs to nothing. Runs on the host.
+        """
 
     def best_refit_move(
         self,

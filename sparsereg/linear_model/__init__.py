@@ -9,9 +9,13 @@ from sparsereg.linear_model.l0_cv import L0RegressorCV
 from sparsereg.linear_model.l0_path import L0Path, l0_path
 from sparsereg.linear_model.multi_task_lasso import MultiTaskElasticNet, MultiTaskLasso
 from sparsereg.linear_model.multi_task_lasso_cv import MultiTaskElasticNetCV, MultiTaskLassoCV
+from sparsereg.linear_model.nonconvex import LqRegressor, MCPRegressor, SCADRegressor
+from sparsereg.linear_model.nonconvex_path import sparse_path
 from sparsereg.linear_model.path import enet_path, lasso_path
 from sparsereg.linear_model.relaxed_lasso import RelaxedLasso
 from sparsereg.linear_model.relaxed_lasso_cv import RelaxedLassoCV
+from sparsereg.linear_model.sparse_regressor import SparseRegressor
+from sparsereg.linear_model.sparse_regressor_cv import SparseRegressorCV
 
 __all__ = [
     "AdaptiveLasso",
@@ -24,13 +28,19 @@ __all__ = [
     "L0RegressorCV",
     "Lasso",
     "LassoCV",
+    "LqRegressor",
+    "MCPRegressor",
     "MultiTaskElasticNet",
     "MultiTaskElasticNetCV",
     "MultiTaskLasso",
     "MultiTaskLassoCV",
     "RelaxedLasso",
     "RelaxedLassoCV",
+    "SCADRegressor",
+    "SparseRegressor",
+    "SparseRegressorCV",
     "enet_path",
     "l0_path",
     "lasso_path",
+    "sparse_path",
 ]

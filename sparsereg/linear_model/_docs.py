@@ -89,6 +89,42 @@ tol : float, default=1e-4
 max_iter : int, default=1000
     Budget of passes over X, the unit of scikit-learn's epochs; a handful is usual.
 """,
+    "strategy": """
+strategy : {"portfolio", "path", "irl1", "fbs"}, default="portfolio"
+    How minima are looked for: down a path of alphas ("path"), by iteratively reweighted l1 from
+    zero ("irl1"), by forward-backward splitting from zero ("fbs"), or by all three, keeping the
+    best minimum ("portfolio").
+""",
+    "local_stopping_parameters": """
+tol : float, default=1e-6
+    Stop when no change of a single coefficient would lower the objective by more than
+    ``tol^2 / 2`` times the weighted mean of ``(y_i - mean(y))^2`` (without the mean if there is no
+    intercept).
+max_iter : int, default=1000
+    Budget of passes over X of each descent; a handful is usual.
+warm_start : bool, default=False
+    Take ``coef_`` of the previous fit, if it has the right shape, as one more start.
+""",
+    "local_attributes": """
+coef_ : ndarray of shape (n_features,)
+    Coefficients, in units of y per unit of X; float32 if X is.
+intercept_ : float
+    Intercept, in units of y; 0.0 if ``fit_intercept=False``.
+support_ : ndarray of int
+    The features with nonzero coefficients, increasing.
+objective_ : float
+    Loss plus penalty at the solution, in squared units of y.
+stationarity_ : float
+    Certificate of a local minimum: the best change of a single coefficient lowers the objective by
+    ``stationarity_^2 / 2`` times the mean square of y (see ``tol``). Zero at a coordinate-wise
+    minimum.
+history_ : list of (stage, n_iter, objective, stationarity)
+    The best objective after each stage of the strategy: it never rises.
+n_iter_ : int
+    Steps taken: coordinate-descent epochs, Newton steps and active-set changes.
+converged_ : bool
+    Whether ``stationarity_ <= tol``.
+""",
     "backend": """
 backend : str, default="auto"
     Who computes: "auto" (configuration, environment, then the type of X), "numba", "cupy" or

@@ -89,6 +89,8 @@ class PathCV(SparseLinearModel):
     }
     #: The estimator of one alpha, as custom scorers get it.
     _single: ClassVar[type[SparseLinearModel]]
+    #: What is compared with the tolerance.
+    _measure: ClassVar[str] = "duality gap"
 
     @documented
     def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> Self:
@@ -178,12 +180,15 @@ class PathCV(SparseLinearModel):
         """Set what all data gave along the path and at the chosen alpha, and the folds' paths."""
         self.coef_ = in_dtype(path.coef(index), dtype)
         self.intercept_ = self._fitted_intercept(path.intercepts[index], dtype)
-        self.dual_gap_ = path.dual_gaps[index]
+        self._keep_certificate(path.dual_gaps[index])
         self.n_iter_ = sum(path.n_iters)
         self.converged_ = path.dual_gaps[index] <= path.tolerances[index]
         self.coef_path_ = path.dense_coefs(dtype)
         self.intercept_path_ = np.array(path.intercepts).T
         self.fold_coef_path_ = [record.sparse_coefs() for record in folds]
+
+    def _keep_certificate(self, certificate: float) -> None:
+        self.dual_gap_ = certificate
 
     def _fitted_intercept(self, intercept: Any, dtype: np.dtype) -> Any:
         return in_dtype(intercept, dtype) if self.fit_intercept else 0.0
@@ -199,6 +204,7 @@ class PathCV(SparseLinearModel):
             [stalled for record in records for stalled in record.stalled],
             self.max_iter,
             "(fold, alpha) pairs",
+            self._measure,
         )
 
     @property

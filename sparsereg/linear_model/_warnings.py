@@ -16,6 +16,7 @@ def warn_unless_converged(
     stalled: Sequence[bool],
     max_iter: int,
     unit: str = "",
+    measure: str = "duality gap",
 ) -> None:
     """Warn once for all the solutions that missed their tolerance.
 
@@ -27,6 +28,8 @@ def warn_unless_converged(
         The budget each of them had.
     unit : str
         What the solutions are, such as "alphas"; empty for a single fit.
+    measure : str
+        What the numbers in ``dual_gaps`` are.
     """
     gaps, goals = np.asarray(dual_gaps), np.asarray(tolerances)
     missed = np.flatnonzero(~(gaps <= goals))
@@ -36,9 +39,9 @@ def warn_unless_converged(
         worst = missed[np.argmax(gaps[missed] / goals[missed])]
     message = "Objective did not converge. You might want to increase the number of iterations"
     if stalled[worst]:
-        message += " (but here they were not used up: the gap no longer falls)"
+        message += f" (but here they were not used up: the {measure} no longer falls)"
     message += (
-        f", raise tol, or standardize the features. Reached duality gap: {gaps[worst]:.3e}, "
+        f", raise tol, or standardize the features. Reached {measure}: {gaps[worst]:.3e}, "
         f"asked for: {goals[worst]:.3e}, max_iter={max_iter}"
     )
     message += f"; the worst of {missed.size} out of {gaps.size} {unit}." if unit else "."

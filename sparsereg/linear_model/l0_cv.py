@@ -148,7 +148,7 @@ class L0RegressorCV(PathCV):
         # 1. every fold, through all sizes
         whole = Problem(data.X, data.y, L1(1.0), Squared(), data.sample_weight, self.fit_intercept)
         walk = _size_walk(problem, largest)
-        table = self._cross_validate(data, whole, backend, walk, largest + 1, splits)
+        table = self._cross_validate(data, problem.work, whole, backend, walk, largest + 1, splits)
         # 2. the choice
         sizes = np.arange(table.n_finished)
         scores = np.array(table.scores)[:, 0]

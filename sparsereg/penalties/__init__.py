@@ -5,7 +5,29 @@ several tasks, on matrices), and a kernel form (a kind and a few numbers) that t
 understand.
 """
 
+from sparsereg.penalties.base import Penalty
+from sparsereg.penalties.capped_l1 import CappedL1
 from sparsereg.penalties.elastic_net import L1, ElasticNet
+from sparsereg.penalties.l0 import CEL0, L0, L0Constraint
 from sparsereg.penalties.l21 import L21
+from sparsereg.penalties.log_sum import LogSum
+from sparsereg.penalties.lq import Lq
+from sparsereg.penalties.mcp import MCP
+from sparsereg.penalties.scad import SCAD
+from sparsereg.penalties.transformed_l1 import TransformedL1
 
-__all__ = ["L1", "L21", "ElasticNet"]
+__all__ = [
+    "CEL0",
+    "L0",
+    "L1",
+    "L21",
+    "MCP",
+    "SCAD",
+    "CappedL1",
+    "ElasticNet",
+    "L0Constraint",
+    "LogSum",
+    "Lq",
+    "Penalty",
+    "TransformedL1",
+]

@@ -13,10 +13,20 @@ that each one is a sum of non-negative numbers.
 
 from __future__ import annotations
 
+from numbers import Real
+from typing import ClassVar
+
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils._param_validation import Interval
 
-from sparsereg.penalties.base import FloatArray, Kind, Penalty, weighted_sum
+from sparsereg.penalties.base import (
+    SHARED_CONSTRAINTS,
+    FloatArray,
+    Kind,
+    Penalty,
+    weighted_sum,
+)
 
 
 class ElasticNet(Penalty):
@@ -45,6 +55,10 @@ class ElasticNet(Penalty):
     """
 
     is_convex = True
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        **SHARED_CONSTRAINTS,
+        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
+    }
 
     def __init__(
         self,
@@ -95,27 +109,32 @@ class ElasticNet(Penalty):
             elsewhere = np.abs(u - l1 * np.sign(w) - l2 * w)
         return np.where(w == 0, at_zero, elsewhere)
 
-    def alpha_max(self, grad: npt.ArrayLike) -> float:
-        """Return the smallest alpha at which the solution is zero on the penalized features.
+    def entry_alpha(
+        self, grad: npt.ArrayLike, curvatures: npt.ArrayLike | None = None
+    ) -> FloatArray:
+        """Return, per feature, the smallest alpha at which its coefficient stays at zero.
 
         Parameters
         ----------
         grad : array-like of shape (n_features,)
-            Gradient of the loss at the null model: intercept and unpenalized features only.
+            Gradient of the loss.
+        curvatures : array-like of shape (n_features,), default=None
+            Not used: the curvature of the loss does not matter for a convex penalty.
 
         Returns
         -------
-        float
-            Infinite for ``l1_ratio=0`` unless the gradient is zero.
+        ndarray of shape (n_features,)
+            Infinite where the gradient is not zero and there is no l1 part or no penalty.
         """
         u = -np.asarray(grad, dtype=np.float64)
         weights = self.feature_weights(u.size)
-        penalized = (weights > 0) & np.isfinite(weights)
-        size = (u if self.positive else np.abs(u))[penalized] / weights[penalized]
-        largest = float(np.max(size, initial=0.0))
-        if largest == 0.0:
-            return 0.0
-        return largest / self.l1_ratio if self.l1_ratio > 0 else np.inf
+        size = np.maximum(u, 0.0) if self.positive else np.abs(u)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            entry = size / weights / self.l1_ratio
+        return np.where((size == 0) | np.isinf(weights), 0.0, entry)
+
+    def _alpha_at_threshold(self, z: FloatArray, t: FloatArray) -> FloatArray:
+        return z / t / self.l1_ratio
 
     def kernel_params(self) -> tuple[Kind, tuple[float, ...]]:
         """Return the kind and (l1, l2, positive)."""

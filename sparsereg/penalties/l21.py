@@ -81,7 +81,7 @@ class L21(ElasticNet):
             elsewhere = feature_norms(u - l1 * (w / norms) - l2 * w)
         return np.where(norms == 0, at_zero, elsewhere)
 
-    def alpha_max(self, grad: npt.ArrayLike) -> float:
+    def alpha_max(self, grad: npt.ArrayLike, curvatures: npt.ArrayLike | None = None) -> float:
         """Return the smallest alpha at which the solution is zero on the penalized features.
 
         ``grad``, of shape (n_tasks, n_features), is the gradient of the loss at the null model.

@@ -1,10 +1,9 @@
 """Supports to start a local search for l0 problems from, by routes that end in different basins.
 
 - Forward: columns enter one at a time as alpha comes down, with the moves that pay at each alpha.
-- Reweighted l1 on CEL0, from zero: weights a_j (sqrt(2 alpha v_j) - |z_j|)_+, each weighted lasso
-  solved exactly. All coefficients move jointly, which coordinate-wise methods cannot. Starting
-  from smaller alphas adds supports that the descent prunes.
-- Forward-backward splitting on CEL0, from zero, with steps below 1 / ||X'X / n||.
+- Reweighted l1 on CEL0, from zero (:mod:`sparsereg.solvers.reweighted_l1`). Starting from smaller
+  alphas adds supports that the descent prunes.
+- Forward-backward splitting on CEL0, from zero (:mod:`sparsereg.solvers.forward_backward`).
 
 CEL0 is the exact continuous relaxation of Soubies, Blanc-Feraud and Aubert, "A continuous exact l0
 penalty (CEL0) for least squares regularized problem", SIAM J. Imaging Sciences, 2015; exact
@@ -18,26 +17,23 @@ from collections.abc import Iterator
 import numpy as np
 
 from sparsereg.backends.protocol import FloatArray, IndexArray
-from sparsereg.penalties import L1
+from sparsereg.penalties import CEL0, L0
+from sparsereg.solvers.forward_backward import split_forward_backward
 from sparsereg.solvers.l0_certificate import Relaxation, has_bound, solve_relaxation
 from sparsereg.solvers.refit_swaps import Refit
+from sparsereg.solvers.reweighted_l1 import reweight
 from sparsereg.solvers.subset import SubsetProblem
-from sparsereg.solvers.working_set import solve
 
 STRATEGIES = ("portfolio", "path", "irl1", "fbs")
 
-# Reweighting ends when no coefficient moves by this share of the threshold, or after so many fits.
-_SETTLED, _MAX_REWEIGHTINGS = 1e-5, 20
-# Gap and budget of each weighted lasso: a support is wanted.
-_LASSO_TOL, _LASSO_PASSES = 1e-6, 100
+# Passes over X of each weighted lasso, and steps of the splitting.
+_LASSO_PASSES, _MAX_STEPS = 100, 1000
 # Shares of alpha at which reweighting is started as well.
 _SMALLER = (1.0, 0.5, 0.25)
 # Relative gap of the perspective relaxation.
 _ROUGH = 1e-4
 # A forward path that goes on to this share of alpha and is then pruned is a backward one.
 _BEYOND = 0.25
-# Splitting: steps, and the movement that ends it, as a share of the threshold.
-_MAX_STEPS, _STILL = 1000, 1e-6
 # An event of a forward path lies this much below the alpha at which a column begins to pay.
 _BELOW = 1.0 - 1e-6
 
@@ -84,53 +80,22 @@ def forward(problem: SubsetProblem, alpha: float) -> IndexArray:
 
 def reweighted(problem: SubsetProblem, alpha: float) -> IndexArray:
     """Return the support of iteratively reweighted l1 on CEL0, started at zero."""
-    work, norms = problem.work, problem.norms
-    edge = np.sqrt(2.0 * alpha * problem.costs)
-    work.move_to(np.zeros(problem.n_features))
-    size = np.zeros(problem.n_features)
-    for _ in range(_MAX_REWEIGHTINGS):
-        weights = np.where(problem.usable, norms * np.maximum(edge - size, 0.0), np.inf)
-        solve(work, L1(1.0, weights=weights), tol=_LASSO_TOL, max_iter=_LASSO_PASSES)
-        last, size = size, norms * np.abs(work.coef)
-        if np.all(np.abs(size - last) <= _SETTLED * edge):
-            break
-    return np.flatnonzero(size > 0.5 * edge)
+    reweight(problem.work, L0(alpha, weights=_weights(problem)), _LASSO_PASSES)
+    return _support(problem, alpha)
 
 
 def splitting(problem: SubsetProblem, alpha: float) -> IndexArray:
     """Return the support of forward-backward splitting on CEL0, started at zero."""
-    edge = np.sqrt(2.0 * alpha * problem.costs)
-    step = 0.95 / _largest_eigenvalue(problem)
-    z = np.zeros(problem.n_features)
-    gradient = problem.correlation
-    for _ in range(_MAX_STEPS):
-        v = z + step * gradient
-        size = np.abs(v)
-        shrunk = np.maximum(size - step * edge, 0.0) / (1.0 - step)
-        last, z = z, np.sign(v) * np.minimum(size, shrunk)
-        if np.all(np.abs(z - last) <= _STILL * edge.max()):
-            break
-        gradient = problem.correlation - _gram_times(problem, z)
-    return np.flatnonzero(np.abs(z) > 0.5 * edge)
+    penalty = CEL0(alpha, column_norms=problem.norms, weights=_weights(problem))
+    split_forward_backward(problem.work, penalty, _MAX_STEPS)
+    return _support(problem, alpha)
 
 
-def _gram_times(problem: SubsetProblem, z: FloatArray) -> FloatArray:
-    """Return G z: two passes over X, the first over the support only."""
-    work, support = problem.work, np.flatnonzero(z)
-    fitted = work.backend.fitted(work.design, support, z[support] * problem.per_norm[support])
-    return work.backend.xtr(work.design, fitted) * problem.per_norm
+def _weights(problem: SubsetProblem) -> FloatArray:
+    return np.where(problem.usable, problem.costs, np.inf)
 
 
-def _largest_eigenvalue(problem: SubsetProblem) -> float:
-    """Return the largest eigenvalue of G by the power method, rounded up; at least 1."""
-    vector = np.where(problem.usable, 1.0 + np.cos(np.arange(problem.n_features)), 0.0)
-    value = 1.0
-    for _ in range(50):
-        length = float(np.linalg.norm(vector))
-        if length == 0.0:
-            break
-        vector = _gram_times(problem, vector / length)
-        last, value = value, float(np.linalg.norm(vector))
-        if abs(value - last) <= 1e-3 * value:
-            break
-    return 1.05 * max(value, 1.0)
+def _support(problem: SubsetProblem, alpha: float) -> IndexArray:
+    """Return the columns whose coefficient is beyond half of the threshold of l0."""
+    size = problem.norms * np.abs(problem.work.coef)
+    return np.flatnonzero(size > 0.5 * np.sqrt(2.0 * alpha * problem.costs))

@@ -4,7 +4,8 @@ Between neighboring alphas the solution is close to linear in alpha, and so is t
 last change, extended to the smallest of the alphas, names the columns that will matter there. With
 them in the pool the homotopy visits one alpha after another without a look at X; one matrix product
 then gives the gradients at all of them, and each alpha gets the same duality gap it would have got
-on its own. Where a column was missing, the rest is left to the ordinary solve.
+on its own. Where a column was missing, the gradients say which: it is taken in, and the walk goes
+on from the last alpha that was right. What cannot be had so is left to the ordinary solve.
 
 Source: prediction of the gradient along the path, Larsson and Wallin, "The Hessian screening rule",
 NeurIPS 2022.
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from sparsereg.backends.protocol import FloatArray
+from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.penalties.elastic_net import ElasticNet
 from sparsereg.solvers.blas import single_threaded_blas
 from sparsereg.solvers.problem import Solution, Step
@@ -28,9 +29,12 @@ from sparsereg.solvers.workspace import Point, Workspace
 # Columns predicted to come this near their bound are taken in.
 _NEARLY = 0.97
 # At most so many alphas at once; their gradients take as much memory as so many rows of X.
-_MAX_ALPHAS, _SHARE_OF_ROWS = 16, 8
+_MAX_ALPHAS, _SHARE_OF_ROWS = 16, 4
+# Walks from where columns were missing; more of these than this, or than there are in the pool, are
+# left to the ordinary solve.
+_ATTEMPTS, _FEW = 4, 64
 # A step with more active-set changes per alpha than this is worth a pass of its own.
-_MANY_CHANGES = 20
+_MANY_CHANGES = 60
 
 
 class LookAhead:
@@ -69,58 +73,75 @@ class LookAhead:
         work = self._work
         size = min(self._size, self._most, len(alphas))
         self._size = min(2 * max(self._size, 1), _MAX_ALPHAS)
-        if size < 2 or self._last is None:
+        if size < 2 or self._last is None or (self._slope is None and not work.on_gram):
             return
-        if self._slope is None and not work.on_gram:
-            return
-        alphas = alphas[:size]
-        if any(a <= b for a, b in zip((self._last[0], *alphas), alphas)):
+        rest = alphas[:size]
+        if any(a <= b for a, b in zip((self._last[0], *rest), rest)):
             return  # not descending
-        with single_threaded_blas():
-            found = self._walk_and_check(alphas, tol)
-        end = work.point
-        for alpha, point, gap, n_iter in found:
-            work.move_to_point(point)
-            self.saw(alpha, n_iter)
-            step = Step(n_iter, gap, len(work.pool))
-            yield work.solution(gap, tol * work.sq_y, n_iter, history=(step,))
-        if len(found) < size:
-            self._size = 1
-            work.move_to_point(end)
+        if self._unit.free.size or not work.active_set.is_exact:
+            return
+        for _ in range(_ATTEMPTS):
+            right = work.point
+            with single_threaded_blas():
+                found, missing = self._walk_and_check(rest, tol)
+            for alpha, right, gap, n_iter in found:
+                work.move_to_point(right)
+                self.saw(alpha, n_iter)
+                step = Step(n_iter, gap, len(work.pool))
+                yield work.solution(gap, tol * work.sq_y, n_iter, history=(step,))
+            rest = rest[len(found) :]
+            if not rest:
+                return
+            work.move_to_point(right)
+            work.active_set.forget()
+            if not 0 < missing.size <= max(_FEW, len(work.pool)):
+                break
+            if not make_pool(work, self._unit, missing):
+                break
+        self._size = 1
 
     def _walk_and_check(
         self, alphas: Sequence[float], tol: float
-    ) -> list[tuple[float, Point, float, int]]:
+    ) -> tuple[list[tuple[float, Point, float, int]], IndexArray]:
+        """Return the alphas that were solved, and the columns that the next ones lack."""
         work, unit = self._work, self._unit
-        if unit.free.size or not work.active_set.is_exact or not self._take_in(alphas[-1]):
-            return []
+        nothing = unit.usable[:0]
+        if not self._take_in(alphas[-1]):
+            return [], nothing
         assert self._last is not None
         columns = work.pool.columns
         coefs, events = walk_path(work, unit.gap(work, columns), self._last[0], alphas)
         if not len(coefs):
-            return []
+            return [], nothing
         # one pass over X for all of them
         points = work.points(columns, coefs)
         usable = slice(None) if unit.usable.size == work.coef.size else unit.usable
         gap_at_one = unit.gap(work, usable)
-        found = []
+        found: list[tuple[float, Point, float, int]] = []
         for alpha, point, used in zip(alphas, points, events):
             gap, _ = gap_at_one.at(alpha).evaluate(
                 point.coef[usable], point.gradient[usable], point.sq_residual
             )
             if not gap <= min(tol, EXACT) * work.sq_y:
-                break
+                return found, self._missing(alphas[len(found) :], points[len(found) :])
             found.append((alpha, point, gap, int(used)))
-        work.move_to_point(points[-1])
-        return found
+        return found, nothing
+
+    def _missing(self, alphas: Sequence[float], points: Sequence[Point]) -> IndexArray:
+        """Return the columns outside the pool that pass their bound at one of the points."""
+        unit = self._unit
+        beyond = np.zeros(unit.l1.size, dtype=bool)
+        for alpha, point in zip(alphas, points):
+            size = point.gradient if unit.positive else np.abs(point.gradient)
+            beyond |= size > alpha * unit.l1
+        return self._work.pool.missing(np.flatnonzero(beyond & unit.may_move))
 
     def _take_in(self, alpha: float) -> bool:
         """Bring the columns into the pool that will matter at alpha."""
         work, unit = self._work, self._unit
-        if work.on_gram:
+        if work.on_gram or self._slope is None:
             return True
         assert self._last is not None
-        assert self._slope is not None
         expected = work.gradient + (alpha - self._last[0]) * self._slope
         size = expected if unit.positive else np.abs(expected)
         near = (size > (_NEARLY * alpha) * unit.l1) & unit.may_move

@@ -30,17 +30,17 @@ def solve_path(
     ahead = LookAhead(work, penalty) if isinstance(work, Workspace) else None
     while remaining:
         if ahead is not None:
+            before = len(remaining)
             for solution in ahead.solve(remaining, tol=tol):
                 del remaining[0]
                 yield solution
-        if remaining:
-            alpha = remaining.pop(0)
-            solution = solve(
-                work, penalty.with_alpha(alpha), tol=tol, max_iter=max_iter, settle=True
-            )
-            if ahead is not None:
-                ahead.saw(alpha, solution.n_iter)
-            yield solution
+            if len(remaining) < before:
+                continue
+        alpha = remaining.pop(0)
+        solution = solve(work, penalty.with_alpha(alpha), tol=tol, max_iter=max_iter, settle=True)
+        if ahead is not None:
+            ahead.saw(alpha, solution.n_iter)
+        yield solution
 
 
 def alpha_grid(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from sparsereg.backends.protocol import FloatArray
 from sparsereg.losses import Squared
 from sparsereg.penalties.base import Penalty
+from sparsereg.penalties.l0 import L0Constraint
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Problem:
 
     X: Any
     y: FloatArray
-    penalty: Penalty
+    penalty: Penalty | L0Constraint
     loss: Squared
     sample_weight: FloatArray | None = None
     fit_intercept: bool = True
@@ -76,3 +77,53 @@ class Solution:
     converged: bool
     stalled: bool
     history: tuple[Step, ...]
+
+
+class Stage(NamedTuple):
+    """One line of the history of a non-convex solve: the best point after a stage."""
+
+    stage: str
+    n_iter: int
+    objective: float
+    stationarity: float
+
+
+@dataclass(frozen=True)
+class LocalSolution:
+    """What the drivers of non-convex problems return.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (p,)
+    intercept : float
+    objective : float
+        Loss plus penalty.
+    stationarity : float
+        Zero if no change of a single coefficient lowers the objective; see
+        :mod:`sparsereg.solvers.coordinate_minimum`.
+    tolerance : float
+        The stationarity that was asked for.
+    n_iter : int
+        Steps taken: coordinate-descent epochs, Newton steps, active-set changes.
+    converged : bool
+        Whether stationarity <= tolerance.
+    stalled : bool
+        Whether it stopped because passes over X no longer brought anything, not for their number.
+    history : tuple of Stage
+        The best objective after each stage: it never rises.
+    """
+
+    coef: FloatArray
+    intercept: float
+    objective: float
+    stationarity: float
+    tolerance: float
+    n_iter: int
+    converged: bool
+    stalled: bool
+    history: tuple[Stage, ...] = ()
+
+    @property
+    def dual_gap(self) -> float:
+        """The certificate under the name that records of paths have for it: the stationarity."""
+        return self.stationarity

@@ -20,8 +20,9 @@ from sparsereg.solvers.workspace import Workspace
 _EPOCHS_PER_CHECK = 10
 # Coordinate descent on one working set ends after this many epochs: a new pass may help more.
 MAX_EPOCHS = 100
-# Newton steps are tried from so many active columns on.
-_NEWTON_FROM = 8
+# Newton steps are tried from so many active columns on: with fewer, events are as cheap, and the
+# kernels of the steps need not be compiled.
+_NEWTON_FROM = 64
 # Longest step of theirs, in the logarithm of the bounds; a quarter of it where they diverged.
 _STRIDE, _SHORTEST_STRIDE = 0.3, 1e-3
 # A long way down is taken in stages that divide the bounds by this.

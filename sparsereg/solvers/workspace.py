@@ -100,7 +100,7 @@ class Workspace:
         self._gram_exhausted = False
         self._residual: FloatArray | None = None
         self.coef = np.zeros(self.design.shape[1])
-        self.sq_residual = self.mean_square(self.residual)
+        self._sq_residual: float | None = None
         if slopes_at_zero is None:
             slopes_at_zero = self.backend.xtr(self.design, self.residual)
         self.gradient = self.slopes_at_zero = slopes_at_zero
@@ -146,6 +146,13 @@ class Workspace:
             self._residual = residual
         return self._residual
 
+    @property
+    def sq_residual(self) -> float:
+        """||residual||_s^2 / n: computed when it is asked for, unless the gradient told it."""
+        if self._sq_residual is None:
+            self._sq_residual = self.mean_square(self.residual)
+        return self._sq_residual
+
     def move_to(self, coef: FloatArray) -> None:
         """Make ``coef`` the current point, with its gradient: one pass over X at most."""
         self.set_coef(coef)
@@ -153,9 +160,7 @@ class Workspace:
 
     def set_coef(self, coef: FloatArray) -> None:
         """Make ``coef`` the current point and leave the gradient to the caller."""
-        self.coef, self._residual = coef, None
-        if not self.on_gram:
-            self.sq_residual = self.mean_square(self.residual)
+        self.coef, self._residual, self._sq_residual = coef, None, None
 
     def refresh_gradient(self) -> None:
         """Compute the gradient at the current point: a pass over X, or over the Gram matrix."""
@@ -171,7 +176,7 @@ class Workspace:
 
     def move_to_point(self, point: Point) -> None:
         """Make a point that was computed before the current one."""
-        self.coef, self._residual, self.gradient, self.sq_residual = point
+        self.coef, self._residual, self.gradient, self._sq_residual = point
 
     def points(self, columns: IndexArray, coefs: FloatArray) -> Sequence[Point]:
         """Return the points with these coefficients of ``columns``, a row each: one pass over X."""

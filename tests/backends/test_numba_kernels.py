@@ -709,7 +709,8 @@ def refuse(*args, **kwargs):
 caching.FunctionCache.__init__ = refuse
 from sparsereg.backends.numba.penalty_kernels import prox_vector
 import numpy as np
-print(prox_vector(0, np.array([1.0, 0.0, 0.0, 0.0]), np.ones(1), np.array([3.0]), 1.0)[0])
+params, v = np.array([1.0, 0.0, 0.0, 0.0]), np.array([3.0])
+print(prox_vector(0, params, np.ones(1), np.empty(0), v, 1.0)[0])
 """
 
 
@@ -723,7 +724,8 @@ def test_kernels_work_with_a_cache_folder_that_cannot_be_made(tmp_path):
     code = """
 from sparsereg.backends.numba.penalty_kernels import prox_vector
 import numpy as np
-print(prox_vector(0, np.array([1.0, 0.0, 0.0, 0.0]), np.ones(1), np.array([3.0]), 1.0)[0])
+params, v = np.array([1.0, 0.0, 0.0, 0.0]), np.array([3.0])
+print(prox_vector(0, params, np.ones(1), np.empty(0), v, 1.0)[0])
 """
     folder = str(blocked / "cache")
     assert run_in_process(code, NUMBA_CACHE_DIR=folder).strip() == "2.0"
@@ -732,7 +734,7 @@ print(prox_vector(0, np.array([1.0, 0.0, 0.0, 0.0]), np.ones(1), np.array([3.0])
 CACHED = """
 import numpy as np
 from sparsereg.backends.numba.penalty_kernels import prox_vector
-prox_vector(0, np.zeros(4), np.ones(1), np.ones(1), 1.0)
+prox_vector(0, np.zeros(4), np.ones(1), np.empty(0), np.ones(1), 1.0)
 stats = prox_vector.stats
 print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
 """

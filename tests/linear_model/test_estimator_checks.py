@@ -17,12 +17,18 @@ from sparsereg import (
     L0RegressorCV,
     Lasso,
     LassoCV,
+    LqRegressor,
+    MCPRegressor,
     MultiTaskElasticNet,
     MultiTaskElasticNetCV,
     MultiTaskLasso,
     MultiTaskLassoCV,
     RelaxedLasso,
     RelaxedLassoCV,
+    SCADRegressor,
+    SparseRegressor,
+    SparseRegressorCV,
+    penalties,
 )
 
 ESTIMATORS = [
@@ -62,6 +68,18 @@ ESTIMATORS = [
     CEL0Regressor(alpha=0.01, strategy="fbs", n_swaps=0, coef_bound=10.0),
     L0RegressorCV(cv=3),
     L0RegressorCV(cv=3, selection="1se", l2=0.01, n_jobs=2),
+    MCPRegressor(),
+    MCPRegressor(alpha=0.01, gamma=1.5, positive=True, warm_start=True),
+    MCPRegressor(alpha=0.0, fit_intercept=False),
+    SCADRegressor(alpha=0.1, strategy="fbs"),
+    LqRegressor(alpha=0.01, q=0.3, strategy="path"),
+    SparseRegressor(),
+    SparseRegressor(penalties.L0(alpha=0.1), strategy="irl1"),
+    SparseRegressor(penalties.LogSum(alpha=0.1, eps=0.1)),
+    SparseRegressor(penalties.L1(alpha=0.1)),
+    SparseRegressorCV(cv=3, n_alphas=10),
+    SparseRegressorCV(penalties.Lq(q=0.5), cv=3, n_alphas=10, selection="1se", n_jobs=2),
+    SparseRegressorCV(penalties.SCAD(), n_alphas=10, selection="ebic"),
 ]
 
 

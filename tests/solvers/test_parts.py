@@ -50,9 +50,7 @@ def test_a_part_knows_what_its_rows_say(fit_intercept, kind, order, dtype):
     rng = np.random.default_rng(1)
     X, y = data(dtype=dtype, order=order)
     left_out = rng.choice(N, 40, replace=False)
-    whole, problem, backend = whole_and_part(
-        X, y, weights_of(kind, rng), fit_intercept, left_out
-    )
+    whole, problem, backend = whole_and_part(X, y, weights_of(kind, rng), fit_intercept, left_out)
     part = part_of(whole, problem, backend, left_out)
     direct = Workspace(problem, backend)
     direct.pool.complete()

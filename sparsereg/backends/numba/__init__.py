@@ -11,12 +11,14 @@ import numpy.typing as npt
 from sparsereg.backends.numba import (
     active_set,
     block_descent,
+    coordinate_gains,
     descent,
     gap,
     homotopy,
     l0_relaxation,
     matrices,
     multi_task,
+    penalty_kernels,
     refit,
 )
 from sparsereg.backends.protocol import ActiveSet, Design, FloatArray, IndexArray, KernelForm
@@ -145,6 +147,21 @@ class NumbaBackend:
         return gap.dual_gap(
             coef, gradient, l1, l2, curvatures, positive, sq_residual, scale_y, rounding
         )
+
+    def coordinate_gains(  # noqa: D102
+        self, coef: FloatArray, gradient: FloatArray, curvatures: FloatArray, form: KernelForm
+    ) -> FloatArray:
+        return coordinate_gains.coordinate_gains(coef, gradient, curvatures, *form)
+
+    def gram_move(  # noqa: D102
+        self, gram: FloatArray, gradient: FloatArray, columns: IndexArray, step: FloatArray
+    ) -> None:
+        descent.gram_move(gram, gradient, columns, step)
+
+    def penalty_terms(  # noqa: D102
+        self, coef: FloatArray, form: KernelForm
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        return penalty_kernels.penalty_terms(*form, coef)
 
     def homotopy(  # noqa: D102
         self,

@@ -43,13 +43,13 @@ _ON_BOUND = 1e-11
 _SOLVED, _TOO_LONG, _FAILED = 0, 1, 2
 
 
-@kernel()
+@kernel(inline="always")
 def _beyond(gradient, bound, positive):
     size = gradient if positive else abs(gradient)
     return size > (1.0 + _ON_BOUND) * bound
 
 
-@kernel()
+@kernel(inline="always")
 def _watch(
     gram, gradient, fixed, slope, level, free, positive, inside, is_watched, watched
 ):  # fmt: skip
@@ -80,7 +80,7 @@ def _compact(gram, active, k, watched, q, max_rank, slot):
     return near
 
 
-@kernel()
+@kernel(inline="always")
 def _step(
     near, slot, gradient, coef, fixed, slope, l2, level, free, factor, active, sign, k, watched, q,
     move, drift,
@@ -106,7 +106,7 @@ def _step(
         )
 
 
-@kernel()
+@kernel(inline="always")
 def _refresh(gram, coef, start, gradient, start_gradient, rows, move, drift):
     """Compute the gradient of every column from what the coefficients have moved since start."""
     k = 0
@@ -120,7 +120,7 @@ def _refresh(gram, coef, start, gradient, start_gradient, rows, move, drift):
         gradient[j] = start_gradient[j] + drift[j]
 
 
-@kernel()
+@kernel(inline="always")
 def _add_column(near, slot, gram, active, k, j, q):
     """Add a watched column to the compact rows, if there is room."""
     if q < near.shape[1]:
@@ -128,7 +128,7 @@ def _add_column(near, slot, gram, active, k, j, q):
             near[slot[i], q] = gram[active[i], j]
 
 
-@kernel()
+@kernel(inline="always")
 def _enter(
     near, slot, gram, gradient, l2, max_rank, factor, active, sign, inside, k, watched, q, entering,
     n_entering,
@@ -147,7 +147,7 @@ def _enter(
     return True
 
 
-@kernel()
+@kernel(inline="always")
 def _leave(
     near, slot, gram, gradient, coef, factor, active, inside, k, watched, is_watched, q, position
 ):  # fmt: skip

@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from sparsereg.backends.numba.jit import kernel
-from sparsereg.backends.numba.penalty_kernels import prox_scalar
+from sparsereg.backends.numba.penalty_kernels import prox_column
 
 
 @kernel(fastmath={"contract"})
-def gram_block_cd(gram, gradient, coef, kind, params, weights, max_epochs, tol):
+def gram_block_cd(gram, gradient, coef, kind, params, weights, scales, max_epochs, tol):
     """Run at most max_epochs cyclic epochs in covariance form; matrices are (tasks, features).
 
     Returns the number of epochs and the largest ``L_j ||delta_j||^2`` of the last one.
@@ -36,7 +36,7 @@ def gram_block_cd(gram, gradient, coef, kind, params, weights, max_epochs, tol):
                 square += v[t] * v[t]
                 nonzero = nonzero or coef[t, j] != 0.0
             norm = np.sqrt(square)
-            length = prox_scalar(kind, params, weights[j], norm, 1.0 / curvature)
+            length = prox_column(kind, params, weights, scales, j, norm, 1.0 / curvature)
             if length == 0.0 and not nonzero:
                 continue
             shrinkage = length / norm if norm > 0.0 else 0.0

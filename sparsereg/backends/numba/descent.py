@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from sparsereg.backends.numba.jit import REASSOCIATE, kernel
-from sparsereg.backends.numba.penalty_kernels import prox_scalar
+from sparsereg.backends.numba.penalty_kernels import prox_column
 
 # In residual form, a visit costs a pass over a column even where nothing moves: the epochs between
 # these visit the support only.
@@ -18,7 +18,7 @@ _WHOLE_EVERY = 5
 
 
 @kernel(fastmath={"contract"})
-def gram_cd(gram, gradient, coef, kind, params, weights, max_epochs, tol):
+def gram_cd(gram, gradient, coef, kind, params, weights, scales, max_epochs, tol):
     """Run at most max_epochs cyclic epochs; return their number and the last largest step."""
     m = coef.shape[0]
     largest = 0.0
@@ -31,8 +31,8 @@ def gram_cd(gram, gradient, coef, kind, params, weights, max_epochs, tol):
             if curvature <= 0.0:
                 continue
             old = coef[j]
-            new = prox_scalar(
-                kind, params, weights[j], old + gradient[j] / curvature, 1.0 / curvature
+            new = prox_column(
+                kind, params, weights, scales, j, old + gradient[j] / curvature, 1.0 / curvature
             )
             delta = new - old
             if delta != 0.0:
@@ -48,6 +48,17 @@ def gram_cd(gram, gradient, coef, kind, params, weights, max_epochs, tol):
     return epoch, largest
 
 
+@kernel(fastmath={"contract"})
+def gram_move(gram, gradient, columns, step):
+    """Subtract gram[:, columns] @ step from the gradient, without gathering the columns."""
+    for c in range(columns.shape[0]):
+        delta = step[c]
+        if delta != 0.0:
+            j = columns[c]
+            for k in range(gradient.shape[0]):
+                gradient[k] -= delta * gram[j, k]
+
+
 @kernel(fastmath=REASSOCIATE)
 def _dense_dot(X, j, v):
     total = 0.0
@@ -58,8 +69,9 @@ def _dense_dot(X, j, v):
 
 @kernel()
 def dense_cd(
-    X, weights, means, sqnorms, columns, weighted, coef, kind, params, factors, max_epochs, tol
-):
+    X, weights, means, sqnorms, columns, weighted, coef,
+    kind, params, factors, scales, max_epochs, tol,
+):  # fmt: skip
     """Residual form on a dense X; ``weighted`` is s*r and follows coef."""
     n = X.shape[0]
     has_weights = weights.shape[0] > 0
@@ -78,7 +90,9 @@ def dense_cd(
             mean = means[j]
             old = coef[c]
             gradient = _dense_dot(X, j, weighted) / n
-            new = prox_scalar(kind, params, factors[c], old + gradient / curvature, 1.0 / curvature)
+            new = prox_column(
+                kind, params, factors, scales, c, old + gradient / curvature, 1.0 / curvature
+            )
             delta = new - old
             if delta != 0.0:
                 coef[c] = new
@@ -102,7 +116,7 @@ def dense_cd(
 @kernel()
 def csc_cd(
     data, indices, indptr, n, weights, means, sqnorms, columns, weighted, coef,
-    kind, params, factors, max_epochs, tol,
+    kind, params, factors, scales, max_epochs, tol,
 ):  # fmt: skip
     """Residual form on sparse columns, centered by a scalar offset: O(nnz of the column) a step.
 
@@ -128,7 +142,9 @@ def csc_cd(
                 total += data[k] * weighted[indices[k]]
             gradient = total / n + offset * means[j]
             old = coef[c]
-            new = prox_scalar(kind, params, factors[c], old + gradient / curvature, 1.0 / curvature)
+            new = prox_column(
+                kind, params, factors, scales, c, old + gradient / curvature, 1.0 / curvature
+            )
             delta = new - old
             if delta != 0.0:
                 coef[c] = new

@@ -21,7 +21,13 @@ def kernel(*, fastmath: Any = False, inline: str = "never") -> Callable[[Callabl
     """Compile a function for the CPU; without a writable cache folder, in memory only."""
 
     def decorate(function: Callable) -> Any:
-        options = {"nogil": True, "fastmath": fastmath, "inline": inline, "error_model": "numpy"}
+        options = {
+            "nogil": True,
+            "fastmath": fastmath,
+            "inline": inline,
+            "error_model": "numpy",
+            "no_cfunc_wrapper": True,
+        }
         try:
             return njit(cache=True, **options)(function)
         except RuntimeError:  # no writable folder for the cache

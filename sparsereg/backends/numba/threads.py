@@ -15,7 +15,7 @@ import numba
 
 # Handing a block to another thread costs tens of microseconds: below this many multiply-adds,
 # the calling thread does it all.
-_MIN_WORK = 400_000
+_MIN_WORK = 1_000_000
 
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None

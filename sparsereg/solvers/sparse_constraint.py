@@ -1,0 +1,90 @@
+"""Least squares with at most k nonzero coefficients.
+
+Two stages, each followed by a refit on the support, and the better result is kept:
+
+``forward``
+    Orthogonal matching pursuit: k times, the feature that explains most of the residual by itself
+    enters, and all are refitted.
+``pursuit``
+    Hard thresholding pursuit from there: a gradient step scaled by the curvatures, the k largest
+    contributions, a refit; until the support repeats or the loss no longer falls.
+
+Sources: Pati, Rezaiifar and Krishnaprasad, "Orthogonal matching pursuit", Asilomar, 1993; Foucart,
+"Hard thresholding pursuit: an algorithm for compressive sensing", SIAM J. Numerical Analysis, 2011.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sparsereg.backends.protocol import FloatArray, IndexArray
+from sparsereg.penalties.elastic_net import L1
+from sparsereg.penalties.l0 import L0Constraint
+from sparsereg.solvers.coordinate_minimum import Descent, descend
+from sparsereg.solvers.problem import LocalSolution, Stage
+from sparsereg.solvers.separable import SeparableTerms
+from sparsereg.solvers.workspace import Workspace
+
+
+def solve(work: Workspace, constraint: L0Constraint, *, tol: float, max_iter: int) -> LocalSolution:
+    """Move to a k-sparse fit; its stationarity is that of the refit on its support."""
+    k = min(constraint.k, int(np.count_nonzero(work.design.sqnorms)))
+    history: list[Stage] = []
+    used = 0
+
+    def refit(support: IndexArray) -> Descent:
+        weights = np.full(work.coef.size, np.inf)
+        weights[support] = 0.0
+        penalty = L1(1.0, weights=weights, positive=constraint.positive)
+        return descend(work, SeparableTerms.of(penalty, work), tol=tol, max_iter=max_iter)
+
+    # 1. forward
+    work.move_to(np.zeros_like(work.coef))
+    support = np.empty(0, dtype=np.intp)
+    if k == np.count_nonzero(work.design.sqnorms):
+        support = np.flatnonzero(work.design.sqnorms)
+    while support.size < k:
+        promise = _promise(work, constraint.positive)
+        promise[support] = 0.0
+        if not promise.any():
+            break
+        support = np.append(support, np.argmax(promise))
+        used += refit(support).n_iter
+    end = refit(support)
+    used += end.n_iter
+    best, best_end = work.point, end
+    history.append(Stage("forward", used, 0.5 * work.sq_residual, end.stationarity))
+    # 2. pursuit
+    for _ in range(max_iter):
+        scale = np.sqrt(work.design.sqnorms)
+        step = np.divide(work.gradient, scale, out=np.zeros_like(scale), where=scale > 0)
+        target = constraint.prox(scale * work.coef + step)
+        chosen = np.flatnonzero(target)
+        if np.array_equal(chosen, np.flatnonzero(work.coef)):
+            break
+        end = refit(chosen)
+        used += end.n_iter
+        if not work.sq_residual < best.sq_residual * (1 - 1e-12):
+            break
+        best, best_end = work.point, end
+    work.move_to_point(best)
+    objective = 0.5 * work.sq_residual
+    history.append(Stage("pursuit", used, objective, best_end.stationarity))
+    return LocalSolution(
+        coef=work.coef.copy(),
+        intercept=work.intercept,
+        objective=objective,
+        stationarity=best_end.stationarity,
+        tolerance=tol,
+        n_iter=used,
+        converged=best_end.stationarity <= tol,
+        stalled=best_end.stalled,
+        history=tuple(history),
+    )
+
+
+def _promise(work: Workspace, positive: bool) -> FloatArray:
+    """Return how far each feature by itself would lower twice the loss."""
+    gradient = np.maximum(work.gradient, 0.0) if positive else work.gradient
+    curvatures = work.design.sqnorms
+    return np.divide(gradient**2, curvatures, out=np.zeros_like(curvatures), where=curvatures > 0)
