@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from scipy.linalg import norm  # scaled: squares of huge values would overflow
 
 from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.penalties.base import Penalty
@@ -95,8 +96,8 @@ def _largest_eigenvalue(operator: Operator, sqnorms: FloatArray) -> float:
     vector = np.sqrt(sqnorms) * (1.0 + np.arange(sqnorms.size) % 7 / 7.0)
     value = 0.0
     for _ in range(_POWER_STEPS):
-        vector = operator(vector / np.linalg.norm(vector))
-        value = float(np.linalg.norm(vector))
+        vector = operator(vector / norm(vector))
+        value = float(norm(vector))
         if value == 0.0:
             break
     return max(value, float(np.max(sqnorms)))

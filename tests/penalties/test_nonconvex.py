@@ -300,7 +300,7 @@ def test_value_is_the_sum_of_its_terms(kind, data, w, alpha):
     weights = np.resize([0.0, 0.5, 3.0], len(w))
     value = MAKE[kind](alpha, shape, weights=weights).value(w)
     terms = [scalar_value(kind, np.array(x), alpha, shape, v) for x, v in zip(w, weights) if v]
-    assert value == pytest.approx(float(np.sum(terms)), rel=1e-12, abs=1e-15)
+    assert value == pytest.approx(float(np.sum(terms)), rel=1e-12, abs=1e-14)
 
 
 @pytest.mark.parametrize("kind", KINDS)
