@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 __all__ = ["FAMILIES", "main"]
 
@@ -21,9 +22,12 @@ FAMILIES: dict[str, str] = {
     "lasso-cv": "5 folds x 100 alphas and the final fit, with the tolerances of lasso-path",
     "nonconvex": "l0 solutions: share of instances at the best value known, F1, seconds",
     "nonconvex-path": "100 alphas of MCP and of SCAD: time to coordinate-wise minima",
+    "lasso-ablation": "ours only: the time without each of the solver's ideas in turn",
     "cold-start": "fresh processes: time to import, to the first fit and to compile the kernels",
 }
 
+# Families that are not a comparison of packages on named data sets.
+_OF_THEIR_OWN = {"nonconvex", "nonconvex-path", "lasso-ablation", "cold-start"}
 _TOGETHER = {"lasso": ("lasso-fit", "lasso-path", "lasso-cv")}
 
 
@@ -80,34 +84,17 @@ def main(
     from .data import UnknownDataset
 
     folder = None if output is None else Path(output)
-    if family == "cold-start":
+    if family in _OF_THEIR_OWN:
         if data:
-            raise UnknownDataset("The family 'cold-start' has no data sets to choose from.")
-        from . import cold_start
-
-        cold_start.run(quick=quick, output=folder, repeats=repeats)
-        return 0
-    if family == "nonconvex":
-        if data:
-            raise UnknownDataset("The family 'nonconvex' draws its data and has no sets to choose.")
-        from . import nonconvex
-
-        nonconvex.run(quick=quick, output=folder, repeats=repeats, time_limit=time_limit)
-        return 0
-
-    if family == "nonconvex-path":
-        if data:
-            raise UnknownDataset("The family 'nonconvex-path' draws its data: there is no choice.")
-        from . import nonconvex_path
-
-        nonconvex_path.run(quick=quick, output=folder, repeats=repeats, time_limit=time_limit)
+            raise UnknownDataset(f"The family {family!r} has no data sets to choose from.")
+        _module(family).run(quick=quick, output=folder, repeats=repeats, time_limit=time_limit)
         return 0
 
     from . import comparison
 
     names = _TOGETHER.get(family, (family,))
     comparison.run(
-        [importlib.import_module(f"{__name__}.{n.replace('-', '_')}").FAMILY for n in names],
+        [_module(name).FAMILY for name in names],
         quick=quick,
         output=folder,
         time_limit=time_limit,
@@ -116,3 +103,7 @@ def main(
         data=data,
     )
     return 0
+
+
+def _module(family: str) -> ModuleType:
+    return importlib.import_module(f"{__name__}.{family.replace('-', '_')}")

@@ -43,6 +43,7 @@ def write(results: dict[str, Any], name: str, folder: Path | None) -> Path:
         "measurements": _cold_start,
         "quality": _quality,
         "local_paths": _local_paths,
+        "ablation": _ablation,
     }
     render = next((renderers[key] for key in renderers if key in results), _comparison)
     header, rows, notes = render(results)
@@ -183,6 +184,21 @@ def _quality(results: dict[str, Any]) -> tuple[list[str], list[list[str]], list[
         f"the same; methods that take a time limit got {protocol['time_limit']:g} s."
     ]
     return header, rows, notes + _not_installed_notes(results)
+
+
+def _ablation(results: dict[str, Any]) -> tuple[list[str], list[list[str]], list[str]]:
+    """One row for each task: the time with everything, and how many times that without an idea."""
+    ideas = results["protocol"]["ideas"]
+    rows = []
+    for task in results["ablation"]:
+        whole = task["seconds"]["everything"]
+        row = [task["task"], duration(whole)]
+        for idea in ideas:
+            seconds = task["seconds"][idea]
+            row.append("-" if seconds is None else f"{seconds / whole:.2f}")
+        rows.append(row)
+    header = ["task", "everything", *(f"without {idea}" for idea in ideas)]
+    return header, rows, ["Times with an idea off are multiples of the time with everything on."]
 
 
 def _local_paths(results: dict[str, Any]) -> tuple[list[str], list[list[str]], list[str]]:

@@ -268,6 +268,26 @@ class Backend(Protocol):
         host.
         """
 
+    def homotopy_path(
+        self,
+        gram: FloatArray,
+        gradient: FloatArray,
+        coef: FloatArray,
+        l1: FloatArray,
+        levels: FloatArray,
+        free: npt.NDArray[np.bool_],
+        positive: bool,
+        max_rank: int,
+        max_events: int,
+        max_active: int,
+        state: ActiveSet,
+    ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+        """Do what ``homotopy`` does for the bounds ``level * l1`` of each level, without l2.
+
+        Returns the solutions, a row per level, and the active-set changes of each: of those before
+        more than ``max_active`` columns are active, or before a failure.
+        """
+
     def active_set_path(
         self,
         gram: FloatArray,

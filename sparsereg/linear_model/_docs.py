@@ -73,8 +73,9 @@ lower_bound_ : float or None
 optimality_gap_ : float or None
     ``(objective_ - lower_bound_) / objective_``.
 stationarity_ : float
-    What the best change of a single coefficient would still bring, as a share of the mean square
-    of y over 2; zero, up to rounding, at a coordinate-wise minimum.
+    Certificate of a local minimum: the best change of a single coefficient lowers the objective by
+    ``stationarity_^2 / 2`` times the mean square of y. At a coordinate-wise minimum, zero or the
+    root of rounding.
 history_ : list of (stage, objective)
     The best objective after each stage of the search; it never rises.
 n_iter_ : int

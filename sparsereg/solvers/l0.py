@@ -145,9 +145,10 @@ def stationarity(
     *,
     inside: bool = False,
 ) -> float:
-    """Return what the best change of a single coefficient would bring, relative to ||y||^2 / 2n.
+    """Return the length of the best step of a single coefficient, in standard deviations of y.
 
-    Zero, up to rounding, at coordinate-wise minima. With ``inside``, coefficients that are zero
+    It would lower the objective by half of its square times ||y||^2 / n. Zero, up to the root of
+    rounding, at coordinate-wise minima. With ``inside``, coefficients that are zero
     must stay so and the others are not charged.
     """
     if problem.sq_y == 0:
@@ -167,7 +168,7 @@ def stationarity(
 
     gains = np.maximum(gain(best), 0.0 if inside else gain(0.0 * z))
     movable = problem.usable & (z != 0) if inside else problem.usable
-    return float(np.max(gains[movable], initial=0.0)) / (0.5 * problem.sq_y)
+    return float(np.sqrt(2.0 * np.max(gains[movable], initial=0.0) / problem.sq_y))
 
 
 def dual_points(

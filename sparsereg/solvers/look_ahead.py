@@ -51,19 +51,20 @@ class LookAhead:
         self._work, self._unit = work, Restriction.of(penalty.with_alpha(1.0), work)
         self._most = min(_MAX_ALPHAS, work.design.shape[0] // _SHARE_OF_ROWS)
         self._size = 2
+        self._before: tuple[float, FloatArray] | None = None
         self._last: tuple[float, FloatArray] | None = None
-        self._slope: FloatArray | None = None
 
     def saw(self, alpha: float, n_iter: int) -> None:
         """Note the gradient at an alpha that is solved, after so many iterations."""
-        gradient = self._work.gradient
-        if self._last is not None and self._last[0] > alpha:
-            self._slope = (gradient - self._last[1]) / (alpha - self._last[0])
-        else:
-            self._slope = None
-        self._last = alpha, gradient
+        self._before, self._last = self._last, (alpha, self._work.gradient)
         if n_iter > _MANY_CHANGES:
             self._size = 1
+
+    def _slope(self) -> FloatArray | None:
+        """Return the last change of the gradient, per alpha; None if alpha did not fall."""
+        if self._before is None or self._last is None or self._before[0] <= self._last[0]:
+            return None
+        return (self._last[1] - self._before[1]) / (self._last[0] - self._before[0])
 
     def solve(self, alphas: Sequence[float], *, tol: float) -> Iterator[Solution]:
         """Yield the solutions of as many of the next alphas as are found at once, maybe none.
@@ -73,7 +74,7 @@ class LookAhead:
         work = self._work
         size = min(self._size, self._most, len(alphas))
         self._size = min(2 * max(self._size, 1), _MAX_ALPHAS)
-        if size < 2 or self._last is None or (self._slope is None and not work.on_gram):
+        if size < 2 or self._last is None or (self._slope() is None and not work.on_gram):
             return
         rest = alphas[:size]
         if any(a <= b for a, b in zip((self._last[0], *rest), rest)):
@@ -139,10 +140,11 @@ class LookAhead:
     def _take_in(self, alpha: float) -> bool:
         """Bring the columns into the pool that will matter at alpha."""
         work, unit = self._work, self._unit
-        if work.on_gram or self._slope is None:
+        slope = self._slope()
+        if work.on_gram or slope is None:
             return True
         assert self._last is not None
-        expected = work.gradient + (alpha - self._last[0]) * self._slope
+        expected = work.gradient + (alpha - self._last[0]) * slope
         size = expected if unit.positive else np.abs(expected)
         near = (size > (_NEARLY * alpha) * unit.l1) & unit.may_move
         return make_pool(work, unit, np.flatnonzero(near))

@@ -126,11 +126,11 @@ def walk(
         else:
             work.active_set.factorize(coef, gap.l2, free)
             stride /= 4
-    max_events = _EVENTS_PER_FEATURE * coef.size + 100
     start, start_gradient = coef.copy(), gradient.copy()
     for jitter in _JITTERS:
         done, events = work.backend.homotopy(
-            gram, gradient, coef, gap.l1, gap.l2, free, gap.positive, rank, max_events, jitter,
+            gram, gradient, coef, gap.l1, gap.l2, free, gap.positive, rank,
+            _max_events(coef), jitter,
             state,
         )  # fmt: skip
         used += events
@@ -154,7 +154,7 @@ def _bounds_of(
 
 def walk_path(
     work: Workspace, gap_at_one: DualGap, last: float, alphas: Sequence[float]
-) -> tuple[FloatArray, Sequence[int]]:
+) -> tuple[FloatArray, npt.NDArray[np.int64]]:
     """Go from one alpha to the next on the pool.
 
     Parameters
@@ -173,28 +173,39 @@ def walk_path(
     """
     columns, gram = work.pool.columns, work.pool.gram
     coef, gradient = work.coef[columns], work.gradient[columns]
-    coefs, changes = np.empty((0, columns.size)), []
-    many = not gap_at_one.l2.any()  # then the factor serves all alphas
-    while len(coefs) < len(alphas):
-        levels = np.array([last, *alphas])[len(coefs) :]
-        gap = gap_at_one.at(levels[1])
-        state, free, rank = _prepare(work, coef, gap)
-        if many and state.n_active >= _NEWTON_FROM:
-            found, used, _ = work.backend.active_set_path(
-                gram, gradient, coef, np.zeros_like(coef), gap_at_one.l1, levels, _STRIDE,
-                gap_at_one.l2, free, gap_at_one.positive, rank, state,
+    unit, backend = gap_at_one, work.backend
+    found, changes = [np.empty((0, columns.size))], [np.empty(0, dtype=np.int64)]
+    at_once = not unit.l2.any()  # then the factor serves all alphas
+    left = np.array([last, *alphas])
+    while left.size > 1:
+        state, free, rank = _prepare(work, coef, unit.at(left[1]))
+        if at_once and state.n_active < _NEWTON_FROM:
+            coefs, used = backend.homotopy_path(
+                gram, gradient, coef, unit.l1, left[1:], free, unit.positive, rank,
+                _max_events(coef), _NEWTON_FROM - 1, state,
             )  # fmt: skip
-            coefs = np.concatenate([coefs, found])
-            changes.extend(used.tolist())
-            many = False
-            continue
-        done, events = walk(work, gram, coef, gradient, gap, levels[0] / levels[1])
-        if not done:
-            work.active_set.forget()
-            break
-        coefs = np.concatenate([coefs, coef[None]])
-        changes.append(events)
-    return coefs, changes
+        elif at_once:
+            coefs, used, _ = backend.active_set_path(
+                gram, gradient, coef, np.zeros_like(coef), unit.l1, left, _STRIDE, unit.l2, free,
+                unit.positive, rank, state,
+            )  # fmt: skip
+            at_once = False
+        else:
+            done, events = walk(work, gram, coef, gradient, unit.at(left[1]), left[0] / left[1])
+            if not done:
+                work.active_set.forget()
+                break
+            coefs, used = coef[None].copy(), np.array([events])
+        if not len(coefs):
+            at_once = False
+        found.append(coefs)
+        changes.append(used)
+        left = left[len(coefs) :]
+    return np.concatenate(found), np.concatenate(changes)
+
+
+def _max_events(coef: FloatArray) -> int:
+    return _EVENTS_PER_FEATURE * coef.size + 100
 
 
 def _prepare(

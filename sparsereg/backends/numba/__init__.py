@@ -183,6 +183,28 @@ class NumbaBackend:
         )  # fmt: skip
         return status == homotopy.DONE, events
 
+    def homotopy_path(  # noqa: D102
+        self,
+        gram: FloatArray,
+        gradient: FloatArray,
+        coef: FloatArray,
+        l1: FloatArray,
+        levels: FloatArray,
+        free: npt.NDArray[np.bool_],
+        positive: bool,
+        max_rank: int,
+        max_events: int,
+        max_active: int,
+        state: ActiveSet,
+    ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+        coefs = np.empty((levels.size, coef.size))
+        events = np.zeros(levels.size, dtype=np.int64)
+        n_found, state.n_active = homotopy.follow_levels(
+            gram, gradient, coef, l1, levels, free, positive, max_rank, max_events, max_active,
+            state.factor, state.active, state.sign, state.n_active, coefs, events,
+        )  # fmt: skip
+        return coefs[:n_found], events[:n_found]
+
     def active_set_path(  # noqa: D102
         self,
         gram: FloatArray,

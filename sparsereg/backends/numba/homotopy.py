@@ -449,3 +449,32 @@ def follow(
                 return DONE, events, k
         elif events >= max_events:
             return OUT_OF_EVENTS, events, -1
+
+
+@kernel()
+def follow_levels(
+    gram, gradient, coef, l1, levels, free, positive, max_rank, max_events, max_active,
+    factor, active, sign, n_active, coefs, events,
+):  # fmt: skip
+    """Follow the bounds ``levels[i] * l1`` one after another, without a ridge part.
+
+    Stops early once more than ``max_active`` columns are active. The solutions are written to the
+    rows of ``coefs``, and to ``events`` what each took; the other arguments are those of
+    :func:`follow`.
+
+    Returns
+    -------
+    (number of levels whose solution was found, n_active)
+    """
+    l2 = np.zeros_like(l1)
+    for i in range(levels.shape[0]):
+        if n_active > max_active:
+            return i, n_active
+        status, events[i], n_active = follow(
+            gram, gradient, coef, levels[i] * l1, l2, free, positive, max_rank, max_events, 0.0,
+            factor, active, sign, n_active,
+        )  # fmt: skip
+        if status != DONE:
+            return i, -1
+        coefs[i] = coef
+    return levels.shape[0], n_active

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from sparsereg.backends.numba.jit import REASSOCIATE, kernel
-from sparsereg.backends.numba.threads import run_blocks
+from sparsereg.backends.numba.threads import PRODUCT, run_blocks
 from sparsereg.backends.protocol import FloatArray, IndexArray
 
 # Columns per block of a pass; part of what makes results independent of the number of threads.
@@ -231,7 +231,7 @@ def _add_products(packed: FloatArray, known: int, out: FloatArray) -> None:
             out[:known, start:stop] += packed[:, :known].T @ new
         out[known + start :, start:stop] += packed[:, known + start :].T @ new
 
-    run_blocks(task, out.shape[1], _GRAM_BLOCK, float(packed.size) * out.shape[1])
+    run_blocks(task, out.shape[1], _GRAM_BLOCK, float(packed.size) * out.shape[1] / PRODUCT)
 
 
 def _mirror(square: FloatArray) -> None:

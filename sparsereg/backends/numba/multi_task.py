@@ -13,7 +13,7 @@ import numpy as np
 
 from sparsereg.backends.numba.jit import kernel
 from sparsereg.backends.numba.matrices import centered_columns, take
-from sparsereg.backends.numba.threads import run_blocks
+from sparsereg.backends.numba.threads import PRODUCT, run_blocks
 from sparsereg.backends.protocol import FloatArray, IndexArray
 
 _COLUMN_BLOCK = 256
@@ -42,8 +42,8 @@ def xtr_tasks(design: Any, residuals: FloatArray, columns: IndexArray | None = N
             block = slice(start, stop) if columns is None else columns[start:stop]
             _add_products(design.X, block, weighted, out[:, start:stop])
 
-    share = listed.size / max(p, 1)
-    run_blocks(task, listed.size, _COLUMN_BLOCK, float(design.nnz) * len(residuals) * share)
+    work = float(design.nnz) * len(residuals) * listed.size / max(p, 1)
+    run_blocks(task, listed.size, _COLUMN_BLOCK, work if design.is_sparse else work / PRODUCT)
     out -= np.outer(weighted.sum(axis=1), design.means[listed])
     out /= n
     return out

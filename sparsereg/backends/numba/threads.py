@@ -16,6 +16,8 @@ import numba
 # Handing a block to another thread costs tens of microseconds: below this many multiply-adds,
 # the calling thread does it all.
 _MIN_WORK = 1_000_000
+# Multiply-adds of a matrix product that take as long as one of a pass over X.
+PRODUCT = 8.0
 
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
