@@ -1,8 +1,9 @@
 """Cross-validation of a path: all folds walk down the alphas together.
 
 A fold is the whole data with zero weight on the rows that do not train: nothing is copied, and the
-residual of the test rows, which is the prediction error, comes with every solve. Because the folds
-are in step, an interruption leaves a complete table of the alphas that are finished.
+residual of the test rows, which is the prediction error, comes with every solve that reads X. Where
+solves take place on a Gram matrix, test errors are computed for many alphas at once. Because the
+folds are in step, an interruption leaves a complete table of the alphas that are finished.
 
 What a fold does at an alpha is a *walk*: it may fit one model there, or offer several candidates.
 """
