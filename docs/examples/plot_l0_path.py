@@ -40,8 +40,8 @@ chosen = subsets.select("ebic")
 print(f"EBIC takes {subsets.sizes[chosen]} columns, {int(np.sum(truth != 0))} matter")
 
 # %%
-# Left: the lasso needs many columns to predict well, because what it selects is shrunk. MCP and the
-# best subsets reach less than half of its error with ten to fifteen. With more columns, they fit the
+# Left: the lasso needs many columns to predict well, because what it selects is shrunk. MCP and
+# the best subsets reach less than half of its error with ten to fifteen; with more columns they fit
 # noise. Right: the intervals of alpha; the longer one is, the clearer the choice of that size.
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 for coefs, color, label in (
