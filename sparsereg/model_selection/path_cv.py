@@ -130,6 +130,11 @@ class _Fold:
             for c in candidates
         ])  # fmt: skip
 
+    @property
+    def n_solved(self) -> int:
+        """Number of alphas that are recorded and judged, or wait to be."""
+        return len(self._judged)
+
     def judged(self, n_alphas: int) -> list[list[Judged]]:
         """Return the test error and the score of each candidate at the first alphas."""
         rows = self._judged[:n_alphas]
@@ -219,7 +224,7 @@ def cross_validate_path(
 
 
 def _finished(folds: Sequence[_Fold]) -> int:
-    return min(len(fold.records[0]) if fold.records else 0 for fold in folds)
+    return min(fold.n_solved for fold in folds)
 
 
 def _keep_finished(folds: Sequence[_Fold], n_alphas: int, table: CrossValidatedPath) -> None:
@@ -246,6 +251,7 @@ def _advance_together(folds: Sequence[_Fold], n_alphas: int, pool: Any) -> Itera
 
 def _judge_together(folds: Sequence[_Fold], finished: int, table: CrossValidatedPath) -> None:
     """Add the finished alphas to the table that are not there yet."""
+    del table.scores[table.n_finished :]  # an interruption may have come between the two
     of_folds = [fold.judged(finished)[table.n_finished :] for fold in folds]
     for row in zip(*of_folds):
         judged = np.array(row)  # fold, candidate, (error, score)

@@ -156,7 +156,8 @@ class _Search:
         n = self._problem.work.design.shape[0]
         noise = ROUNDING * n**0.5 * point.sq_norm**0.5
         at_root = point.at_scale(1.0, relaxation, n, self._problem.sq_y)
-        needed = relaxation.cost - conjugates(np.abs(point.gradient) + noise, relaxation)
+        size = np.abs(point.gradient) + noise * point.offset
+        needed = relaxation.cost - conjugates(size, relaxation)
         return np.flatnonzero(self._problem.usable & ~(at_root + needed > self._cutoff))
 
     def run(self, max_nodes: int, deadline: float) -> Exact:
@@ -166,7 +167,8 @@ class _Search:
         try:
             while self._open or node is not None:
                 if node is None:
-                    node = heapq.heappop(self._open)
+                    node = self._open[0]  # an interruption must not lose it
+                    heapq.heappop(self._open)
                 if node.bound >= self._cutoff:
                     node = None
                     continue
@@ -175,9 +177,9 @@ class _Search:
                     break
                 children = self._process(node)
                 n_nodes += 1
-                node = children[0] if children else None
                 for child in children[1:]:
                     heapq.heappush(self._open, child)
+                node = children[0] if children else None
         except KeyboardInterrupt:
             stopped = "interrupted"
         if not stopped and self._leaf_bound < self._cutoff:

@@ -152,7 +152,8 @@ class KeptActiveSet:
         """
         state = self._state
         active = np.concatenate([np.flatnonzero(free), np.flatnonzero((coef != 0) & ~free)])
-        if not _FACTORIZED_TOGETHER <= active.size <= state.active.size:
+        rank = active.size if l2.any() else min(len(self._pool), self._max_rank)
+        if not _FACTORIZED_TOGETHER <= active.size <= min(rank, state.active.size):
             return
         square = self._pool.gram[np.ix_(active, active)]
         square.flat[:: active.size + 1] += l2[active]

@@ -64,11 +64,15 @@ class Relaxation(NamedTuple):
 
 
 class DualPoint(NamedTuple):
-    """What the bound needs to know of u: its products with y, itself, and every unit column."""
+    """What the bound needs to know of u: its products with y, itself, and every unit column.
+
+    ``offset`` is the norm of each column before centering, which products are rounded at.
+    """
 
     with_y: float
     sq_norm: float
     gradient: FloatArray
+    offset: FloatArray
 
     def bound(self, relaxation: Relaxation, n: int, sq_y: float) -> float:
         """Return the largest D(a u) over scales a, lowered by what rounding may have added."""
@@ -83,7 +87,7 @@ class DualPoint(NamedTuple):
         """Return D(scale u), lowered by what rounding may have added."""
         rounding = ROUNDING * n**0.5
         length = scale * self.sq_norm**0.5
-        size = np.abs(scale * self.gradient) + rounding * length
+        size = np.abs(scale * self.gradient) + rounding * length * self.offset
         conjugate = conjugates(size, relaxation)
         over = np.maximum(conjugate - relaxation.cost, 0.0)
         total = float(np.sum(over))
@@ -109,7 +113,8 @@ def dual_point(problem: SubsetProblem, coef: FloatArray) -> DualPoint:
     residual = work.residual
     weights = 1.0 if work.sample_weight is None else work.sample_weight
     with_y = float((weights * residual) @ work.y) / residual.size
-    return DualPoint(with_y, work.sq_residual, work.gradient * problem.per_norm)
+    offset = np.hypot(1.0, work.design.means * problem.per_norm)
+    return DualPoint(with_y, work.sq_residual, work.gradient * problem.per_norm, offset)
 
 
 def has_bound(problem: SubsetProblem, coef_bound: float | FloatArray) -> bool:

@@ -77,8 +77,8 @@ class LookAhead:
         if size < 2 or self._last is None or (self._slope() is None and not work.on_gram):
             return
         rest = alphas[:size]
-        if any(a <= b for a, b in zip((self._last[0], *rest), rest)):
-            return  # not descending
+        if rest[-1] <= 0 or any(a <= b for a, b in zip((self._last[0], *rest), rest)):
+            return  # not descending, or not on a logarithmic scale
         if self._unit.free.size or not work.active_set.is_exact:
             return
         for _ in range(_ATTEMPTS):

@@ -215,6 +215,11 @@ def _prepare(
     free = (gap.l1 + gap.l2 == 0) & (not gap.positive)
     l2 = float(np.max(gap.l2, initial=0.0))
     state = work.active_set.for_solve(l2)
+    active = state.active[: max(state.n_active, 0)]
+    # another penalty on the same data may have freed columns, or bound free ones
+    bound_again = np.any(~free[active] & (state.sign[active] * coef[active] < 0))
+    if bound_again or np.count_nonzero(free[active]) < np.count_nonzero(free):
+        state.n_active = -1
     if state.n_active < 0:
         work.active_set.factorize(coef, gap.l2, free)
     return state, free, coef.size if l2 > 0 else min(coef.size, work.max_rank)

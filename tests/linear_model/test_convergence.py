@@ -12,7 +12,13 @@ from scipy.linalg import hilbert
 from scipy.optimize import minimize, nnls
 
 from sparsereg import ElasticNet, Lasso, LassoCV, lasso_path
+from sparsereg.backends.numba import backend
 from sparsereg.exceptions import ConvergenceWarning
+from sparsereg.losses import Squared
+from sparsereg.penalties import L1
+from sparsereg.solvers.problem import Problem
+from sparsereg.solvers.working_set import solve
+from sparsereg.solvers.workspace import Workspace
 
 RNG = np.random.default_rng(7)
 X = RNG.standard_normal((50, 20))
@@ -566,3 +572,42 @@ def test_verbose_shows_progress_of_a_cross_validation(capsys):
     LassoCV(n_alphas=5, verbose=1).fit(X, Y)
     captured = capsys.readouterr()
     assert "5/5" in captured.out + captured.err
+
+
+def test_newton_steps_keep_non_negative_coefficients_apart_from_the_others():
+    # columns may enter in the round in which others leave and turn their gradients
+    rng = np.random.default_rng(27)
+    n, p = 150, 200
+    X = rng.integers(-1, 2, (n, p)).astype(float)
+    y = X @ np.where(rng.random(p) < 0.3, rng.standard_normal(p), 0) + rng.standard_normal(n)
+    alpha = 1e-3 * np.max(np.abs(X.T @ y)) / n
+    model = Lasso(alpha, positive=True, fit_intercept=False, tol=1e-10).fit(X, y)
+    assert model.converged_
+    assert np.all(model.coef_ >= 0)
+
+
+@pytest.mark.parametrize("shape", [(300, 100), (80, 200)], ids=["tall", "wide"])
+def test_a_path_may_end_at_zero(shape):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal(shape)
+    y = X @ rng.standard_normal(shape[1]) + 0.1 * rng.standard_normal(shape[0])
+    largest = np.max(np.abs(X.T @ y)) / shape[0]
+    alphas = np.append(largest * np.geomspace(1, 1e-3, 40), 0.0)
+    _, coefs, gaps = lasso_path(X, y, alphas=alphas, tol=1e-8)
+    assert np.all(gaps <= 1e-8 * np.mean(y**2))
+    np.testing.assert_allclose(X.T @ (y - X @ coefs[:, -1]) / shape[0], 0, atol=1e-7)
+
+
+def test_a_workspace_forgets_the_signs_of_columns_that_were_free():
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((120, 40))
+    y = -3 * X[:, 5] + X[:, 6] + 0.1 * rng.standard_normal(120)
+    problem = Problem(X, y, L1(1.0), Squared(), None, True)
+    work = Workspace(problem, backend)
+    free = np.where(np.arange(40) == 5, 0.0, 1.0)
+    for weights in (free, np.ones(40), free):
+        penalty = L1(0.05, weights=weights)
+        solution = solve(work, penalty, tol=1e-10, max_iter=100)
+        expected = Lasso(0.05, penalty_weights=weights, tol=1e-10).fit(X, y)
+        assert solution.converged
+        np.testing.assert_allclose(solution.coef, expected.coef_, atol=1e-9)

@@ -36,6 +36,8 @@ _FEW_CHANGES = 8
 # Inactive columns are watched if their gradient reaches this share of the bound at the end of the
 # stretch; after so long a stretch the others are looked at.
 _ASLEEP, _STRETCH = 0.7, 0.2
+# Levels below this go to the next one wanted at once.
+_TINY = 1e-300
 # A gradient above its bound by less than this share counts as on it.
 _ON_BOUND = 1e-11
 
@@ -130,8 +132,8 @@ def _add_column(near, slot, gram, active, k, j, q):
 
 @kernel(inline="always")
 def _enter(
-    near, slot, gram, gradient, l2, max_rank, factor, active, sign, inside, k, watched, q, entering,
-    n_entering,
+    near, slot, gram, gradient, l2, positive, max_rank, factor, active, sign, inside, k, watched, q,
+    entering, n_entering,
 ):  # fmt: skip
     """Append the entering columns to the active ones; return whether they are independent."""
     if k + n_entering > max_rank:
@@ -141,7 +143,7 @@ def _enter(
     for c in range(n_entering):
         j = entering[c]
         inside[j] = True
-        sign[j] = 1.0 if gradient[j] > 0.0 else -1.0
+        sign[j] = 1.0 if positive or gradient[j] > 0.0 else -1.0
         if k + c < near.shape[0]:
             add_row(near, slot[k + c], gram, j, watched, min(q, near.shape[1]))
     return True
@@ -226,8 +228,8 @@ def _solve_at(
                 k -= 1
         if n_entering:
             if not _enter(
-                near, slot, gram, gradient, l2, max_rank, factor, active, sign, inside, k, watched,
-                q, entering, n_entering,
+                near, slot, gram, gradient, l2, positive, max_rank, factor, active, sign, inside, k,
+                watched, q, entering, n_entering,
             ):  # fmt: skip
                 break
             k += n_entering
@@ -285,6 +287,8 @@ def jump(
     while True:
         done = n_solved == n_levels
         target = current if done else max(levels[n_solved], current * np.exp(-stride))
+        if target < _TINY:  # a stride no longer moves it
+            target = levels[n_solved]
         if done or target < stretch_end:
             if moved:  # look at all columns
                 _refresh(gram, coef, start, gradient, start_gradient, rows, move, drift)
@@ -302,8 +306,8 @@ def jump(
                 if n_entering:
                     status = _FAILED
                     if _enter(
-                        near, slot, gram, gradient, l2, max_rank, factor, active, sign, inside, k,
-                        watched, q, entering, n_entering,
+                        near, slot, gram, gradient, l2, positive, max_rank, factor, active, sign,
+                        inside, k, watched, q, entering, n_entering,
                     ):  # fmt: skip
                         k += n_entering
                         status, used, k, q, near = _solve_at(
