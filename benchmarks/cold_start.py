@@ -24,7 +24,6 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -82,7 +81,10 @@ _ALL_KERNELS = """
 import warnings
 import numpy as np
 from scipy import sparse
-from sparsereg import ElasticNet, Lasso, LassoCV
+from sparsereg import (
+    ElasticNet, L0Regressor, Lasso, LassoCV, LqRegressor, MCPRegressor, MultiTaskLasso,
+    SCADRegressor, SparseRegressor, lasso_path, penalties,
+)
 warnings.simplefilter("ignore")
 rng = np.random.default_rng(0)
 for shape in ((30, 90), (90, 30)):
@@ -97,6 +99,17 @@ for shape in ((30, 90), (90, 30)):
             Lasso(0.01, positive=True).fit(X, y, sample_weight=weights)
             ElasticNet(0.01).fit(X, y)
             LassoCV(cv=2, alphas=5).fit(X, y)
+            MCPRegressor(0.1).fit(X, y)
+            MultiTaskLasso(0.01).fit(X, np.column_stack([y, y[::-1]]))
+    L0Regressor(0.1).fit(dense, y)
+    L0Regressor(0.1, l2=0.1, exact=True).fit(dense, y)
+    SCADRegressor(0.1).fit(dense, y)
+    LqRegressor(0.1).fit(dense, y)
+    for family in (penalties.LogSum, penalties.TransformedL1, penalties.CappedL1, penalties.CEL0):
+        SparseRegressor(family(0.1)).fit(dense, y)
+# supports of more than 64 columns, and paths that come there
+large = rng.standard_normal((150, 300))
+lasso_path(large, large[:, :100].sum(axis=1) + rng.standard_normal(150))
 """
 
 
@@ -180,6 +193,9 @@ def measure(
     """
     packages = list(dict.fromkeys(case.package for case in cases))
     installed = {name for name in packages if name == OURS or environment.version(name)}
+    first = environment.heading(
+        "cold-start", packages, installed, repeats=repeats, cold_repeats=cold_repeats
+    )
     measurements = []
     with tempfile.TemporaryDirectory() as folder:
         for case in cases:
@@ -189,13 +205,7 @@ def measure(
                     measurements.append(_measure_case(case, count, Path(folder)))
         modules = _child(_MODULES, Path(folder), Path(folder))
     return {
-        "family": "cold-start",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "environment": environment.describe(packages),
-        "protocol": {"repeats": repeats, "cold_repeats": cold_repeats},
-        "not_installed": {
-            name: environment.how_to_install(name) for name in packages if name not in installed
-        },
+        **first,
         "imports": {
             "heavy_modules": list(HEAVY_MODULES),
             "heavy_modules_loaded": [name for name in HEAVY_MODULES if name in (modules or ())],

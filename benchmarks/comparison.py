@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -120,19 +119,12 @@ def measure(
     """
     swept = {} if swept is None else swept
     packages = list(dict.fromkeys(solver.package for solver in family.solvers))
-    versions = environment.describe(packages)
     # Ours is measured from a source tree, too, where no distribution has a version.
-    installed = [name for name in packages if name == OURS or versions["versions"][name]]
+    installed = [name for name in packages if name == OURS or environment.version(name)]
     results: dict[str, Any] = {
-        "family": family.name,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "environment": versions,
-        "protocol": asdict(protocol),
+        **environment.heading(family.name, packages, installed, **asdict(protocol)),
         "ours": OURS,
         "packages": installed,
-        "not_installed": {
-            name: environment.how_to_install(name) for name in packages if name not in installed
-        },
         "skipped": [],
         "problems": [],
         "interrupted": False,

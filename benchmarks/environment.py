@@ -13,7 +13,8 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,30 @@ def describe(packages: Iterable[str] = ()) -> dict[str, Any]:
             name: os.environ[name] for name in _THREAD_VARIABLES if name in os.environ
         },
         "versions": {name: version(name) for name in dict.fromkeys([*_CORE, *packages])},
+    }
+
+
+def heading(
+    family: str, packages: Sequence[str], installed: Collection[str], **options: Any
+) -> dict[str, Any]:
+    """Return what every family says first: its name, when, where, and which packages take part.
+
+    To be called before anything is timed: it notes the load of the machine.
+
+    Parameters
+    ----------
+    family : str
+    packages, installed : collections of str
+        All that could take part, and those that are here.
+    **options
+        The protocol.
+    """
+    return {
+        "family": family,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "environment": describe(packages),
+        "protocol": options,
+        "not_installed": {name: how_to_install(name) for name in packages if name not in installed},
     }
 
 

@@ -26,7 +26,6 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -300,6 +299,14 @@ def measure(
         The results, ready for JSON.
     """
     installed = {OURS, *(name for name in PEERS if _is_usable(name))}
+    first = environment.heading(
+        "nonconvex",
+        [OURS, *PEERS],
+        installed,
+        instances=n_instances,
+        time_limit=time_limit,
+        same=_SAME,
+    )
     quality = []
     for table, group, chosen in (("search", settings, SEARCH), ("certified", certified, PROOF)):
         methods = [method for method in chosen if method[1] in installed]
@@ -314,13 +321,7 @@ def measure(
                 {"table": table, "setting": asdict(setting), "methods": _summarize(runs, methods)}
             )
     return {
-        "family": "nonconvex",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "environment": environment.describe([OURS, *PEERS]),
-        "protocol": {"instances": n_instances, "time_limit": time_limit, "same": _SAME},
-        "not_installed": {
-            name: environment.how_to_install(name) for name in PEERS if name not in installed
-        },
+        **first,
         "quality": quality,
     }
 

@@ -17,7 +17,6 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -141,6 +140,9 @@ def measure(
         The results, ready for JSON.
     """
     installed = [name for name in PATHS if name == OURS or environment.version(name)]
+    first = environment.heading(
+        "nonconvex-path", [OURS, *PEERS], installed, repeats=repeats, time_limit=time_limit
+    )
     cells = []
     for setting in settings:
         X, y = data.toeplitz(setting.n, setting.p, setting.rho)
@@ -160,13 +162,7 @@ def measure(
             }
             cells.append({"setting": asdict(setting), "accuracy": accuracy, "packages": packages})
     return {
-        "family": "nonconvex-path",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "environment": environment.describe([OURS, *PEERS]),
-        "protocol": {"repeats": repeats, "time_limit": time_limit},
-        "not_installed": {
-            name: environment.how_to_install(name) for name in PEERS if name not in installed
-        },
+        **first,
         "local_paths": cells,
     }
 

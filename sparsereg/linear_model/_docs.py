@@ -13,6 +13,14 @@ from typing import Any, TypeVar
 T = TypeVar("T", bound=Callable[..., Any])
 
 _PARTS = {
+    "fit_X": """
+X : {array-like, sparse matrix} of shape (n_samples, n_features)
+    Read in place: Fortran and C order, float64 and float32, and CSC are not copied.
+""",
+    "fit_sample_weight": """
+sample_weight : float or array-like of shape (n_samples,), default=None
+    Non-negative weights; only their ratios matter, and weight 0 equals absence.
+""",
     "fit_intercept": """
 fit_intercept : bool, default=True
     Whether to fit b. X is centered implicitly: sparse X stays sparse, and X is never copied.

@@ -175,8 +175,7 @@ class AdaptiveLasso(SparseLinearModel):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Read in place: Fortran and C order, float64 and float32, and CSC are not copied.
+        {fit_X}
         y : array-like of shape (n_samples,)
             Target.
         sample_weight : float or array-like of shape (n_samples,), default=None

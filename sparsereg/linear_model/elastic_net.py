@@ -129,12 +129,10 @@ class ElasticNet(SparseLinearModel):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Read in place: Fortran and C order, float64 and float32, and CSC are not copied.
+        {fit_X}
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Target.
-        sample_weight : float or array-like of shape (n_samples,), default=None
-            Non-negative weights; only their ratios matter, and weight 0 equals absence.
+        {fit_sample_weight}
 
         Returns
         -------

@@ -128,8 +128,7 @@ def l0_path(
 
     Parameters
     ----------
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Read in place: Fortran and C order, float64 and float32, and CSC are not copied.
+    {fit_X}
     y : array-like of shape (n_samples,)
         Target.
     max_size : int, default=None

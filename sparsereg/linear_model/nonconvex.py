@@ -12,8 +12,24 @@ from sparsereg.linear_model._local import LOCAL_CONSTRAINTS, LocalModel
 from sparsereg.penalties import MCP, SCAD, Lq, Penalty
 
 
+def _constraints(family: type[Penalty], shape: str) -> dict[str, list]:
+    own = {name: family._parameter_constraints[name] for name in ("alpha", shape)}
+    return {**LOCAL_CONSTRAINTS, **own}
+
+
+class _OwnPenalty(LocalModel):
+    """A model whose parameters are those of its penalty."""
+
+    penalty_weights: npt.ArrayLike | None
+    positive: bool
+
+    def _shared_parameters(self, n_features: int) -> dict[str, Any]:
+        weights = check_penalty_weights(self.penalty_weights, n_features)
+        return {"weights": weights, "positive": self.positive}
+
+
 @documented
-class MCPRegressor(LocalModel):
+class MCPRegressor(_OwnPenalty):
     """Linear regression with the minimax concave penalty.
 
     Minimizes, over the coefficients w and the intercept b::
@@ -62,10 +78,7 @@ class MCPRegressor(LocalModel):
     3
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
-        **LOCAL_CONSTRAINTS,
-        **{name: MCP._parameter_constraints[name] for name in ("alpha", "gamma")},
-    }
+    _parameter_constraints: ClassVar[dict[str, list]] = _constraints(MCP, "gamma")
 
     def __init__(
         self,
@@ -97,12 +110,11 @@ class MCPRegressor(LocalModel):
         self.verbose = verbose
 
     def _penalty(self, n_features: int) -> Penalty:
-        weights = check_penalty_weights(self.penalty_weights, n_features)
-        return MCP(self.alpha, self.gamma, weights=weights, positive=self.positive)
+        return MCP(self.alpha, self.gamma, **self._shared_parameters(n_features))
 
 
 @documented
-class SCADRegressor(LocalModel):
+class SCADRegressor(_OwnPenalty):
     """Linear regression with the smoothly clipped absolute deviation.
 
     Minimizes, over the coefficients w and the intercept b::
@@ -151,10 +163,7 @@ class SCADRegressor(LocalModel):
     3
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
-        **LOCAL_CONSTRAINTS,
-        **{name: SCAD._parameter_constraints[name] for name in ("alpha", "gamma")},
-    }
+    _parameter_constraints: ClassVar[dict[str, list]] = _constraints(SCAD, "gamma")
 
     def __init__(
         self,
@@ -186,12 +195,11 @@ class SCADRegressor(LocalModel):
         self.verbose = verbose
 
     def _penalty(self, n_features: int) -> Penalty:
-        weights = check_penalty_weights(self.penalty_weights, n_features)
-        return SCAD(self.alpha, self.gamma, weights=weights, positive=self.positive)
+        return SCAD(self.alpha, self.gamma, **self._shared_parameters(n_features))
 
 
 @documented
-class LqRegressor(LocalModel):
+class LqRegressor(_OwnPenalty):
     """Linear regression with the lq penalty.
 
     Minimizes, over the coefficients w and the intercept b::
@@ -240,10 +248,7 @@ class LqRegressor(LocalModel):
     3
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
-        **LOCAL_CONSTRAINTS,
-        **{name: Lq._parameter_constraints[name] for name in ("alpha", "q")},
-    }
+    _parameter_constraints: ClassVar[dict[str, list]] = _constraints(Lq, "q")
 
     def __init__(
         self,
@@ -275,5 +280,4 @@ class LqRegressor(LocalModel):
         self.verbose = verbose
 
     def _penalty(self, n_features: int) -> Penalty:
-        weights = check_penalty_weights(self.penalty_weights, n_features)
-        return Lq(self.alpha, self.q, weights=weights, positive=self.positive)
+        return Lq(self.alpha, self.q, **self._shared_parameters(n_features))

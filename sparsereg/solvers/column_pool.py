@@ -69,8 +69,8 @@ class ColumnPool:
         self.columns = np.concatenate([self.columns, new])
         self._inside[new] = True
         block = self._backend.gram(self._design, self.columns, new.size)
-        if not known:
-            self._gram = block
+        if not known:  # one memory order, so that kernels are compiled once
+            self._gram = np.ascontiguousarray(block)
             return
         self._reserve(size, known)
         self._gram[:size, known:size] = block

@@ -59,12 +59,4 @@ class SeparableTerms:
 
     def start_feasible(self, work: Workspace) -> None:
         """Bring the point of a workspace inside the constraints, and fit what is not penalized."""
-        start = np.where(self.may_move, work.coef, 0.0)
-        if self.penalty.positive:
-            np.maximum(start, 0.0, out=start)
-        moved = not np.array_equal(start, work.coef)
-        if moved:
-            work.set_coef(start)
-        work.solve_unpenalized(self.free)
-        if moved or self.free.size:
-            work.refresh_gradient()
+        work.start_feasible(self.may_move, self.free, self.penalty.positive)

@@ -89,7 +89,7 @@ def _solve(
     restriction = Restriction.of(penalty, work)
     usable = restriction.usable
     whole = restriction.gap(work, usable)
-    _start_feasible(work, restriction)
+    work.start_feasible(restriction.may_move, restriction.free, restriction.positive)
     history: list[Step] = []
     working_set, best, crawling, level = usable[:0], work.coef, False, np.inf
     # an exact solve for the unpenalized features counts as one iteration
@@ -167,21 +167,8 @@ def null_model(work: Workspace, penalty: ElasticNet) -> None:
     """Move to the fit with intercept and unpenalized features only."""
     work.move_to(np.zeros_like(work.coef))
     with single_threaded_blas():
-        _start_feasible(work, Restriction.of(penalty, work))
-
-
-def _start_feasible(work: Workspace, restriction: Restriction) -> None:
-    """Bring the starting point inside the constraints and solve for what is unpenalized."""
-    start = np.zeros_like(work.coef)
-    start[restriction.usable] = work.coef[restriction.usable]
-    if restriction.positive:
-        np.maximum(start, 0.0, out=start)
-    moved = not np.array_equal(start, work.coef)
-    if moved:
-        work.set_coef(start)
-    work.solve_unpenalized(restriction.free)
-    if moved or restriction.free.size:
-        work.refresh_gradient()
+        restriction = Restriction.of(penalty, work)
+        work.start_feasible(restriction.may_move, restriction.free, restriction.positive)
 
 
 def _descend(

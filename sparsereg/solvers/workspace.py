@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from sparsereg.backends.protocol import Backend, Design, FloatArray, IndexArray
 from sparsereg.solvers.column_pool import ColumnPool, KeptActiveSet
@@ -222,6 +223,30 @@ class Workspace:
             coef[span.columns] += span.fit(self.residual)
             self.set_coef(coef)
         self.unpenalized_left = 0.5 * span.sq_part(self.residual)
+
+    def start_feasible(
+        self, may_move: npt.NDArray[np.bool_], free: IndexArray, positive: bool
+    ) -> None:
+        """Bring the point inside the constraints, and fit what is not penalized.
+
+        Parameters
+        ----------
+        may_move : ndarray of bool of shape (p,)
+            The others are set to zero.
+        free : ndarray of int
+            The features without a penalty.
+        positive : bool
+            Whether negative coefficients are set to zero.
+        """
+        start = np.where(may_move, self.coef, 0.0)
+        if positive:
+            np.maximum(start, 0.0, out=start)
+        moved = not np.array_equal(start, self.coef)
+        if moved:
+            self.set_coef(start)
+        self.solve_unpenalized(free)
+        if moved or free.size:
+            self.refresh_gradient()
 
     def solution(
         self,

@@ -15,15 +15,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparsereg.backends.numba.factor import (
-    add_row,
-    append_together,
-    combine_rows,
-    free_slot,
-    remove,
-    solve_lower,
-    solve_upper,
-)
+from sparsereg.backends.numba.factor import append_together, remove, solve_lower, solve_upper
+from sparsereg.backends.numba.gram_rows import add_row, combine_rows, free_slot, refresh
 from sparsereg.backends.numba.jit import kernel
 
 # Rounds after which it is taken to cycle.
@@ -56,7 +49,7 @@ def _watch(
     gram, gradient, fixed, slope, level, free, positive, inside, is_watched, watched
 ):  # fmt: skip
     """List the inactive columns whose gradient comes near their bound at a level."""
-    q = 0
+    q = np.int64(0)
     for j in range(gradient.shape[0]):
         size = gradient[j] if positive else abs(gradient[j])
         is_watched[j] = (
@@ -106,20 +99,6 @@ def _step(
         gradient[a] = l2[a] * coef[a] + (
             0.0 if free[a] else sign[a] * (fixed[a] + level * slope[a])
         )
-
-
-@kernel(inline="always")
-def _refresh(gram, coef, start, gradient, start_gradient, rows, move, drift):
-    """Compute the gradient of every column from what the coefficients have moved since start."""
-    k = 0
-    for j in range(coef.shape[0]):
-        if coef[j] != start[j]:
-            rows[k] = j
-            move[k] = coef[j] - start[j]
-            k += 1
-    combine_rows(gram, rows, move, k, coef.shape[0], drift)
-    for j in range(coef.shape[0]):
-        gradient[j] = start_gradient[j] + drift[j]
 
 
 @kernel(inline="always")
@@ -192,7 +171,7 @@ def _solve_at(
             near, slot, gradient, coef, fixed, slope, l2, level, free, factor, active, sign, k,
             watched, q, move, drift,
         )  # fmt: skip
-        n_entering = 0
+        n_entering = np.int64(0)
         for c in range(q):
             j = watched[c]
             if not inside[j] and _beyond(gradient[j], fixed[j] + level * slope[j], positive):
@@ -202,9 +181,9 @@ def _solve_at(
         for i in range(k):
             if not free[active[i]] and sign[active[i]] * coef[active[i]] < 0.0:
                 n_leaving += 1
-        if n_entering + n_leaving == 0:
+        n_changes = int(n_entering) + n_leaving
+        if n_changes == 0:
             return _SOLVED, changes, k, q, near
-        n_changes = n_entering + n_leaving
         if attempt == 0 and n_changes > _MANY_CHANGES + _MANY_SHARE * k and level != last_level:
             for c in range(q):
                 gradient[watched[c]] -= drift[c]
@@ -274,7 +253,7 @@ def jump(
     entering = np.empty(m, dtype=np.int64)
     slot = np.empty(m, dtype=np.int64)
     near = np.empty((0, 0))
-    q = 0
+    q = np.int64(0)
     for i in range(k):
         inside[active[i]] = True
 
@@ -291,8 +270,8 @@ def jump(
             target = levels[n_solved]
         if done or target < stretch_end:
             if moved:  # look at all columns
-                _refresh(gram, coef, start, gradient, start_gradient, rows, move, drift)
-                n_entering = 0
+                refresh(gram, coef, start, gradient, start_gradient, rows, move, drift)
+                n_entering = np.int64(0)
                 for j in range(m):
                     if inside[j] or free[j] or is_watched[j] or gram[j, j] <= 0.0:
                         continue
@@ -352,5 +331,5 @@ def jump(
             coefs[n_solved - 1] = coef
             n_solved += 1
     coef[:] = last
-    _refresh(gram, coef, start, gradient, start_gradient, rows, move, drift)
+    refresh(gram, coef, start, gradient, start_gradient, rows, move, drift)
     return n_checked - 1, current, -1

@@ -41,25 +41,6 @@ def solve_upper(factor, b, k):
         b[i] = (b[i] - total) / factor[i, i]
 
 
-@kernel(fastmath={"contract"})
-def combine_rows(gram, rows, values, k, m, out):
-    """Write - sum_i values_i gram[rows_i, :m] to out, four rows at a time."""
-    for c in range(m):
-        out[c] = 0.0
-    i = 0
-    while i + 4 <= k:
-        a, b, c, d = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
-        va, vb, vc, vd = values[i], values[i + 1], values[i + 2], values[i + 3]
-        for j in range(m):
-            out[j] -= (va * gram[a, j] + vb * gram[b, j]) + (vc * gram[c, j] + vd * gram[d, j])
-        i += 4
-    while i < k:
-        a, va = rows[i], values[i]
-        for j in range(m):
-            out[j] -= va * gram[a, j]
-        i += 1
-
-
 @kernel()
 def append(factor, active, k, max_rank, gram, l2, j, row):
     """Try to extend the factor by column j; return whether it is independent.
@@ -180,19 +161,3 @@ def remove(factor, active, k, position):
             y = old[c]
             row[c] = cos * x + sin * y
             rest[c] = cos * y - sin * x
-
-
-@kernel()
-def add_row(near, slot, gram, j, awake, q):
-    """Copy what a row of gram has at the listed columns to a row of the compact matrix."""
-    for c in range(q):
-        near[slot, c] = gram[j, awake[c]]
-
-
-@kernel()
-def free_slot(slot, position, k):
-    """Put the compact row of a deleted column behind those in use."""
-    freed = slot[position]
-    for i in range(position, k - 1):
-        slot[i] = slot[i + 1]
-    slot[k - 1] = freed

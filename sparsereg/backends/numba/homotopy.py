@@ -24,15 +24,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparsereg.backends.numba.factor import (
-    add_row,
-    append,
-    combine_rows,
-    free_slot,
-    remove,
-    solve_lower,
-    solve_upper,
-)
+from sparsereg.backends.numba.factor import append, remove, solve_lower, solve_upper
+from sparsereg.backends.numba.gram_rows import add_row, combine_rows, free_slot, refresh
 from sparsereg.backends.numba.jit import kernel
 
 # Rates below this share of their terms are rounding: the gradient runs along its bound.
@@ -95,7 +88,7 @@ def _activate(factor, active, sign, inside, max_rank, gram, coef, l1, l2, free, 
     the fit and the gradient as they are. Returns the number of active columns, -1 on failure.
     """
     m = coef.shape[0]
-    k = 0
+    k = np.int64(0)
     for j in range(m):  # first the free ones: they never leave
         if not free[j] or gram[j, j] <= 0.0:
             continue
@@ -258,21 +251,6 @@ def _first_entering(
 
 
 @kernel()
-def _refresh(gram, coef, start, gradient, start_gradient, rows, change, drift):
-    """Recompute the gradient of every column from what the coefficients have moved since start."""
-    m = coef.shape[0]
-    k = 0
-    for j in range(m):
-        if coef[j] != start[j]:
-            rows[k] = j
-            change[k] = coef[j] - start[j]
-            k += 1
-    combine_rows(gram, rows, change, k, m, drift)
-    for j in range(m):
-        gradient[j] = start_gradient[j] + drift[j]
-
-
-@kernel()
 def follow(
     gram, gradient, coef, l1, l2, free, positive, max_rank, max_events, jitter,
     factor, active, sign, n_active,
@@ -345,7 +323,7 @@ def follow(
             drift[c] = drift[awake[c]]  # awake is increasing: nothing is overwritten too early
 
         t = 0.0
-        dropped = -1
+        dropped = np.int64(-1)
         fresh = True
         while True:
             if not fresh:
@@ -371,7 +349,7 @@ def follow(
                     gradient[j] += step * drift[c]
                     bound[j] += step * speed[j]
             t += step
-            dropped = -1
+            dropped = np.int64(-1)
             if leaving < 0 and entering < 0:
                 break
             if events >= max_events:
@@ -435,7 +413,7 @@ def follow(
                 q += 1
             _solve_rates(factor, active, sign, speed, k, rate)
 
-        _refresh(gram, coef, start, gradient, start_gradient, rows, change, drift)
+        refresh(gram, coef, start, gradient, start_gradient, rows, change, drift)
         if t >= 1.0:
             _polish(
                 factor, active, sign, k, gram, gradient, coef, l1, l2, free, rate, drift, steepest

@@ -4,6 +4,9 @@ Kernels are typed by plain arrays and scalars (no jitclass, no closures), so tha
 is found again by the next process. Parallelism is over blocks of columns in a thread pool, never
 inside a kernel: results then do not depend on the number of threads, and kernels may be called
 from many threads at once.
+
+A counter that a kernel passes to another kernel starts as ``np.int64(0)``: a plain 0 is a type of
+its own while types are inferred, and the other kernel would be compiled for it, too.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ def _newton(gram, gradient, coef, slope, knot, ridge, bound, active, size, matri
     The relaxation is quadratic there, so the step leads to its minimum, or as far down towards it
     as the pieces reach. Coordinates at a bound stay.
     """
-    n_moving = 0
+    n_moving = np.int64(0)
     for k in range(size):
         j = active[k]
         value = abs(coef[j])
@@ -152,7 +152,7 @@ def descend(gram, gradient, coef, slope, knot, ridge, bound, max_passes, tol):
     move = np.empty(m)
     for _ in range(max_passes):
         largest = 0.0
-        n_active = 0
+        n_active = np.int64(0)
         for j in range(m):
             if bound[j] > 0.0 or coef[j] != 0.0:
                 change = _step(gram, gradient, coef, j, slope[j], knot[j], ridge[j], bound[j])
@@ -248,7 +248,7 @@ def solve_node(
         if lower >= cutoff:
             return lower, value, 0.5 * fit + true, -1
         # fixing: one side of a coordinate is beyond the cutoff
-        n_fixed = 0
+        n_fixed = np.int64(0)
         for j in range(m):
             if state[j] != FREE:
                 continue

@@ -258,31 +258,31 @@ def pack(design: Any, columns: IndexArray, start: int, stop: int) -> FloatArray:
 
 def centered_columns(design: Any, columns: IndexArray, start: int, stop: int) -> FloatArray:
     """Return rows start:stop of X_c[:, columns] as a Fortran-ordered float64 copy."""
-    out = np.empty((stop - start, columns.size), order="F")
+    out = np.empty((columns.size, stop - start))  # kernels see its rows: one layout always
     if design.is_sparse:
         _pack_csc(design.data, design.indices, design.indptr, columns, start, stop, out)
-        out -= design.means[columns]
+        out -= design.means[columns, None]
     else:
         product = _pack_columns if design.X.flags.f_contiguous else _pack_rows
         run_blocks(
             lambda first, last: product(
-                design.X, design.means, columns[first:last], start, out[:, first:last]
+                design.X, design.means, columns[first:last], start, out[first:last]
             ),
             columns.size, _COLUMN_BLOCK, float(out.size),
         )  # fmt: skip
-    return out
+    return out.T
 
 
 def take(design: DenseDesign, rows: IndexArray, columns: IndexArray) -> FloatArray:
     """Return X[rows][:, columns], not centered, in Fortran order and float64."""
     X = design.X
-    out = np.empty((rows.size, columns.size), order="F")
+    out = np.empty((columns.size, rows.size))
     product = _take_rows_of_columns if X.flags.f_contiguous else _take_rows
     run_blocks(
-        lambda start, stop: product(X, rows, columns[start:stop], out[:, start:stop]),
+        lambda start, stop: product(X, rows, columns[start:stop], out[start:stop]),
         columns.size, _COLUMN_BLOCK, float(out.size),
     )  # fmt: skip
-    return out
+    return out.T
 
 
 def _readonly(array: np.ndarray) -> np.ndarray:
@@ -380,8 +380,8 @@ def _pack_columns(X, means, columns, first, out):
     for k in range(columns.shape[0]):
         j = columns[k]
         mean = means[j]
-        for i in range(out.shape[0]):
-            out[i, k] = X[first + i, j] - mean
+        for i in range(out.shape[1]):
+            out[k, i] = X[first + i, j] - mean
 
 
 @kernel()
@@ -389,7 +389,7 @@ def _take_rows_of_columns(X, rows, columns, out):
     for k in range(columns.shape[0]):
         j = columns[k]
         for i in range(rows.shape[0]):
-            out[i, k] = X[rows[i], j]
+            out[k, i] = X[rows[i], j]
 
 
 # --------------------------------------------------------------------------------- contiguous rows
@@ -467,17 +467,17 @@ def _xw_rows(X, means, columns, coef, out):
 
 @kernel()
 def _pack_rows(X, means, columns, first, out):
-    for i in range(out.shape[0]):
+    for i in range(out.shape[1]):
         for k in range(columns.shape[0]):
             j = columns[k]
-            out[i, k] = X[first + i, j] - means[j]
+            out[k, i] = X[first + i, j] - means[j]
 
 
 @kernel()
 def _take_rows(X, rows, columns, out):
     for i in range(rows.shape[0]):
         for k in range(columns.shape[0]):
-            out[i, k] = X[rows[i], columns[k]]
+            out[k, i] = X[rows[i], columns[k]]
 
 
 # ------------------------------------------------------------------------ compressed sparse columns
@@ -534,12 +534,12 @@ def _xw_csc(data, indices, indptr, columns, coef, out):
 def _pack_csc(data, indices, indptr, columns, start, stop, out):
     for c in range(columns.shape[0]):
         j = columns[c]
-        for i in range(out.shape[0]):
-            out[i, c] = 0.0
+        for i in range(out.shape[1]):
+            out[c, i] = 0.0
         for k in range(indptr[j], indptr[j + 1]):
             i = indices[k]
             if start <= i < stop:
-                out[i - start, c] += data[k]
+                out[c, i - start] += data[k]
 
 
 @kernel()
