@@ -9,8 +9,9 @@ the user's own cache is neither used nor touched:
 - *first fit*: imports, 100 x 500 numbers and one lasso fit, with the kernels already in that
   folder; a peer that cannot cache what it compiles pays each time, as its users do;
 - *cold fit*: the same with an empty folder;
-- *all kernels*: first fits of every kind of linear estimator, with an empty folder, and again with
-  compiled kernels. Kernels that these fits do not meet are listed with the results.
+- *compile command*: ``python -m sparsereg compile``: every kernel, on all processors;
+- *all kernels*: the fits of that command one after the other in one process, with an empty folder,
+  and again with compiled kernels. Kernels that they do not meet are listed with the results.
 
 With compiled kernels at hand a throw-away process comes first, which also leaves the files of the
 package in the page cache.
@@ -74,42 +75,18 @@ y = X[:, 0] + rng.standard_normal(100)
 Lasso(alpha=0.1).fit(X, y)
 """
 
-# Wide and tall (residuals or Gram matrix), stored in every way X may be stored. The problems are
-# small, so that nearly all of the time goes into compiling; the same with compiled kernels shows
-# how much does not.
+# One after the other in one process: small problems, so that nearly all of the time goes into
+# compiling; the same with compiled kernels shows how much does not.
 _ALL_KERNELS = """
-import warnings
-import numpy as np
-from scipy import sparse
-from sparsereg import (
-    ElasticNet, L0Regressor, Lasso, LassoCV, LqRegressor, MCPRegressor, MultiTaskLasso,
-    SCADRegressor, SparseRegressor, lasso_path, penalties,
-)
-warnings.simplefilter("ignore")
-rng = np.random.default_rng(0)
-for shape in ((30, 90), (90, 30)):
-    dense = rng.standard_normal(shape) * (rng.random(shape) < 0.3)
-    y = dense[:, 0] + rng.standard_normal(shape[0])
-    weights = rng.random(shape[0])
-    for dtype in (np.float64, np.float32):
-        numbers = dense.astype(dtype)
-        forms = (np.asfortranarray, np.ascontiguousarray, sparse.csc_matrix, sparse.csr_matrix)
-        for X in [form(numbers) for form in forms]:
-            Lasso(0.01).fit(X, y)
-            Lasso(0.01, positive=True).fit(X, y, sample_weight=weights)
-            ElasticNet(0.01).fit(X, y)
-            LassoCV(cv=2, alphas=5).fit(X, y)
-            MCPRegressor(0.1).fit(X, y)
-            MultiTaskLasso(0.01).fit(X, np.column_stack([y, y[::-1]]))
-    L0Regressor(0.1).fit(dense, y)
-    L0Regressor(0.1, l2=0.1, exact=True).fit(dense, y)
-    SCADRegressor(0.1).fit(dense, y)
-    LqRegressor(0.1).fit(dense, y)
-    for family in (penalties.LogSum, penalties.TransformedL1, penalties.CappedL1, penalties.CEL0):
-        SparseRegressor(family(0.1)).fit(dense, y)
-# supports of more than 64 columns, and paths that come there
-large = rng.standard_normal((150, 300))
-lasso_path(large, large[:, :100].sum(axis=1) + rng.standard_normal(150))
+from sparsereg.commands.compile import EXERCISES, exercise
+for name in EXERCISES:
+    exercise(name)
+"""
+
+# What users are told to run: the same on all processors.
+_COMPILE = """
+import subprocess, sys
+subprocess.run([sys.executable, "-m", "sparsereg", "compile"], check=True, capture_output=True)
 """
 
 
@@ -149,6 +126,7 @@ CASES = (
     Case("first fit", "skglm", _FIRST_FIT.format(module="skglm")),
     Case("cold fit", OURS, _FIRST_FIT.format(module="sparsereg"), empty_cache=True),
     Case("cold fit", "skglm", _FIRST_FIT.format(module="skglm"), empty_cache=True),
+    Case("compile command", OURS, _COMPILE, target=20.0, empty_cache=True),
     Case("all kernels", OURS, _ALL_KERNELS, target=20.0, empty_cache=True),
     Case("all kernels, again", OURS, _ALL_KERNELS),
 )

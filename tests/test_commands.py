@@ -83,7 +83,9 @@ def predictions(text: str) -> np.ndarray:
 
 def test_help_lists_every_command():
     output = run("--help").output
-    assert all(f"\n  {command} " in output for command in ("bench", "demo", "fit", "info"))
+    assert all(
+        f"\n  {command} " in output for command in ("bench", "compile", "demo", "fit", "info")
+    )
 
 
 def test_help_imports_nothing_heavy():
@@ -482,6 +484,42 @@ def test_refused_outputs_leave_no_file(data, tmp_path):
 
 def test_output_without_predict_is_refused(data):
     assert "--output needs --predict" in refusal("fit", data, "--target", "y", "--output", "p.csv")
+
+
+# --- compile -------------------------------------------------------------------------------------
+
+# Kernels that only other kernels call are compiled with these, or loaded with them.
+ENTRIES_NOT_MET = """
+import sys
+from sparsereg.commands.compile import EXERCISES, exercise
+for name in EXERCISES:
+    exercise(name)
+kernels = {
+    value.py_func.__qualname__: value
+    for module in list(sys.modules.values())
+    if module.__name__.startswith("sparsereg.backends.numba")
+    for value in vars(module).values()
+    if hasattr(value, "signatures")
+}
+called = {name for kernel in kernels.values() for name in kernel.py_func.__code__.co_names}
+print(*sorted(name for name, k in kernels.items() if name not in called and not k.signatures))
+"""
+
+
+def test_compile_meets_every_kernel():
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    child = subprocess.run(
+        [sys.executable, "-c", ENTRIES_NOT_MET],
+        check=True, capture_output=True, text=True, env=environment,
+    )  # fmt: skip
+    assert child.stdout.split() == []
+
+
+def test_compile_says_how_long_it_took(monkeypatch):
+    from sparsereg.commands import compile as command
+
+    monkeypatch.setattr(command, "EXERCISES", {"l0": command.EXERCISES["l0"]})
+    assert run("compile").output.startswith("Kernels compiled in ")
 
 
 # --- info ----------------------------------------------------------------------------------------

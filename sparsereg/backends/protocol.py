@@ -205,23 +205,25 @@ class Backend(Protocol):
         rows of zero weight.
         """
 
-    def dual_gap(
+    def dual_gaps(
         self,
-        coef: FloatArray,
-        gradient: FloatArray,
+        coefs: FloatArray,
+        gradients: FloatArray,
+        levels: FloatArray,
         l1: FloatArray,
         l2: FloatArray,
         curvatures: FloatArray,
         positive: bool,
-        sq_residual: float,
+        sq_residuals: FloatArray,
         scale_y: float,
         rounding: float,
-    ) -> tuple[float, float]:
-        """Return the elastic-net duality gap and the dual scale it is reached at.
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the elastic-net duality gaps of points, and the dual scales they are reached at.
 
-        The formula is in :mod:`sparsereg.solvers.duality`. A gradient above its bound by less
-        than ``rounding`` times the norms it was computed from counts as feasible; ``scale_y`` is
-        ||y||_s / sqrt(n).
+        A row of ``coefs`` and ``gradients`` is a point; its strengths are l1 and l2 times its
+        level. The formula is in :mod:`sparsereg.solvers.duality`. A gradient above its bound by
+        less than ``rounding`` times the norms it was computed from counts as feasible; ``scale_y``
+        is ||y||_s / sqrt(n).
         """
 
     def coordinate_gains(

@@ -1,4 +1,4 @@
-"""The command line: ``python -m sparsereg {demo, fit, info, bench}``.
+"""The command line: ``python -m sparsereg {demo, fit, info, compile, bench}``.
 
 Everything heavier than click is imported inside the command that needs it, so that ``--help``
 answers at once.
@@ -10,6 +10,7 @@ import click
 
 from sparsereg import __version__
 from sparsereg.commands.bench import bench
+from sparsereg.commands.compile import compile_kernels
 from sparsereg.commands.demo import demo
 from sparsereg.commands.fit import fit
 from sparsereg.commands.info import info
@@ -23,5 +24,5 @@ def main() -> None:
     """Sparse regression with certificates."""
 
 
-for command in (demo, fit, info, bench):
+for command in (demo, fit, info, compile_kernels, bench):
     main.add_command(command)

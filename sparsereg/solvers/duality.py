@@ -30,6 +30,7 @@ from sparsereg.backends.protocol import Backend, FloatArray
 
 # Error of a dot product of n terms, in units of sqrt(n) times the norms.
 _ROUNDING = 8 * np.finfo(np.float64).eps
+_ONE = np.ones(1)
 
 
 class DualGap:
@@ -81,7 +82,20 @@ class DualGap:
         sq_residual : float
             ||r||_s^2 / n.
         """
-        return self._backend.dual_gap(
-            w, g, self.l1, self.l2, self.curvatures, self.positive, sq_residual,
+        gaps, scales = self.evaluate_path(_ONE, w[None], g[None], np.array([sq_residual]))
+        return float(gaps[0]), float(scales[0])
+
+    def evaluate_path(
+        self, levels: FloatArray, w: FloatArray, g: FloatArray, sq_residuals: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the gaps and scales of K points, at strengths multiplied by their levels.
+
+        Parameters
+        ----------
+        levels, sq_residuals : ndarray of shape (K,)
+        w, g : ndarray of shape (K, m)
+        """
+        return self._backend.dual_gaps(
+            w, g, levels, self.l1, self.l2, self.curvatures, self.positive, sq_residuals,
             self._scale_y, self._rounding,
         )  # fmt: skip

@@ -117,24 +117,22 @@ class LookAhead:
         # one pass over X for all of them
         points = work.points(columns, coefs)
         usable = slice(None) if unit.usable.size == work.coef.size else unit.usable
-        gap_at_one = unit.gap(work, usable)
-        found: list[tuple[float, Point, float, int]] = []
-        for alpha, point, used in zip(alphas, points, events):
-            gap, _ = gap_at_one.at(alpha).evaluate(
-                point.coef[usable], point.gradient[usable], point.sq_residual
-            )
-            if not gap <= min(tol, EXACT) * work.sq_y:
-                return found, self._missing(alphas[len(found) :], points[len(found) :])
-            found.append((alpha, point, gap, int(used)))
-        return found, nothing
+        levels = np.array(alphas[: len(coefs)])
+        gaps, _ = unit.gap(work, usable).evaluate_path(
+            levels, points.coefs[:, usable], points.gradients[:, usable], points.sq_residuals
+        )
+        wrong = ~(gaps <= min(tol, EXACT) * work.sq_y)
+        n_found = int(np.argmax(wrong)) if wrong.any() else len(gaps)
+        found = [(alphas[k], points.at(k), float(gaps[k]), int(events[k])) for k in range(n_found)]
+        if n_found == len(gaps):
+            return found, nothing
+        return found, self._missing(levels[n_found:], points.gradients[n_found:])
 
-    def _missing(self, alphas: Sequence[float], points: Sequence[Point]) -> IndexArray:
-        """Return the columns outside the pool that pass their bound at one of the points."""
+    def _missing(self, alphas: FloatArray, gradients: FloatArray) -> IndexArray:
+        """Return the columns outside the pool that pass their bound at one of the alphas."""
         unit = self._unit
-        beyond = np.zeros(unit.l1.size, dtype=bool)
-        for alpha, point in zip(alphas, points):
-            size = point.gradient if unit.positive else np.abs(point.gradient)
-            beyond |= size > alpha * unit.l1
+        sizes = gradients if unit.positive else np.abs(gradients)
+        beyond = np.any(sizes > alphas[:, None] * unit.l1, axis=0)
         return self._work.pool.missing(np.flatnonzero(beyond & unit.may_move))
 
     def _take_in(self, alpha: float) -> bool:

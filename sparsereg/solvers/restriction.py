@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -63,7 +63,10 @@ class Restriction:
             return self
         params = self.form.params.copy()
         params[0] *= level
-        return replace(self, l1=level * self.l1, form=self.form._replace(params=params))
+        form = self.form._replace(params=params)
+        return Restriction(
+            self.usable, self.may_move, self.free, form, level * self.l1, self.l2, self.positive
+        )
 
     def gap(self, work: Any, features: IndexArray | slice) -> DualGap:
         """Return what evaluates the duality gap on some of the features."""

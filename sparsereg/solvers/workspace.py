@@ -6,7 +6,6 @@ paths, folds and several targets are all the same thing: another solve on the sa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -46,6 +45,20 @@ class Point(NamedTuple):
     sq_residual: float
 
 
+class Points(NamedTuple):
+    """Several points, a row each; ``residuals`` is None where the Gram matrix told the rest."""
+
+    coefs: FloatArray
+    residuals: FloatArray | None
+    gradients: FloatArray
+    sq_residuals: FloatArray
+
+    def at(self, k: int) -> Point:
+        """Return the k-th of them."""
+        residual = None if self.residuals is None else self.residuals[k]
+        return Point(self.coefs[k], residual, self.gradients[k], float(self.sq_residuals[k]))
+
+
 class Workspace:
     """Data of one problem, and the point reached on it.
 
@@ -79,9 +92,7 @@ class Workspace:
         self.backend, self.design, self.pool = backend, self.cache.design, self.cache.pool
         self.sample_weight = problem.sample_weight
         self.centered = problem.fit_intercept
-        self.y_mean = (
-            float(np.average(problem.y, weights=problem.sample_weight)) if self.centered else 0.0
-        )
+        self.y_mean = self.mean(problem.y) if self.centered else 0.0
         self.y = problem.y - self.y_mean
         with np.errstate(all="ignore"):
             self.sq_y = self.mean_square(self.y)
@@ -114,6 +125,12 @@ class Workspace:
             n = int(np.count_nonzero(self.sample_weight))
         return min(n - int(self.centered), p)
 
+    def mean(self, values: FloatArray) -> float:
+        """Return the weighted mean of n values."""
+        if self.sample_weight is None:
+            return float(values.sum()) / values.size
+        return float(self.sample_weight @ values) / float(self.sample_weight.sum())
+
     def mean_square(self, residual: FloatArray) -> float:
         """Return ||r||_s^2 / n."""
         if self.sample_weight is None:
@@ -140,10 +157,10 @@ class Workspace:
     def residual(self) -> FloatArray:
         """``y_c - X_c coef``: computed when it is asked for."""
         if self._residual is None:
-            support = np.flatnonzero(self.coef)
+            support = np.flatnonzero(self.coef != 0)
             residual = self.y - self.backend.fitted(self.design, support, self.coef[support])
             if self.centered:  # exact in theory; keeps rounding out of the dual
-                residual -= np.average(residual, weights=self.sample_weight)
+                residual -= self.mean(residual)
             self._residual = residual
         return self._residual
 
@@ -166,7 +183,7 @@ class Workspace:
     def refresh_gradient(self) -> None:
         """Compute the gradient at the current point: a pass over X, or over the Gram matrix."""
         if self.on_gram:
-            self.move_to_point(self._points_on_gram(self.coef[None, self.pool.columns])[0])
+            self.move_to_point(self._points_on_gram(self.coef[None, self.pool.columns]).at(0))
         else:
             self.gradient = self.backend.xtr(self.design, self.residual)
 
@@ -179,7 +196,7 @@ class Workspace:
         """Make a point that was computed before the current one."""
         self.coef, self._residual, self.gradient, self._sq_residual = point
 
-    def points(self, columns: IndexArray, coefs: FloatArray) -> Sequence[Point]:
+    def points(self, columns: IndexArray, coefs: FloatArray) -> Points:
         """Return the points with these coefficients of ``columns``, a row each: one pass over X."""
         if self.on_gram and columns is self.pool.columns:
             return self._points_on_gram(coefs)
@@ -189,10 +206,10 @@ class Workspace:
             means = np.average(residuals, axis=1, weights=self.sample_weight)
             residuals -= means[:, None]
         gradients = self.backend.xtr_tasks(self.design, residuals)
-        full = self._scattered(columns, coefs)
-        return [Point(w, r, g, self.mean_square(r)) for w, r, g in zip(full, residuals, gradients)]
+        sq_residuals = np.array([self.mean_square(residual) for residual in residuals])
+        return Points(self._scattered(columns, coefs), residuals, gradients, sq_residuals)
 
-    def _points_on_gram(self, coefs: FloatArray) -> Sequence[Point]:
+    def _points_on_gram(self, coefs: FloatArray) -> Points:
         columns = self.pool.columns
         used = np.flatnonzero(np.any(coefs != 0, axis=0))
         slopes = self.slopes_at_zero[columns]
@@ -202,7 +219,7 @@ class Workspace:
         sizes = np.abs(coefs) @ np.sqrt(self.design.sqnorms[columns])
         sq_residuals = np.maximum(sq_residuals, 0.0) + _ROUNDING * (self.sq_y + sizes**2)
         full, slopes = self._scattered(columns, coefs), self._scattered(columns, gradients)
-        return [Point(w, None, g, float(sq)) for w, g, sq in zip(full, slopes, sq_residuals)]
+        return Points(full, None, slopes, sq_residuals)
 
     def _scattered(self, columns: IndexArray, values: FloatArray) -> FloatArray:
         full = np.zeros((len(values), self.design.shape[1]))
@@ -272,7 +289,7 @@ class Workspace:
     @property
     def intercept(self) -> float:
         """The optimal intercept of the current coefficients."""
-        support = np.flatnonzero(self.coef)
+        support = np.flatnonzero(self.coef != 0)
         return self.y_mean - float(self.design.means[support] @ self.coef[support])
 
 

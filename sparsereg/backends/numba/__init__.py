@@ -132,20 +132,21 @@ class NumbaBackend:
             np.divide(weighted, weights, out=residual, where=weights > 0)
         return outcome
 
-    def dual_gap(  # noqa: D102
+    def dual_gaps(  # noqa: D102
         self,
-        coef: FloatArray,
-        gradient: FloatArray,
+        coefs: FloatArray,
+        gradients: FloatArray,
+        levels: FloatArray,
         l1: FloatArray,
         l2: FloatArray,
         curvatures: FloatArray,
         positive: bool,
-        sq_residual: float,
+        sq_residuals: FloatArray,
         scale_y: float,
         rounding: float,
-    ) -> tuple[float, float]:
-        return gap.dual_gap(
-            coef, gradient, l1, l2, curvatures, positive, sq_residual, scale_y, rounding
+    ) -> tuple[FloatArray, FloatArray]:
+        return gap.dual_gaps(
+            coefs, gradients, levels, l1, l2, curvatures, positive, sq_residuals, scale_y, rounding
         )
 
     def coordinate_gains(  # noqa: D102

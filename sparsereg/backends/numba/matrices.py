@@ -25,6 +25,7 @@ from sparsereg.backends.protocol import FloatArray, IndexArray
 _COLUMN_BLOCK = 512
 # Columns per block of a Gram product.
 _GRAM_BLOCK = 64
+_LOWER = np.tri(_GRAM_BLOCK, dtype=bool)
 # Rows packed at a time when a Gram block is built: keeps the packed copy in cache and small.
 _PACK_BYTES = 8 << 20
 # A centered column counts as constant when its deviation is rounding noise beside its mean.
@@ -239,7 +240,7 @@ def _mirror(square: FloatArray) -> None:
     for start in range(0, len(square), _GRAM_BLOCK):
         stop = start + _GRAM_BLOCK
         corner = square[start:stop, start:stop]
-        corner[...] = np.tril(corner) + np.tril(corner, -1).T
+        corner[...] = np.where(_LOWER[: len(corner), : len(corner)], corner, corner.T)
         square[start:stop, stop:] = square[stop:, start:stop].T
 
 

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numba
 
 # Handing a block to another thread costs tens of microseconds: below this many multiply-adds,
-# the calling thread does it all.
+# the calling thread does it all, as one block.
 _MIN_WORK = 1_000_000
 # Multiply-adds of a matrix product that take as long as one of a pass over X.
 PRODUCT = 8.0
@@ -41,9 +41,12 @@ def run_blocks(task: Callable[[int, int], None], n_items: int, block: int, work:
     work : float
         Total multiply-adds, to decide whether threads pay.
     """
+    if work < _MIN_WORK and n_items:
+        task(0, n_items)
+        return
     threads = n_threads()
     starts = range(0, n_items, block)
-    if threads == 1 or work < _MIN_WORK or len(starts) < 2:
+    if threads == 1 or len(starts) < 2:
         for start in starts:
             task(start, min(start + block, n_items))
         return
