@@ -8,6 +8,7 @@ maps each column by itself, ``x_j -> a_j + d_j x_j``, so that
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -17,6 +18,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sparsereg._names import feature_names as names_of
+from sparsereg.linear_model._choice import held_out_errors
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -89,8 +91,9 @@ class Summary:
             cells = [f"{cell:>{size}}" for cell, size in zip(row[1:], widths[1:])]
             lines.append("  ".join([f"{row[0]:<{widths[0]}}", *cells]).rstrip())
         lines += self._left_out()
-        lines += ["", *(f"Warning: {warning}" for warning in self.warnings)][: -1 or None]
-        return "\n".join(lines).rstrip()
+        if self.warnings:
+            lines += ["", *(f"Warning: {warning}" for warning in self.warnings)]
+        return "\n".join(lines)
 
     def __rich__(self) -> Group:
         """Return what a rich console prints; the table keeps names with brackets as they are."""
@@ -155,7 +158,7 @@ class Summary:
 
     def _left_out(self) -> list[str]:
         more = len(self.names) - self.max_rows
-        return [f"... and {more} more columns with smaller coefficients"] if more > 0 else []
+        return [f"... and {more:,} more, with smaller coefficients"] if more > 0 else []
 
 
 def summarize(
@@ -247,20 +250,13 @@ def _choice(model: Any, n_selected: int) -> dict[str, str]:
             f"{taken}, chosen by {rule} among {grid.shape[-1]} {tried}{folds}"
         )
     }
-    error = _held_out_error(model, grid)
+    error = _held_out_error(model)
     return {**facts, "held-out error": error} if error else facts
 
 
-def _held_out_error(model: Any, grid: np.ndarray) -> str:
-    """Return the cross-validated error at the choice; empty where there is a table per pair."""
-    table = np.asarray(model.mse_path_)
-    if table.ndim != 2 or table.shape[1] < 2 or grid.ndim != 1:
-        return ""
-    taken = getattr(model, "n_nonzero_", None)
-    taken = model.alpha_ if taken is None else taken
-    errors = table[int(np.argmin(np.abs(grid - taken)))]
-    errors = errors[~np.isnan(errors)]
-    if errors.size < 2:
+def _held_out_error(model: Any) -> str:
+    errors = held_out_errors(model)
+    if errors is None:
         return ""
     deviation = errors.std(ddof=1) / np.sqrt(errors.size)
     return f"mean square {errors.mean():.4g} ± {deviation:.2g} (standard error over the folds)"
@@ -281,6 +277,8 @@ def _certificate(model: Any) -> str:
             f"stationarity {float(model.stationarity_):.1e}: "
             f"zero where no change of one coefficient improves the objective"
         )
+    if hasattr(model, "path_"):
+        told.append(f"none here; L0Regressor(n_nonzero={model.n_nonzero_}) gives one")
     return "; ".join(told) if told else "none"
 
 
@@ -319,7 +317,9 @@ def _per_column(scaler: Any, n_features: int) -> tuple[np.ndarray, np.ndarray]:
     )
     probes = np.stack([np.zeros(n_features), np.ones(n_features), np.arange(n_features) % 7 - 3.0])
     try:
-        at_zero, at_one, at_probe = _transformed(scaler, probes)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a scaler that knows names wants them
+            at_zero, at_one, at_probe = np.asarray(scaler.transform(probes), dtype=np.float64)
     except (ValueError, TypeError, AttributeError) as error:
         raise wrong from error
     if at_zero.shape != (n_features,):
@@ -330,18 +330,6 @@ def _per_column(scaler: Any, n_features: int) -> tuple[np.ndarray, np.ndarray]:
     if not np.all(np.abs(at_probe - expected) <= 1e-9 * (scale + np.finfo(float).tiny)):
         raise wrong
     return shift, factor
-
-
-def _transformed(scaler: Any, rows: np.ndarray) -> np.ndarray:
-    names = getattr(scaler, "feature_names_in_", None)
-    if names is not None:
-        try:
-            import pandas as pd
-        except ImportError:
-            pass
-        else:  # a scaler fitted on a frame expects one
-            return np.asarray(scaler.transform(pd.DataFrame(rows, columns=names)), dtype=float)
-    return np.asarray(scaler.transform(rows), dtype=float)
 
 
 def _names_before(scaler: Any, n_features: int) -> list[str] | None:

@@ -18,14 +18,14 @@ DARK = "#333333"
 
 def axes_for(ax: Axes | None, figsize: tuple[float, float] = (8.0, 4.8)) -> Axes:
     """Return the axes to draw on: those given, or those of a new figure."""
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            "Drawing needs matplotlib, which is not installed. Install it with "
-            'pip install "scikit-sparsereg[plot]".'
-        ) from error
     if ax is None:
+        try:
+            import matplotlib.pyplot as plt
+        except ImportError as error:
+            raise ImportError(
+                "Drawing needs matplotlib, which is not installed. Install it with "
+                'pip install "scikit-sparsereg[plot]".'
+            ) from error
         ax = plt.subplots(figsize=figsize, layout="constrained")[1]
     ax.spines[["top", "right"]].set_visible(False)
     return ax

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sparsereg.plotting._choice import chosen_alphas, grid_of, require, table_of
+from sparsereg.linear_model._choice import chosen_alphas, grid_of, require, table_of
 from sparsereg.plotting._style import (
     COLORS,
     DARK,

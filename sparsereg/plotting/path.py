@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsereg._names import feature_names as names_of
-from sparsereg.plotting._choice import chosen_alphas, grid_of, require
+from sparsereg.linear_model._choice import chosen_alphas, grid_of, require
 from sparsereg.plotting._style import (
     COLORS,
     DARK,

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
 from sparsereg._names import feature_names as names_of
-from sparsereg.plotting._choice import grid_of
+from sparsereg.linear_model._choice import grid_of
 from sparsereg.plotting._style import COLORS, DARK, GRAY, axes_for, checked_vector
 
 if TYPE_CHECKING:

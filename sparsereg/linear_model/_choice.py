@@ -1,4 +1,4 @@
-"""What displays read from an estimator that chose along a path."""
+"""What summaries and displays read from an estimator that chose along a path."""
 
 from __future__ import annotations
 
@@ -32,6 +32,17 @@ def table_of(estimator: Any, name: str) -> np.ndarray:
     """Return a table of shape (n_alphas, n_folds) at the chosen l1_ratio or gamma."""
     table = np.asarray(getattr(estimator, name))
     return table[_other_index(estimator)] if table.ndim == 3 else table
+
+
+def held_out_errors(estimator: Any) -> np.ndarray | None:
+    """Return the mean squared error of each fold at the choice; None without folds."""
+    if not hasattr(estimator, "mse_path_"):
+        return None
+    grid, table = grid_of(estimator), table_of(estimator, "mse_path_")
+    taken = estimator.n_nonzero_ if hasattr(estimator, "sizes_") else estimator.alpha_
+    errors = table[int(np.argmin(np.abs(grid - taken)))]
+    errors = errors[~np.isnan(errors)]
+    return errors if errors.size > 1 else None
 
 
 def _other_index(estimator: Any) -> int:
