@@ -25,7 +25,6 @@ truth = np.zeros(p)
 truth[::5] = [3, -2.5, 2, -2, 1.5, -1.5, 1, -1]
 y = X @ truth + rng.standard_normal(n)
 y -= y.mean()
-names = [f"x{j}" if truth[j] else "" for j in range(p)]
 
 # %%
 # Columns have the norm 1 (times the root of n), which is what ``column_norms=1`` stands for.
@@ -39,7 +38,7 @@ cel0 = sparse_path(X, y, CEL0(column_norms=1.0), eps=1e-3)
 # alpha in which the right columns, and only these, are in the model at the right size.
 fig, axes = plt.subplots(1, 2, figsize=(10.5, 4.6), sharey=True, layout="constrained")
 for ax, path, title in zip(axes, (lasso, cel0), ("lasso", "CEL0")):
-    named = RegularizationPathDisplay.from_path(path, ax=ax, max_names=0)
+    RegularizationPathDisplay.from_path(path, ax=ax, max_names=0)
     for j in np.flatnonzero(truth):
         ax.plot(path[0], path[1][j], color="#0072B2", lw=1.8)
         ax.plot(path[0][-1], truth[j], "<", color="#D55E00", ms=7, clip_on=False, zorder=5)

@@ -39,8 +39,8 @@ model = LassoCV(cv=5, selection="1se").fit(X, y)
 # %%
 # Named are the columns with the largest coefficients under the one-standard-error rule; the
 # numbers along the top count the columns that are in. The filled dot is the choice, the hollow one
-# what the other rule would have taken: 14 columns more, for an error that five folds cannot tell
-# from this one.
+# what the other rule would have taken: more columns, for an error that five folds cannot tell from
+# this one.
 fig, (above, below) = plt.subplots(
     2, 1, sharex=True, figsize=(8, 7), height_ratios=[3, 2], layout="constrained"
 )

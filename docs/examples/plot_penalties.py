@@ -3,8 +3,8 @@ Penalties, and what they do to a coefficient
 ============================================
 
 A penalty is a price for the size of a coefficient. Left: the price. Right: what it does to one
-coefficient that least squares would give the value v, the proximal operator. The penalties have the
-same slope at zero, or (lq, l0, CEL0) the same threshold.
+coefficient that least squares would give the value v, the proximal operator. All have the same
+threshold: what is below one becomes zero.
 """
 
 import matplotlib.pyplot as plt
@@ -17,7 +17,7 @@ families = {
     "l1 (lasso)": penalties.L1(1.0),
     "MCP": penalties.MCP(1.0, gamma=2.0),
     "SCAD": penalties.SCAD(1.0, gamma=2.5),
-    "l0.5": penalties.Lq(2 * (1 / 3) ** 1.5 * 1.0, q=0.5),
+    "l0.5": penalties.Lq((2 / 3) ** 1.5, q=0.5),
     "l0": penalties.L0(0.5),
     "CEL0": penalties.CEL0(0.5),
 }

@@ -139,6 +139,8 @@ class ConvergenceDisplay:
     def plot(self, ax: Axes | None = None, **line_kw: Any) -> ConvergenceDisplay:
         """Draw; gaps on a logarithmic axis, objectives on a linear one.
 
+        Of stages with names, those that bring nothing are not named.
+
         Parameters
         ----------
         ax : matplotlib Axes, default=None
@@ -168,7 +170,9 @@ class ConvergenceDisplay:
         style = {"color": color, "marker": "o", "markersize": 4, "linewidth": 1.5, **line_kw}
         (self.line_,) = ax.plot(x, values, label=self.name, **style)
         if named:
-            ax.set_xticks(x, [str(step) for step in steps], rotation=20, ha="right")
+            better = np.diff(values, prepend=np.inf) < 0
+            labels = [str(step) if improves else "" for step, improves in zip(steps, better)]
+            ax.set_xticks(x, labels, rotation=25, ha="right")
         elif values.size <= 20:
             ax.xaxis.get_major_locator().set_params(integer=True)
         if self.value_name == "duality gap":

@@ -280,7 +280,11 @@ def test_gaps_of_a_lasso_are_drawn_pass_by_pass():
 def test_stages_of_a_search_are_drawn_by_name():
     model = MCPRegressor(0.1).fit(X, Y)
     display = ConvergenceDisplay.from_estimator(model)
-    assert [label.get_text() for label in display.ax_.get_xticklabels()] == ["path", "irl1", "fbs"]
+    labels = [label.get_text() for label in display.ax_.get_xticklabels()]
+    objectives = [stage.objective for stage in model.history_]
+    improved = [k == 0 or objectives[k] < objectives[k - 1] for k in range(3)]
+    names = ["path", "irl1", "fbs"]
+    assert labels == [name if better else "" for name, better in zip(names, improved)]
     assert display.line_.get_ydata()[-1] == model.objective_
 
 
