@@ -45,7 +45,9 @@ def test_public_name_is_in_the_api_reference(module, name):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_python_blocks_print_what_the_page_shows(page):
+def test_python_blocks_print_what_the_page_shows(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # pages may write files
+    monkeypatch.setenv("MPLBACKEND", "agg")
     blocks = FENCE.findall(page.read_text(encoding="utf-8"))
     namespace = {"__name__": "__docs__"}
     for k, (language, code) in enumerate(blocks):

@@ -62,7 +62,7 @@ print(f"sparsereg: {len(model.history_)} passes, gap {model.dual_gap_ / variance
 subset = L0Regressor(alpha=0.004 * variance, l2=0.05).fit(X, y)
 ConvergenceDisplay.from_estimator(subset, ax=right)
 right.set_title("l0: objective and proven bound", loc="left")
-right.set_ylim(0.9 * subset.lower_bound_, None)
+right.set_ylim(0, 2 * subset.objective_)
 print(f"l0: within {subset.optimality_gap_:.1%} of the minimum")
 
 plt.show()
