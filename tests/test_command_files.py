@@ -170,8 +170,11 @@ def test_parquet_without_polars_says_how_to_get_it(tmp_path, monkeypatch):
     [
         ({"X": X[:, 0]}, "no array X of two dimensions"),
         ({"y": Y[:5]}, "has shape (5,) and X has 60 rows"),
-        ({"X": np.where(X == X[1, 2], np.nan, X)}, "row 2, column 'pressure': the value is missing"),
-        ({"y": np.where(Y == Y[3], 1e200, Y)}, "row 4, column 'y': 1e+200 is too large"),
+        (
+            {"X": np.where(X[1, 2] == X, np.nan, X)},
+            "row 2, column 'pressure': the value is missing",
+        ),
+        ({"y": np.where(Y[3] == Y, 1e200, Y)}, "row 4, column 'y': 1e+200 is too large"),
         ({"feature_names": np.array(["a", "b"])}, "X has 4 columns"),
         ({"feature_names": np.array(["a", "b", "c", "a"])}, "each of its own"),
         ({"X": X.astype(str)}, "'X' holds"),

@@ -83,7 +83,9 @@ def predictions(text: str) -> np.ndarray:
 
 def test_help_lists_every_command():
     output = run("--help").output
-    assert all(f"\n  {command} " in output for command in ("bench", "demo", "fit", "info", "predict"))
+    assert all(
+        f"\n  {command} " in output for command in ("bench", "demo", "fit", "info", "predict")
+    )
 
 
 def test_help_imports_nothing_heavy():

@@ -14,6 +14,7 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "docs" / "guide").glob("*.md")),
 ]
+EXAMPLES = sorted((ROOT / "docs" / "examples").glob("plot_*.py"))
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PUBLIC_MODULES = [
     "sparsereg",
@@ -59,3 +60,52 @@ def test_python_blocks_print_what_the_page_shows(page, tmp_path, monkeypatch):
         follows = blocks[k + 1] if k + 1 < len(blocks) else ("", "")
         expected = follows[1] if follows[0] == "text" else ""
         assert printed.getvalue() == expected
+
+
+# --- links ---------------------------------------------------------------------------------------
+
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+LINKED_PAGES = [*PAGES, ROOT / "CONTRIBUTING.md"]
+
+
+def prose(page):
+    return FENCE.sub("", page.read_text(encoding="utf-8"))
+
+
+def anchors(page):
+    """Return the anchors of the headings, as GitHub and MyST make them."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def source_of(path):
+    """Return the file that a page of the built documentation comes from."""
+    gallery = ROOT / "docs" / "auto_examples"
+    if path.parent == gallery and path.suffix in (".rst", ".html"):
+        name = "GALLERY_HEADER.rst" if path.stem == "index" else f"{path.stem}.py"
+        return ROOT / "docs" / "examples" / name
+    return path
+
+
+@pytest.mark.parametrize("page", LINKED_PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for link in LINK.findall(prose(page)):
+        if link.startswith(("http:", "https:")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = source_of((page.parent / path).resolve()) if path else page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("page", LINKED_PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_pictures_come_from_an_example(page):
+    for name in re.findall(r"sphx_glr_(plot_\w+?)_\d{3}\.png", page.read_text(encoding="utf-8")):
+        assert ROOT / "docs" / "examples" / f"{name}.py" in EXAMPLES, name
+
+
+def test_every_guide_page_is_in_the_contents():
+    contents = (ROOT / "docs" / "guide" / "index.md").read_text(encoding="utf-8")
+    for page in (ROOT / "docs" / "guide").glob("*.md"):
+        assert page.stem == "index" or f"\n{page.stem}\n" in contents

@@ -2,8 +2,8 @@
 A certificate closes
 ====================
 
-The duality gap says how far the objective is above its minimum at most. Here is the gap after each
-pass over the data, for one lasso on columns that resemble each other.
+The duality gap says how far the objective is above its minimum at most. Here is the gap after
+each pass over the data, for one lasso on columns that resemble each other.
 """
 
 import warnings
@@ -41,10 +41,10 @@ for n_sweeps in sweeps:
     gaps.append(theirs.dual_gap_)
 
 # %%
-# Scikit-learn's gap falls geometrically, slower the more correlated the columns are. Ours falls in a
-# few passes, each of which brings in the columns that were missing; the last one only confirms. The
-# gray zone is the rounding level of double precision relative to the mean square of y: below it, all
-# gaps mean "exact".
+# Scikit-learn's gap falls geometrically, slower the more correlated the columns are. Ours falls
+# in a few passes, each of which brings in the columns that were missing; the last one only
+# confirms. The gray zone is the rounding level of double precision relative to the mean square of
+# y: below it, all gaps mean "exact".
 variance = np.mean(y**2)
 floor = 1e-17 * variance
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4.3), layout="constrained")
@@ -53,11 +53,13 @@ ConvergenceDisplay(gaps, sweeps, name="scikit-learn", floor=floor).plot(left)
 left.axhspan(floor / 3, 2.2e-16 * variance, color="0.9", zorder=0)
 left.set(xscale="log", ylim=(floor / 3, None), xlabel="passes over X")
 left.set_title("lasso: the duality gap", loc="left")
-print(f"sparsereg: {len(model.history_)} passes, gap {model.dual_gap_ / variance:.0e} of the variance")
+print(
+    f"sparsereg: {len(model.history_)} passes, gap {model.dual_gap_ / variance:.0e} of the variance"
+)
 
 # %%
-# A problem that is not convex has another certificate. Right: the best objective after each stage of
-# the search of an l0 problem (those that improve it have names), and the lower bound that no
+# A problem that is not convex has another certificate. Right: the best objective after each stage
+# of the search of an l0 problem (those that improve it have names), and the lower bound that no
 # coefficients at all can go below.
 subset = L0Regressor(alpha=0.004 * variance, l2=0.05).fit(X, y)
 ConvergenceDisplay.from_estimator(subset, ax=right)

@@ -2,9 +2,9 @@
 The same data under the lasso and under CEL0
 ============================================
 
-Eight of 40 correlated columns matter. CEL0 is the exact continuous relaxation of the l0 problem: the
-same minima, no shrinkage. Its path is a staircase, because between two events the support stays,
-and with it the least-squares fit on the support.
+Eight of 40 correlated columns matter. CEL0 is the exact continuous relaxation of the l0 problem:
+the same minima, no shrinkage. Its path is a staircase, because between two events the support
+stays, and with it the least-squares fit on the support.
 """
 
 import matplotlib.pyplot as plt

@@ -2,9 +2,9 @@
 Is the selection stable?
 ========================
 
-Two of the ten columns that matter have twins: columns that say nearly the same. A lasso must choose
-among twins, and which one it takes is a matter of chance. One fit does not show that. Fits on halves of
-the data do.
+Two of the ten columns that matter have twins: columns that say nearly the same. A lasso must
+choose among twins, and which one it takes is a matter of chance. One fit does not show that. Fits
+on halves of the data do.
 """
 
 import matplotlib.pyplot as plt
@@ -37,11 +37,11 @@ frequency /= 100
 
 # %%
 # Bars are the truth. Columns that matter by themselves are found in nearly all halves while their
-# effect is large, and in fewer the smaller it is. x0 is found in half of them, and a twin of it in the
-# others: nothing is wrong with the group, only with the name. x1 loses to a twin, and does so again
-# and again, because halves of one sample share its accidents: stability does not tell twins apart
-# either. A column of noise is as frequent as the weakest of the true ones. A high bar, such as four
-# fifths, keeps it out, and the price is the weak ones.
+# effect is large, and in fewer the smaller it is. x0 is found in half of them, and a twin of it
+# in the others: nothing is wrong with the group, only with the name. x1 loses to a twin, and does
+# so again and again, because halves of one sample share its accidents: stability does not tell
+# twins apart either. A column of noise is as frequent as the weakest of the true ones. A high
+# bar, such as four fifths, keeps it out, and the price is the weak ones.
 display = SupportDisplay(
     {"lasso on all rows": model.coef_}, feature_names=names, truth=truth, frequency=frequency
 )

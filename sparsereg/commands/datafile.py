@@ -285,7 +285,7 @@ def _svmlight_features(path: Path, features: list[str]) -> Any:
     indices = [int(name) for name in features]
     width = max([*indices, X.shape[1] - 1]) + 1
     padded = sparse.csc_array((X.data, X.indices, X.indptr), X.shape)
-    padded.resize((X.shape[0], width))
+    padded.resize((X.shape[0], width))  # type: ignore[arg-type]
     return padded[:, indices]
 
 

@@ -144,7 +144,7 @@ def fit(
       0  done
       2  the input cannot be used, and standard error says why
       3  done, but the solver did not reach its tolerance: see the warning
-    """
+    """  # noqa: D301
     if output and not new_data:
         raise InputError("--output needs --predict. Name the file to predict for.")
     table = read_table(data, target, delimiter)

@@ -40,7 +40,7 @@ def predict(model: Path, data: Path, output: Path | None, delimiter: str | None)
     Example:
       python -m sparsereg fit train.csv --target y --save model.joblib
       python -m sparsereg predict model.joblib new.csv --output predictions.csv
-    """
+    """  # noqa: D301
     regressor = _loaded(model)
     features = [str(name) for name in regressor.feature_names_in_]
     X = read_features(data, features, delimiter)

@@ -109,9 +109,7 @@ class Summary:
         header, *rows = self._table()
         table = Table()
         for k, name in enumerate(header):
-            table.add_column(
-                name, justify="right" if k else "left", overflow="fold", no_wrap=k > 0
-            )
+            table.add_column(name, justify="right" if k else "left", overflow="fold", no_wrap=k > 0)
         for row in rows:
             if row[0] == "(intercept)":
                 table.add_section()

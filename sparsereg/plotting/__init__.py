@@ -1,4 +1,4 @@
-"""Pictures of fitted models, as scikit-learn's Display objects. Drawing needs the extra ``plot``."""
+"""Pictures of fitted models, as displays in scikit-learn's style; the extra ``plot`` draws them."""
 
 from sparsereg.plotting.convergence import ConvergenceDisplay
 from sparsereg.plotting.cross_validation import CrossValidationDisplay

@@ -51,7 +51,7 @@ def alpha_axis(ax: Axes, alphas: np.ndarray) -> None:
 
 def mark_chosen(ax: Axes, chosen: Mapping[str, float], *, named: bool = True) -> None:
     """Draw a dashed line at each chosen value, with its name at the foot."""
-    for name, x in chosen.items():
+    for x in chosen.values():
         ax.axvline(x, color=DARK, linewidth=1, linestyle="--", zorder=3)
     if not named:
         return
@@ -90,7 +90,7 @@ def spread(values: np.ndarray, gap: float, low: float, high: float) -> np.ndarra
 
 
 def name_curves(
-    ax: Axes, ends: Sequence[float], names: Sequence[str], colors: Sequence[str]
+    ax: Axes, ends: Sequence[float], names: Sequence[str], colors: Sequence[Any]
 ) -> None:
     """Write the name of each curve to the right of its end, joined to it by a line."""
     if not names:

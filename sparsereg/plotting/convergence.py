@@ -174,7 +174,7 @@ class ConvergenceDisplay:
             labels = [str(step) if improves else "" for step, improves in zip(steps, better)]
             ax.set_xticks(x, labels, rotation=25, ha="right")
         elif values.size <= 20:
-            ax.xaxis.get_major_locator().set_params(integer=True)
+            ax.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
         if self.value_name == "duality gap":
             ax.set_yscale("log", nonpositive="mask")
         if self.lower_bound is not None:
@@ -183,9 +183,7 @@ class ConvergenceDisplay:
                 label="proven lower bound",
             )  # fmt: skip
         if self.tolerance is not None:
-            ax.axhline(
-                self.tolerance, color=DARK, linewidth=1, linestyle="--", label="asked for"
-            )
+            ax.axhline(self.tolerance, color=DARK, linewidth=1, linestyle="--", label="asked for")
         ax.set_xlabel(self.step_name)
         ax.set_ylabel(self.value_name)
         if ax.get_legend_handles_labels()[0]:

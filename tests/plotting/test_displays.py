@@ -208,7 +208,9 @@ def test_sizes_are_drawn_on_a_linear_axis():
 
 def test_folds_are_drawn_on_request():
     with_folds = CrossValidationDisplay.from_estimator(LASSO, show_folds=True)
-    assert len(with_folds.ax_.lines) - 4 == len(CrossValidationDisplay.from_estimator(LASSO).ax_.lines)
+    assert len(with_folds.ax_.lines) - 4 == len(
+        CrossValidationDisplay.from_estimator(LASSO).ax_.lines
+    )
 
 
 def test_fold_without_any_score_is_left_out():
