@@ -42,29 +42,27 @@ for n_sweeps in sweeps:
 
 # %%
 # Scikit-learn's gap falls geometrically, slower the more correlated the columns are. Ours falls
-# in a few passes, each of which brings in the columns that were missing; the last one only
-# confirms. The gray zone is the rounding level of double precision relative to the mean square of
-# y: below it, all gaps mean "exact".
+# in a few passes, each of which brings in columns that were missing. Once none is, the solution is
+# exact. The gray zone is the rounding level of double precision relative to the mean square of y:
+# gaps in it all mean "exact".
 variance = np.mean(y**2)
 floor = 1e-17 * variance
-fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4.3), layout="constrained")
-ConvergenceDisplay.from_estimator(model, name="sparsereg", floor=floor, ax=left)
-ConvergenceDisplay(gaps, sweeps, name="scikit-learn", floor=floor).plot(left)
-left.axhspan(floor / 3, 2.2e-16 * variance, color="0.9", zorder=0)
-left.set(xscale="log", ylim=(floor / 3, None), xlabel="passes over X")
-left.set_title("lasso: the duality gap", loc="left")
+fig, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
+ConvergenceDisplay.from_estimator(model, name="sparsereg", floor=floor, ax=ax)
+ConvergenceDisplay(gaps, sweeps, name="scikit-learn", floor=floor).plot(ax)
+ax.axhspan(floor / 3, 2.2e-16 * variance, color="0.9", zorder=0)
+ax.set(xscale="log", ylim=(floor / 3, None), xlabel="passes over X")
 print(
     f"sparsereg: {len(model.history_)} passes, gap {model.dual_gap_ / variance:.0e} of the variance"
 )
 
 # %%
-# A problem that is not convex has another certificate. Right: the best objective after each stage
+# A problem that is not convex has another certificate. Below: the best objective after each stage
 # of the search of an l0 problem (those that improve it have names), and the lower bound that no
 # coefficients at all can go below.
 subset = L0Regressor(alpha=0.004 * variance, l2=0.05).fit(X, y)
-ConvergenceDisplay.from_estimator(subset, ax=right)
-right.set_title("l0: objective and proven bound", loc="left")
-right.set_ylim(0, 2 * subset.objective_)
+display = ConvergenceDisplay.from_estimator(subset)
+display.ax_.set_ylim(0, 2 * subset.objective_)
 print(f"l0: within {subset.optimality_gap_:.1%} of the minimum")
 
 plt.show()
