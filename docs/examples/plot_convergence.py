@@ -62,7 +62,7 @@ print(
 # coefficients at all can go below.
 subset = L0Regressor(alpha=0.004 * variance, l2=0.05).fit(X, y)
 display = ConvergenceDisplay.from_estimator(subset)
-display.ax_.set_ylim(0, 2 * subset.objective_)
+display.ax_.set_ylim(0.95 * subset.lower_bound_, 1.1 * subset.objective_)
 print(f"l0: within {subset.optimality_gap_:.1%} of the minimum")
 
 plt.show()
