@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import sparsereg
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     ROOT / "README.md",
@@ -16,15 +18,7 @@ PAGES = [
 ]
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("plot_*.py"))
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PUBLIC_MODULES = [
-    "sparsereg",
-    "sparsereg.backends",
-    "sparsereg.exceptions",
-    "sparsereg.losses",
-    "sparsereg.model_selection",
-    "sparsereg.penalties",
-    "sparsereg.plotting",
-]
+PUBLIC_MODULES = ["sparsereg", *sorted(f"sparsereg.{name}" for name in sparsereg._SUBMODULES)]
 
 
 def public_names():
@@ -37,7 +31,11 @@ def reference_sections():
     """Text of the API reference, by the module that each part of it documents."""
     text = (ROOT / "docs" / "api" / "index.rst").read_text(encoding="utf-8")
     parts = re.split(r"^\.\. currentmodule:: (\S+)$", text, flags=re.MULTILINE)
-    return dict(zip(parts[1::2], parts[2::2]))
+    sections = dict.fromkeys(PUBLIC_MODULES, "")
+    for module, section in zip(parts[1::2], parts[2::2]):
+        sections[module] += section
+    sections["sparsereg.linear_model"] += sections["sparsereg"]  # re-exported there
+    return sections
 
 
 @pytest.mark.parametrize(("module", "name"), list(public_names()))
@@ -59,7 +57,12 @@ def test_python_blocks_print_what_the_page_shows(page, tmp_path, monkeypatch):
             exec(compile(code, f"{page.name}, block {k + 1}", "exec"), namespace)
         follows = blocks[k + 1] if k + 1 < len(blocks) else ("", "")
         expected = follows[1] if follows[0] == "text" else ""
-        assert printed.getvalue() == expected
+        assert without_rounding(printed.getvalue()) == without_rounding(expected)
+
+
+def without_rounding(text):
+    """Blank out numbers of rounding size, such as the gap of an exact fit: machines differ there."""
+    return re.sub(r"\b\d\.\de-(1\d|[2-9]\d)\b", "0", text)
 
 
 # --- links ---------------------------------------------------------------------------------------
