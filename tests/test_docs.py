@@ -61,7 +61,7 @@ def test_python_blocks_print_what_the_page_shows(page, tmp_path, monkeypatch):
 
 
 def without_rounding(text):
-    """Blank out numbers of rounding size, such as the gap of an exact fit: machines differ there."""
+    """Blank out numbers of rounding size, such as the gap of an exact fit: machines differ."""
     return re.sub(r"\b\d\.\de-(1\d|[2-9]\d)\b", "0", text)
 
 
