@@ -77,7 +77,16 @@ html_theme_options = {
     "pygments_dark_style": "monokai",
 }
 html_sidebars = {
-    page: [] for page in ("index", "getting_started", "extending", "design", "changelog")
+    page: []
+    for page in (
+        "index",
+        "getting_started",
+        "which_estimator",
+        "faq",
+        "extending",
+        "design",
+        "changelog",
+    )
 }
 
 

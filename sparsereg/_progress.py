@@ -1,4 +1,4 @@
-"""The one progress reporter of long work."""
+"""The one progress reporter of long work. It writes to stderr: stdout is for results."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ def progress(items: Iterable[T], total: int, label: str, verbose: int) -> Iterat
     if not verbose:
         yield from items
         return
+    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -30,7 +31,7 @@ def progress(items: Iterable[T], total: int, label: str, verbose: int) -> Iterat
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns) as bar:
+    with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(label, total=total)
         for item in items:
             yield item

@@ -10,46 +10,43 @@ import csv
 import io
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from sparsereg.commands.messages import InputError, listed, unknown_name
 
 if TYPE_CHECKING:
     import numpy as np
 
-# Sums of squares of larger numbers overflow float64.
-_LARGEST = 1e150
+#: Sums of squares of larger numbers overflow float64.
+LARGEST = 1e150
 
 Choose = Callable[[list[str]], list[str]]
 
 
-class DataTable(NamedTuple):
-    """What a file held: X, in Fortran order, has a column per feature name; y is the target."""
-
-    features: list[str]
-    X: np.ndarray
-    y: np.ndarray
-
-
-def read_table(path: Path, target: str, delimiter: str) -> DataTable:
+def read_table(
+    path: Path, target: str | None, delimiter: str
+) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Read a file whose columns are all numeric: the target, and the features.
 
     Parameters
     ----------
     path : Path
         A UTF-8 text file with a header line.
-    target : str
-        Name of the column to predict.
+    target : str or None
+        Name of the column to predict; None is refused, with the names there are.
     delimiter : str
         The character between two cells.
 
     Returns
     -------
-    DataTable
-        The features keep the order of the file.
+    features : list of str
+        In the order of the file.
+    X : ndarray of shape (n_rows, n_features)
+        In Fortran order.
+    y : ndarray of shape (n_rows,)
 
     Raises
     ------
@@ -58,13 +55,11 @@ def read_table(path: Path, target: str, delimiter: str) -> DataTable:
     """
 
     def features_then_target(names: list[str]) -> list[str]:
-        _check_header(path, names, target)
-        return [name for name in names if name != target] + [target]
+        checked = check_header(path, names, target)
+        return [name for name in names if name != checked] + [checked]
 
     names, values = _read(path, delimiter, features_then_target)
-    if len(values) == 1:
-        raise InputError(f"{str(path)!r} has only one row of data. A regression needs more.")
-    return DataTable(names[:-1], values[:, :-1], values[:, -1])
+    return names[:-1], values[:, :-1], values[:, -1]
 
 
 def read_features(path: Path, features: list[str], delimiter: str) -> np.ndarray:
@@ -90,14 +85,7 @@ def read_features(path: Path, features: list[str], delimiter: str) -> np.ndarray
     """
 
     def the_features(names: list[str]) -> list[str]:
-        present = set(names)
-        missing = [name for name in features if name not in present]
-        if missing:
-            raise InputError(
-                f"{str(path)!r} lacks {len(missing):,} of the {len(features):,} feature columns: "
-                f"{listed(missing)}. It must have every column that the model is fitted on, "
-                "in any order."
-            )
+        missing_columns(path, features, names)
         wanted = set(features)
         _check_unique(path, [name for name in names if name in wanted])
         return features
@@ -173,7 +161,7 @@ def _numbers(row: list[str], positions: list[int]) -> np.ndarray | None:
         numbers = np.fromiter(map(float, map(row.__getitem__, positions)), float, len(positions))
     except ValueError:
         return None
-    return numbers if (abs(numbers) < _LARGEST).all() else None
+    return numbers if (abs(numbers) < LARGEST).all() else None
 
 
 def _row_complaint(row: list[str], names: list[str], positions: list[int]) -> str:
@@ -197,12 +185,30 @@ def _complaint(cell: str) -> str:
         return f"{shown} is not a number. Write a number there, or remove the column."
     if not math.isfinite(number):
         return f"{shown} is not finite. Fill in missing values, or remove the row or the column."
-    if abs(number) >= _LARGEST:
+    if abs(number) >= LARGEST:
         return f"{shown} is too large to compute with. Give the column in larger units."
     return ""
 
 
-def _check_header(path: Path, names: list[str], target: str) -> None:
+def missing_columns(path: Path, features: list[str], names: Iterable[str]) -> None:
+    """Raise InputError if a feature is not among the names."""
+    present = set(names)
+    missing = [name for name in features if name not in present]
+    if missing:
+        raise InputError(
+            f"{str(path)!r} lacks {len(missing):,} of the {len(features):,} feature columns: "
+            f"{listed(missing)}. It must have every column that the model is fitted on, "
+            "in any order."
+        )
+
+
+def check_header(path: Path, names: list[str], target: str | None) -> str:
+    """Return the target, or raise InputError if it or another name cannot be used."""
+    if target is None:
+        raise InputError(
+            f"{str(path)!r}: which column is to be predicted? Pass --target with one of: "
+            f"{listed(names)}."
+        )
     if target not in names:
         raise InputError(f"{str(path)!r}: {_no_such_target(target, names)}")
     _check_unique(path, names)
@@ -216,6 +222,7 @@ def _check_header(path: Path, names: list[str], target: str) -> None:
             f"{str(path)!r} has no column beside the target {target!r}. "
             "It needs at least one feature column."
         )
+    return target
 
 
 def _no_such_target(target: str, names: list[str]) -> str:

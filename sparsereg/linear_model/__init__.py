@@ -1,5 +1,6 @@
 """Linear models with sparse coefficients, in scikit-learn's manners."""
 
+from sparsereg.linear_model._summary import Summary
 from sparsereg.linear_model.adaptive_lasso import AdaptiveLasso
 from sparsereg.linear_model.adaptive_lasso_cv import AdaptiveLassoCV
 from sparsereg.linear_model.elastic_net import ElasticNet, Lasso
@@ -39,6 +40,7 @@ __all__ = [
     "SCADRegressor",
     "SparseRegressor",
     "SparseRegressorCV",
+    "Summary",
     "enet_path",
     "l0_path",
     "lasso_path",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
@@ -15,6 +15,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparsereg.backends.protocol import FloatArray
 from sparsereg.penalties import L1, ElasticNet
+
+if TYPE_CHECKING:
+    from sparsereg.linear_model._summary import Summary
 
 # What is checked of the parameters that estimators and path functions share.
 COMMON_CONSTRAINTS: dict[str, list] = {
@@ -77,6 +80,39 @@ class SparseLinearModel(RegressorMixin, BaseEstimator):
             reset=False,
         )
         return safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_
+
+    def summary(
+        self,
+        *,
+        feature_names: Sequence[str] | None = None,
+        scaler: Any = None,
+        max_rows: int = 20,
+    ) -> Summary:
+        """Return the fitted model at a glance: data, choice, support, certificate, warnings.
+
+        Parameters
+        ----------
+        feature_names : sequence of str of length n_features, default=None
+            None is the names seen in ``fit``.
+        scaler : transformer, default=None
+            The fitted scaler that X went through, such as ``pipeline[0]``: coefficients are then
+            given per original unit as well. It must map each column by itself, linearly.
+        max_rows : int, default=20
+            Number of features printed, those with the largest coefficients.
+
+        Returns
+        -------
+        Summary
+            Prints as text, and as a table in a notebook or a rich console.
+
+        Raises
+        ------
+        ValueError
+            If the names do not fit, or the scaler mixes or bends columns.
+        """
+        from sparsereg.linear_model._summary import summarize
+
+        return summarize(self, feature_names, scaler, max_rows)
 
     @property
     def sparse_coef_(self) -> sparse.csr_array:

@@ -44,6 +44,7 @@ def validate_fit_data(
     """Validate the arguments of ``fit`` and record the feature names."""
     _check_indices(X)
     X, y = validate_data(estimator, X, y, **_X_RULES, multi_output=multi_output, y_numeric=True)
+    estimator._n_samples = len(y)  # for the summary
     if np.ndim(y) == 2 and np.shape(y)[1] == 1:
         y = np.ravel(y)
     return _as_read(X, y, sample_weight)
@@ -53,6 +54,7 @@ def validate_multi_task_data(estimator: BaseEstimator, X: Any, y: Any, sample_we
     """Validate the arguments of ``fit`` of a multi-task model: y keeps its two dimensions."""
     _check_indices(X)
     X, y = validate_data(estimator, X, y, **_X_RULES, multi_output=True, y_numeric=True)
+    estimator._n_samples = len(y)
     if y.ndim == 1:
         name = type(estimator).__name__
         raise ValueError(

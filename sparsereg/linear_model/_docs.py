@@ -178,6 +178,8 @@ dual_gap_ : float or ndarray of shape (n_targets,)
     Certificate: the objective is at most this far above its minimum.
 n_iter_ : int or list of int
     Steps taken between the passes over X: active-set changes and coordinate-descent epochs.
+history_ : list of (n_iter, dual_gap, working_set_size)
+    State after each pass over X; a list of them for each of several targets.
 converged_ : bool
     Whether the tolerance was reached (for every target).
 """,
@@ -194,6 +196,8 @@ dual_gap_ : float
     Certificate: the objective is at most this far above its minimum.
 n_iter_ : int
     Steps taken between the passes over X: sweeps of block coordinate descent and Newton steps.
+history_ : list of (n_iter, dual_gap, working_set_size)
+    State after each pass over X.
 converged_ : bool
     Whether the tolerance was reached.
 """,

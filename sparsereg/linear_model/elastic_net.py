@@ -27,7 +27,7 @@ from sparsereg.linear_model._data import (
 from sparsereg.linear_model._docs import documented
 from sparsereg.linear_model._warnings import warn_unless_converged
 from sparsereg.losses import Squared
-from sparsereg.solvers.problem import Problem, Solution
+from sparsereg.solvers.problem import Problem, Solution, Step
 from sparsereg.solvers.working_set import solve
 from sparsereg.solvers.workspace import Workspace
 
@@ -86,6 +86,7 @@ class ElasticNet(SparseLinearModel):
 
     dual_gap_: float | np.ndarray
     n_iter_: int | list[int]
+    history_: list[Step] | list[list[Step]]
     converged_: bool
     backend_: str
 
@@ -204,11 +205,13 @@ class ElasticNet(SparseLinearModel):
             )
             self.dual_gap_ = solution.dual_gap
             self.n_iter_ = solution.n_iter
+            self.history_ = list(solution.history)
             return
         self.coef_ = coef
         self.intercept_ = in_dtype([s.intercept for s in solutions], data.dtype)
         self.dual_gap_ = np.array([s.dual_gap for s in solutions])
         self.n_iter_ = [s.n_iter for s in solutions]
+        self.history_ = [list(s.history) for s in solutions]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -163,6 +163,7 @@ class MultiTaskElasticNet(ElasticNet):
         self.intercept_ = in_dtype(np.asarray(solution.intercept), data.dtype)
         self.dual_gap_ = solution.dual_gap
         self.n_iter_ = solution.n_iter
+        self.history_ = list(solution.history)
         self.converged_ = solution.converged
 
     def __sklearn_tags__(self):

@@ -9,7 +9,9 @@ import joblib
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.feature_selection import SelectFromModel
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -176,3 +178,60 @@ def test_warm_start_finds_what_is_allowed_again(l1_ratio, positive, freed):
     model.set_params(penalty_weights=weights).fit(X, Y)
     fresh = ElasticNet(**params, penalty_weights=weights).fit(X, Y)
     assert_same_coefficients(model, fresh, tol=1e-4)
+
+
+# --- selection, names and the display -------------------------------------------------------------
+
+
+@every_estimator
+def test_select_from_model_keeps_what_was_selected(estimator):
+    selector = SelectFromModel(clone(estimator), threshold=1e-12).fit(X, Y)
+    np.testing.assert_array_equal(selector.get_support(), selector.estimator_.coef_ != 0)
+
+
+def test_select_from_model_needs_no_threshold():
+    # scikit-learn knows l1 models by their name; without it the mean size would be the threshold
+    for estimator in (Lasso(alpha=0.01), LassoCV(n_alphas=10)):
+        selector = SelectFromModel(estimator).fit(X, Y)
+        np.testing.assert_array_equal(selector.get_support(), selector.estimator_.coef_ != 0)
+
+
+def test_selected_names_go_through_a_pipeline():
+    pandas = pytest.importorskip("pandas")
+    names = [f"gene {j}" for j in range(P)]
+    frame = pandas.DataFrame(X, columns=names)
+    pipeline = make_pipeline(StandardScaler(), SelectFromModel(LassoCV(n_alphas=10)))
+    kept = pipeline.set_output(transform="pandas").fit_transform(frame, Y)
+    selected = pipeline[-1].estimator_.coef_ != 0
+    assert list(kept.columns) == [name for name, chosen in zip(names, selected) if chosen]
+    assert list(pipeline.get_feature_names_out()) == list(kept.columns)
+    np.testing.assert_array_equal(pipeline[-1].estimator_.feature_names_in_, names)
+
+
+def test_transformed_targets_work():
+    model = TransformedTargetRegressor(LassoCV(n_alphas=10), transformer=StandardScaler())
+    assert model.fit(X, 1000 * Y).score(X, 1000 * Y) > 0.5
+
+
+@every_estimator
+def test_html_diagram_names_the_estimator_and_its_state(estimator):
+    estimator = clone(estimator)
+    name = type(estimator).__name__
+    assert name in estimator._repr_html_()
+    assert "not fitted" in estimator._repr_html_().lower()
+    assert "not fitted" not in estimator.fit(X, Y)._repr_html_().lower()
+
+
+@pytest.mark.parametrize("model", [Lasso(0.1), LassoCV(n_alphas=5)], ids=["Lasso", "LassoCV"])
+def test_html_diagram_of_a_pipeline_has_its_steps(model):
+    diagram = make_pipeline(StandardScaler(), model).fit(X, Y)._repr_html_()
+    assert type(model).__name__ in diagram
+    assert "StandardScaler" in diagram
+
+
+def test_cross_val_predict_equals_fitting_by_hand():
+    folds = KFold(3)
+    predicted = cross_val_predict(Lasso(0.1, tol=1e-10), X, Y, cv=folds)
+    for train, test in folds.split(X):
+        model = Lasso(0.1, tol=1e-10).fit(X[train], Y[train])
+        np.testing.assert_allclose(predicted[test], model.predict(X[test]))
