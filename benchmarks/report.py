@@ -178,7 +178,8 @@ def _quality(results: dict[str, Any]) -> tuple[list[str], list[list[str]], list[
     rows = []
     for block in results["quality"]:
         s = block["setting"]
-        where = f"n={s['n']} p={s['p']} k={s['n_nonzero']} ρ={s['rho']:g} SNR={s['snr']:g}"
+        where = f"{block['table']}: n={s['n']} p={s['p']} k={s['n_nonzero']} "
+        where += f"ρ={s['rho']:g} SNR={s['snr']:g}"
         where += f" l2={s['l2']:g}" if s["l2"] else ""
         for item in block["methods"]:
             gap = item["median_gap"]
