@@ -53,7 +53,8 @@ class L0Solution:
     n_moves, n_nodes : int
         Moves of the local search; nodes of branch and bound.
     stopped : str
-        Why branch and bound ended early: "nodes", "time", "interrupted", "precision"; else "".
+        Why branch and bound ended early: "nodes", "time", "interrupted", "precision", or "size"
+        where a size wins at no price, so that no price proves it; else "".
     """
 
     coef: FloatArray
@@ -115,11 +116,20 @@ def minimize_l0(
 
 
 def best_of_size(
-    problem: SubsetProblem, size: int, *, max_moves: int = 10_000, coef_bound: float = np.inf
+    problem: SubsetProblem,
+    size: int,
+    *,
+    max_moves: int = 10_000,
+    coef_bound: float = np.inf,
+    exact: bool = False,
+    tol: float = 1e-8,
+    max_nodes: int = 1_000_000,
+    time_limit: float = np.inf,
 ) -> tuple[L0Solution, float]:
     """Minimize squared loss and ridge over supports of at most ``size`` columns with a cost.
 
-    Returns the solution, and a price alpha at which this size is, or nearly is, the best.
+    Returns the solution, and a price alpha at which this size is, or nearly is, the best. With
+    ``exact``, branch and bound at that price: what is a minimum there is the best of its size.
     """
     with single_threaded_blas():
         pool, history = SupportPool(problem), []
@@ -132,9 +142,26 @@ def best_of_size(
         history = [Stage(stage, max(value, objective)) for stage, value in history]
         lower = _size_bound(problem, pool, size, coef, objective, coef_bound)
         history.append(Stage("final refit", objective))
+        price, n_nodes, stopped = pool.price_of(size), 0, ""
+        if exact and price > 0:
+            found = branch_and_bound(
+                problem, price, coef, coef_bound=coef_bound, tol=tol, max_nodes=max_nodes,
+                time_limit=time_limit,
+            )  # fmt: skip
+            if np.count_nonzero(problem.costs[found.coef != 0]) <= size:
+                better = problem.half_rss(found.coef)
+                coef, objective = (found.coef, better) if better < objective else (coef, objective)
+            charge = price * size
+            lower = min(max(lower or 0.0, found.lower_bound - charge), objective)
+            n_nodes, stopped = found.n_nodes, found.stopped
+            if not stopped and objective - lower > 2.0 * tol * (objective + charge):
+                stopped = "size"
+            history.append(Stage("branch and bound", objective))
         still = stationarity(problem, coef, 0.0, coef_bound, inside=True)
-        solution = L0Solution(coef, objective, lower, still, tuple(history), pool.n_moves)
-        return solution, pool.price_of(size)
+        solution = L0Solution(
+            coef, objective, lower, still, tuple(history), pool.n_moves, n_nodes, stopped
+        )
+        return solution, price
 
 
 def stationarity(

@@ -14,7 +14,7 @@ minimum; supports that win somewhere on the envelope win inside that interval.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -69,6 +69,10 @@ class SupportPool:
 
     def __getitem__(self, size: int) -> Entry:
         return self._entries[size]
+
+    def get(self, size: int) -> Entry | None:
+        """Return the entry of a size, or None."""
+        return self._entries.get(size)
 
     def __contains__(self, size: int) -> bool:
         return size in self._entries
@@ -150,20 +154,25 @@ def _neighbors(
 ) -> set[int]:
     """Derive each size from a changed neighbor above, then below; return the sizes improved."""
     improved: set[int] = set()
+
+    def derive(size: int, step: Callable[[], bool | None]) -> None:
+        if size not in pool or size not in changed | improved:
+            return
+        if not refit.is_at(pool[size].support):
+            refit.move_to(pool[size].support)
+        if step() is False:
+            return
+        known = pool.get(refit.size)
+        if known is not None and refit.is_at(known.support):
+            return  # it has had its exchanges
+        pool.n_moves += 1 + refit.exchange(max_moves)
+        if pool.offer(refit):
+            improved.add(refit.size)
+
     for size in range(max_size, 1, -1):
-        if size in pool and size in changed | improved:
-            refit.move_to(pool[size].support)
-            refit.drop_worst()
-            pool.n_moves += 1 + refit.exchange(max_moves)
-            if pool.offer(refit):
-                improved.add(refit.size)
+        derive(size, refit.drop_worst)
     for size in range(0, max_size):
-        if size in pool and size in changed | improved:
-            refit.move_to(pool[size].support)
-            if refit.add_best():
-                pool.n_moves += 1 + refit.exchange(max_moves)
-                if pool.offer(refit):
-                    improved.add(refit.size)
+        derive(size, refit.add_best)
     return improved
 
 

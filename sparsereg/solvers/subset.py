@@ -93,6 +93,11 @@ class SubsetProblem:
         gains = 0.5 * self.correlation[priced] ** 2 / (1.0 + self.ridge[priced])
         return float(np.max(gains / self.costs[priced], initial=0.0))
 
+    @property
+    def known_rows(self) -> tuple[FloatArray, IndexArray]:
+        """The rows of G computed so far, and the place of each column's among them or -1."""
+        return self._rows, self._position
+
     def gram_rows(self, columns: IndexArray) -> FloatArray:
         """Return rows of G, one per column; computed once, a pass over X per block of them."""
         missing = np.unique(columns[self._position[columns] < 0])
