@@ -4,9 +4,9 @@ With E_k half the residual mean square (ridge part included) of the best support
 solutions of min E + alpha k over alpha are the vertices of the lower convex envelope of the points
 (k, E_k): each wins on an interval of alpha, and the intervals are exact.
 
-Search: forward, a column at a time, with exchanges at every size; reweighted l1 on a coarse grid of
-alphas, which jumps where single columns cannot; then backward and forward again through the
-sizes whose neighbor improved, until none does.
+Search: forward, a column at a time, with exchanges at every size; backward from supports of the
+lasso that are larger than wanted, which comes down in other basins; then backward and forward again
+through the sizes whose neighbor improved, until none does.
 
 Every support is kept with the interval [low, high] of alpha on which it is a coordinate-wise
 minimum; supports that win somewhere on the envelope win inside that interval.
@@ -21,12 +21,12 @@ import numpy as np
 
 from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.solvers.blas import single_threaded_blas
-from sparsereg.solvers.l0_starts import reweighted
+from sparsereg.solvers.l0_starts import wide_supports
 from sparsereg.solvers.refit_swaps import Refit
 from sparsereg.solvers.subset import SubsetProblem
 
-# Alphas of the coarse grid, from this share of alpha_max.
-_GRID_SIZE, _GRID_TOP = 12, 0.7
+# Sizes of the lasso supports to come back from, in units of the largest size wanted.
+_WIDTHS = (1.25, 2.0)
 # Rounds of backward and forward improvement; they end by themselves.
 _MAX_ROUNDS = 10
 _MAX_SIZE = 50
@@ -112,7 +112,9 @@ def search_sizes(pool: SupportPool, max_size: int, *, max_moves: int = 10_000) -
         pool.offer(refit)
     yield "forward"
     changed = set(pool.sizes)
-    yield from _jump(pool, refit, max_size, max_moves, changed)
+    for wide in wide_supports(problem, [int(np.ceil(width * max_size)) for width in _WIDTHS]):
+        changed |= _eliminate(pool, refit, wide, max_size, max_moves)
+    yield "backward from the lasso"
     for _ in range(_MAX_ROUNDS):
         if not changed:
             break
@@ -129,24 +131,24 @@ def full_pool(problem: SubsetProblem, max_size: int, *, max_moves: int = 10_000)
     return pool
 
 
-def _jump(
-    pool: SupportPool, refit: Refit, max_size: int, max_moves: int, changed: set[int]
-) -> Iterator[str]:
-    """Polish reweighted l1 solutions on a grid of alphas, each at its own size."""
-    problem = pool.problem
-    top = _GRID_TOP * problem.alpha_max()
-    lowest = pool[pool.sizes[-1]].low if len(pool.sizes) > 1 else 0.0
-    bottom = max(lowest, 1e-4 * top)
-    if not 0 < bottom < top:
-        return
-    for alpha in np.geomspace(top, bottom, _GRID_SIZE):
-        refit.move_to(reweighted(problem, float(alpha)))
-        while refit.size > max_size:
-            refit.drop_worst()
+def _eliminate(
+    pool: SupportPool, refit: Refit, wide: IndexArray, max_size: int, max_moves: int
+) -> set[int]:
+    """Drop columns of a support down to what the pool has already; return the sizes improved."""
+    improved: set[int] = set()
+    refit.move_to(wide)
+    while refit.size > 1:
+        refit.drop_worst()
+        pool.n_moves += 1
+        if refit.size > max_size:
+            continue
+        known = pool.get(refit.size)
+        if known is not None and refit.is_at(known.support):
+            break
         pool.n_moves += refit.exchange(max_moves)
         if pool.offer(refit):
-            changed.add(refit.size)
-    yield "reweighted l1"
+            improved.add(refit.size)
+    return improved
 
 
 def _neighbors(
