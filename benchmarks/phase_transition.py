@@ -100,9 +100,7 @@ def succeeds(coefs: np.ndarray, X: np.ndarray, y: np.ndarray, beta: np.ndarray) 
     return bool(np.linalg.norm(answer - beta) <= _SUCCESS * np.linalg.norm(beta))
 
 
-def draw(
-    n: int, p: int, k: int, law: str, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def draw(n: int, p: int, k: int, law: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return X with columns of mean square one, y and beta."""
     rng = np.random.default_rng([seed, n, k])
     X = np.asfortranarray(rng.standard_normal((n, p)))

@@ -119,9 +119,7 @@ def draw(setting: Setting, seed: int) -> Instance:
     factor = np.linalg.cholesky(covariance)
     beta = coefficients(setting.beta_type, p, setting.n_nonzero)
     variance = float(beta @ covariance @ beta) / setting.snr
-    X, X_val = (
-        np.asfortranarray(rng.standard_normal((setting.n, p)) @ factor.T) for _ in range(2)
-    )
+    X, X_val = (np.asfortranarray(rng.standard_normal((setting.n, p)) @ factor.T) for _ in range(2))
     noise = np.sqrt(variance) * rng.standard_normal((2, setting.n))
     return Instance(
         X, X @ beta + noise[0], X_val, X_val @ beta + noise[1], beta, covariance, variance

@@ -204,12 +204,15 @@ class L0Regressor(L0Model):
         )
         size = self._chosen_size(problem) if self.n_nonzero is None else int(self.n_nonzero)
         solution, price = best_of_size(
-            problem, size, max_moves=self._max_moves, coef_bound=self._bound, **self._exactness
-        )
+            problem, size, strategy=self.strategy, max_moves=self._max_moves,
+            coef_bound=self._bound, **self._exactness,
+        )  # fmt: skip
         self._keep(data, problem, solution, price, price * size)
 
     def _chosen_size(self, problem: Any) -> int:
-        pool = full_pool(problem, default_max_size(problem), max_moves=self._max_moves)
+        pool = full_pool(
+            problem, default_max_size(problem), strategy=self.strategy, max_moves=self._max_moves
+        )
         fits = [problem.fit(pool[k].support) for k in pool.sizes]
         mse = [2.0 * problem.half_rss(coef, ridge=False) for coef in fits]
         n_samples, n_choices = samples_and_choices(problem)

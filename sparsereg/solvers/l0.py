@@ -119,6 +119,7 @@ def best_of_size(
     problem: SubsetProblem,
     size: int,
     *,
+    strategy: str = "portfolio",
     max_moves: int = 10_000,
     coef_bound: float = np.inf,
     exact: bool = False,
@@ -133,8 +134,9 @@ def best_of_size(
     """
     with single_threaded_blas():
         pool, history = SupportPool(problem), []
-        largest = min(size + _SLACK, problem.max_size)
-        for stage in search_sizes(pool, largest, max_moves=max_moves):
+        slack = _SLACK if strategy != "path" else 1
+        largest = min(size + slack, problem.max_size)
+        for stage in search_sizes(pool, largest, strategy=strategy, max_moves=max_moves):
             entry = pool.best_up_to(size)
             history.append(Stage(stage, entry.half_rss))
         coef = problem.fit(entry.support, coef_bound)

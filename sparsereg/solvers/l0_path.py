@@ -4,9 +4,9 @@ With E_k half the residual mean square (ridge part included) of the best support
 solutions of min E + alpha k over alpha are the vertices of the lower convex envelope of the points
 (k, E_k): each wins on an interval of alpha, and the intervals are exact.
 
-Search: forward, a column at a time, with exchanges at every size; backward from supports of the
-lasso that are larger than wanted, which comes down in other basins; then backward and forward again
-through the sizes whose neighbor improved, until none does.
+Search: forward, a column at a time, with exchanges at every size; backward and forward again
+through the sizes whose neighbor improved, until none does. The same after coming back from supports
+of the lasso that are larger than wanted, which comes down in other basins.
 
 Every support is kept with the interval [low, high] of alpha on which it is a coordinate-wise
 minimum; supports that win somewhere on the envelope win inside that interval.
@@ -102,8 +102,13 @@ class SupportPool:
         return float(max(0.5 * (rise + fall), 0.0))
 
 
-def search_sizes(pool: SupportPool, max_size: int, *, max_moves: int = 10_000) -> Iterator[str]:
-    """Fill the pool up to a size; yield the name of each stage that is finished."""
+def search_sizes(
+    pool: SupportPool, max_size: int, *, strategy: str = "portfolio", max_moves: int = 10_000
+) -> Iterator[str]:
+    """Fill the pool up to a size; yield the name of each stage that is finished.
+
+    The strategy "path" leaves out the supports of the lasso.
+    """
     problem = pool.problem
     refit = Refit(problem, problem.free)
     pool.offer(refit)
@@ -111,10 +116,20 @@ def search_sizes(pool: SupportPool, max_size: int, *, max_moves: int = 10_000) -
         pool.n_moves += 1 + refit.exchange(max_moves)
         pool.offer(refit)
     yield "forward"
-    changed = set(pool.sizes)
+    yield from _improve(pool, refit, max_size, max_moves, set(pool.sizes))
+    if strategy == "path":
+        return
+    changed = set[int]()
     for wide in wide_supports(problem, [int(np.ceil(width * max_size)) for width in _WIDTHS]):
         changed |= _eliminate(pool, refit, wide, max_size, max_moves)
     yield "backward from the lasso"
+    yield from _improve(pool, refit, max_size, max_moves, changed)
+
+
+def _improve(
+    pool: SupportPool, refit: Refit, max_size: int, max_moves: int, changed: set[int]
+) -> Iterator[str]:
+    """Go through the sizes beside those that changed until none is improved."""
     for _ in range(_MAX_ROUNDS):
         if not changed:
             break
@@ -122,11 +137,17 @@ def search_sizes(pool: SupportPool, max_size: int, *, max_moves: int = 10_000) -
         yield "backward and forward"
 
 
-def full_pool(problem: SubsetProblem, max_size: int, *, max_moves: int = 10_000) -> SupportPool:
+def full_pool(
+    problem: SubsetProblem,
+    max_size: int,
+    *,
+    strategy: str = "portfolio",
+    max_moves: int = 10_000,
+) -> SupportPool:
     """Return the pool after all stages of the search."""
     pool = SupportPool(problem)
     with single_threaded_blas():
-        for _ in search_sizes(pool, max_size, max_moves=max_moves):
+        for _ in search_sizes(pool, max_size, strategy=strategy, max_moves=max_moves):
             pass
     return pool
 

@@ -21,6 +21,8 @@ COLLINEAR = 1e-10
 # Each rank-one update multiplies rounding by one over its pivot. Where the sum of these is larger,
 # the inverse is computed afresh: at once, or before a search ends.
 _WORN, _WORN_AT_END = 1e4, 1e3
+# A support is near if it differs by this share of its size.
+_NEAR = 0.25
 # Gram rows computed by the pass over X that one of them needs.
 _AHEAD = 6
 # A move must lower the objective by this share of ||y||^2 / n.
@@ -49,7 +51,7 @@ class Refit:
         self._inverse, self._loadings = np.zeros((0, 0)), np.zeros((0, problem.n_features))
         self._coef, self._support = np.zeros(0), np.zeros(0, dtype=np.intp)
         self._allocate(8)
-        self.move_to(np.empty(0, dtype=np.intp) if support is None else support)
+        self._start_at(np.empty(0, dtype=np.intp) if support is None else support)
 
     @property
     def support(self) -> IndexArray:
@@ -95,7 +97,28 @@ class Refit:
         return float(np.max(gains / problem.costs[open_], initial=0.0))
 
     def move_to(self, support: IndexArray) -> None:
-        """Start again from a support."""
+        """Go to a support: by updates where it is near, else by a fresh factor."""
+        if self._size and self._update_to(np.asarray(support, dtype=np.intp)):
+            return
+        self._start_at(support)
+
+    def _update_to(self, support: IndexArray) -> bool:
+        """Leave and enter columns one by one; return False where that is not worth it."""
+        wanted = np.zeros(self.problem.n_features, dtype=bool)
+        wanted[support] = True
+        gone = self._support[: self._size][~wanted[self._support[: self._size]]]
+        new = support[self._inside[support] == 0]
+        if gone.size + new.size > _NEAR * support.size:
+            return False
+        for column in gone:
+            self._leave(int(np.flatnonzero(self._support[: self._size] == column)[0]))
+        for column in new:
+            if not self._remainder[column] > COLLINEAR:
+                return False
+            self._enter(int(column))
+        return True
+
+    def _start_at(self, support: IndexArray) -> None:
         self._inside[:] = ~self.problem.usable
         self._size = 0
         self._wear = 0.0
@@ -224,7 +247,7 @@ class Refit:
     def _refresh(self) -> None:
         support = self.support
         if not self._factorize(support):  # nearly dependent: in their order, leaving out the last
-            self.move_to(support)
+            self._start_at(support)
         self._wear = 0.0
 
     def _factorize(self, columns: IndexArray) -> bool:

@@ -14,6 +14,7 @@ c_j^2 / (2 (1 + ridge_j)) > alpha v_j: all columns are on one scale, whatever th
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg.lapack import dpotrf, dpotrs
 
 from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.solvers.unpenalized import UnpenalizedSpan
@@ -23,6 +24,8 @@ from sparsereg.solvers.workspace import Workspace
 _AT_ONCE = 4e8
 # Rows computed by one pass over X, and bytes of rows kept.
 _ROW_BLOCK, _MAX_ROW_BYTES = 64, 512 << 20
+# Pivots of a Gram matrix of unit columns from which on it is as good as their QR factor.
+_INDEPENDENT = 1e-6
 # A ridge so large beside a column that the column is as good as excluded.
 _LARGEST_RIDGE = 1e100
 
@@ -117,7 +120,7 @@ class SubsetProblem:
             return coef
         if self.l2 > 0:
             coef[support] = self._ridge_fit(support)
-        else:
+        elif not self._cholesky_fit(support, coef):
             span = UnpenalizedSpan(work.backend, work.design, support)
             residual = work.y
             for _ in range(2):  # the second pass takes out what rounding left of the first
@@ -172,6 +175,24 @@ class SubsetProblem:
             grown = np.empty((capacity, self.n_features))
             grown[: self._columns.size] = self._rows[: self._columns.size]
             self._rows = grown
+
+    def _cholesky_fit(self, support: IndexArray, coef: FloatArray) -> bool:
+        """Fit independent columns whose Gram rows are known, in place; return False for others."""
+        if np.any(self._position[support] < 0):
+            return False
+        gram = self._rows[np.ix_(self._position[support], support)]
+        factor, failed = dpotrf(gram, lower=True)
+        if failed or np.min(np.diag(factor)) ** 2 < _INDEPENDENT:
+            return False
+        scale = self.per_norm[support]
+        gradient = self.work.backend.xtr(self.work.design, self.work.y, support)
+        for _ in range(2):  # the second pass takes out what rounding left of the first
+            coef[support] += scale * dpotrs(factor, scale * gradient, lower=True)[0]
+            residual = self.work.y - self.work.backend.fitted(
+                self.work.design, support, coef[support]
+            )
+            gradient = self.work.backend.xtr(self.work.design, residual, support)
+        return True
 
     def _ridge_fit(self, support: IndexArray) -> FloatArray:
         stacked, target = self._stacked(support)
