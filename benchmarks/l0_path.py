@@ -178,7 +178,7 @@ def run(*, quick: bool, output: Path | None, repeats: int | None, time_limit: fl
     """
     settings = tuple(s for s in SETTINGS if s.n * s.p <= 30_000) if quick else SETTINGS
     results = measure(
-        settings, 1 if quick else 5, repeats or 3, (1,) if quick else (1, 2), Console(stderr=True)
+        settings, 1 if quick else 3, repeats or 3, (1,) if quick else (1, 2), Console(stderr=True)
     )
     report.write(results, "l0-path-quick" if quick else "l0-path", output, render)
 

@@ -215,8 +215,8 @@ def render(results: dict[str, Any]) -> tuple[list[str], list[list[str]], list[st
     ]
     protocol = results["protocol"]
     notes = [
-        f"p = {protocol['p']}, {protocol['instances']} instances at each of {len(protocol['rhos'])} "
-        f"values of ρ = k/n. The 50% point is interpolated."
+        f"p = {protocol['p']}, {protocol['instances']} instances at each of "
+        f"{len(protocol['rhos'])} values of ρ = k/n. The 50% point is interpolated."
     ]
     if off:
         notes.append(

@@ -10,8 +10,8 @@ Sigma_ij = rho^|i - j|; y = X beta + noise of variance beta' Sigma beta / SNR. C
 Every method offers models along its path; the one with the least squared error on a validation set
 of n further rows is taken. Its error is computed, not estimated: with d = estimate - beta,
 
-    relative test error    (d' Sigma d + sigma^2) / sigma^2          1 is perfect
-    relative risk          d' Sigma d / beta' Sigma beta             0 is perfect, 1 is the null model
+    relative test error    (d' Sigma d + sigma^2) / sigma^2      1 is perfect
+    relative risk          d' Sigma d / beta' Sigma beta         0 is perfect, 1 the null model
 
 A run that was interrupted goes on where it stopped, from the file that it writes after every cell.
 """
@@ -235,8 +235,8 @@ def run(*, quick: bool, output: Path | None, repeats: int | None, time_limit: fl
     folder = report.default_folder() if output is None else output
     n_instances = repeats or (2 if quick else 10)
     state = begin(settings(quick), n_instances, folder / f"{name}.json")
-    for state in measure(state, Console(stderr=True)):
-        report.save(state, folder / f"{name}.json")
+    for so_far in measure(state, Console(stderr=True)):
+        report.save(so_far, folder / f"{name}.json")
     report.write(state, name, folder, render)
 
 

@@ -12,7 +12,6 @@ import json
 
 import matplotlib.pyplot as plt
 import numpy as np
-
 from sparsereg.benchmarks import report
 from sparsereg.benchmarks.phase_transition import l1_curve
 

@@ -12,7 +12,6 @@ import json
 
 import matplotlib.pyplot as plt
 import numpy as np
-
 from sparsereg.benchmarks import report
 
 results = json.loads((report.default_folder() / "subset-selection.json").read_text())

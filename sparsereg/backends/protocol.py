@@ -336,7 +336,8 @@ class Backend(Protocol):
         ``rows[place[j]]`` is the Gram row of column j, where it is known. A negative alpha allows
         exchanges only. Returns (size, change of half the residual mean square, moves, wear,
         position to drop or -1, column to add or -1): wear, the sum of one over the pivots, ends the
-        search beyond ``max_wear``; the last two are a move that lacks a row or room. Formulas are in :mod:`sparsereg.backends.numba.refit`.
+        search beyond ``max_wear``; the last two are a move that lacks a row or room. Formulas are
+        in :mod:`sparsereg.backends.numba.refit`.
         """
 
     def refit_validity(

@@ -135,8 +135,8 @@ class L0Model(SparseLinearModel):
             return
         if solution.stopped == "size":
             warn_caller(
-                f"Branch and bound at one alpha cannot prove this size, which wins at none. {proven}; "
-                f"sizes with alpha_low < alpha_high in l0_path can be proven.",
+                f"Branch and bound at one alpha cannot prove this size, which wins at none. "
+                f"{proven}; sizes with alpha_low < alpha_high in l0_path can be proven.",
                 ConvergenceWarning,
             )
             return
