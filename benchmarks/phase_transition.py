@@ -129,10 +129,10 @@ def run(*, quick: bool, output: Path | None, repeats: int | None, time_limit: fl
 
     The problems are small: ``time_limit`` is not used.
     """
-    p = 60 if quick else 200
+    p = 60 if quick else 100
     deltas = np.array([0.3, 0.6]) if quick else np.linspace(0.1, 0.9, 9)
     rhos = np.linspace(0.1, 0.9, 5) if quick else np.linspace(0.05, 0.95, 19)
-    n_instances = repeats or (3 if quick else 20)
+    n_instances = repeats or (3 if quick else 10)
     results = measure(p, deltas, rhos, n_instances, Console(stderr=True))
     name = "phase-transition-quick" if quick else "phase-transition"
     report.write(results, name, output, render)

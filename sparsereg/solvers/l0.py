@@ -144,21 +144,26 @@ def best_of_size(
         history = [Stage(stage, max(value, objective)) for stage, value in history]
         lower = _size_bound(problem, pool, size, coef, objective, coef_bound)
         history.append(Stage("final refit", objective))
-        price, n_nodes, stopped = pool.price_of(size), 0, ""
-        if exact and price > 0:
+        n_nodes, stopped, price = 0, "", pool.price_of(size)
+        for _ in range(_MAX_PRICES if exact and price > 0 else 0):
             found = branch_and_bound(
                 problem, price, coef, coef_bound=coef_bound, tol=tol, max_nodes=max_nodes,
                 time_limit=time_limit,
             )  # fmt: skip
-            if np.count_nonzero(problem.costs[found.coef != 0]) <= size:
+            support = np.flatnonzero(found.coef)
+            if np.count_nonzero(problem.costs[support]) <= size:
                 better = problem.half_rss(found.coef)
                 coef, objective = (found.coef, better) if better < objective else (coef, objective)
             charge = price * size
             lower = min(max(lower or 0.0, found.lower_bound - charge), objective)
-            n_nodes, stopped = found.n_nodes, found.stopped
-            if not stopped and objective - lower > 2.0 * tol * (objective + charge):
-                stopped = "size"
+            n_nodes, stopped = n_nodes + found.n_nodes, found.stopped
             history.append(Stage("branch and bound", objective))
+            closed = objective - lower <= 2.0 * tol * (objective + charge)
+            if closed or stopped or not pool.offer(Refit(problem, support)):
+                break
+            price = pool.price_of(size)  # another size was better than it was known to be
+        if exact and price > 0 and not closed:
+            stopped = stopped or "size"
         still = stationarity(problem, coef, 0.0, coef_bound, inside=True)
         solution = L0Solution(
             coef, objective, lower, still, tuple(history), pool.n_moves, n_nodes, stopped
@@ -216,6 +221,8 @@ def dual_points(
 _ROUGH = 1e-4
 # Sizes beyond the wanted one from which the search also comes back.
 _SLACK = 5
+# Prices tried to prove a size, each one for what the last one found of other sizes.
+_MAX_PRICES = 10
 # Prices of a column, around the one at which its size is optimal, that prove a bound for it.
 _PRICES = (0.5, 0.75, 1.0, 1.5)
 

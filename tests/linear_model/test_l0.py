@@ -185,15 +185,15 @@ def test_exact_by_size_proves_the_sizes_that_win_somewhere(l2):
         truth = best_by_size(X, y, l2)
         low = envelope(np.arange(10.0), truth)[0]
         for size in range(1, 9):
-            model = L0Regressor(n_nonzero=size, l2=l2, exact=True, tol=1e-9)
+            model = L0Regressor(n_nonzero=size, l2=l2, exact=True)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 model.fit(X, y)
             assert model.lower_bound_ <= truth[size] * (1 + 1e-12) <= model.objective_ * (1 + 1e-9)
             if np.isfinite(low[size]):
                 assert model.converged_
-                assert model.objective_ == pytest.approx(truth[size], rel=1e-8)
-                assert model.optimality_gap_ <= 1e-7
+                assert model.objective_ == pytest.approx(truth[size], rel=1e-7)
+                assert model.optimality_gap_ <= 1e-6
                 n_proven += 1
     assert n_proven >= 24
 
