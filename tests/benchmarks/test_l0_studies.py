@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
@@ -78,7 +79,7 @@ def test_forward_stepwise_adds_the_best_column_each_time():
     X = rng.standard_normal((40, 6))
     y = X[:, :2].sum(axis=1) + 0.5 * rng.standard_normal(40)
     supports = [np.flatnonzero(c) for c in subset_selection.forward_stepwise(X, y).T]
-    for smaller, larger in zip(supports, supports[1:]):
+    for smaller, larger in itertools.pairwise(supports):
         rss = {
             j: np.linalg.lstsq(X[:, [*smaller, j]], y, rcond=None)[1][0]
             for j in set(range(6)) - set(smaller)
@@ -95,8 +96,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, monkeypatch):
     first = json.loads(file.read_text())["subset_selection"]
     state = subset_selection.begin(cells, 2, file)
     assert state["subset_selection"] == first
-    for state in subset_selection.measure(state, Console(quiet=True)):
-        pass
+    list(subset_selection.measure(state, Console(quiet=True)))
     assert len(state["subset_selection"]) == 3
     report.write(state, "subset-selection", tmp_path, subset_selection.render)
     assert subset_selection.begin(cells, 2, file)["subset_selection"] == []  # complete: anew
