@@ -13,8 +13,10 @@ c_j^2 / (2 (1 + ridge_j)) > alpha v_j: all columns are on one scale, whatever th
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dpotrs
+from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
 from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.solvers.unpenalized import UnpenalizedSpan
@@ -26,6 +28,8 @@ _AT_ONCE = 4e8
 _ROW_BLOCK, _MAX_ROW_BYTES = 64, 512 << 20
 # Pivots of a Gram matrix of unit columns from which on it is as good as their QR factor.
 _INDEPENDENT = 1e-6
+# Gram matrices of up to so many columns are inverted for bounds on coefficients.
+_MAX_INVERTED = 3000
 # A ridge so large beside a column that the column is as good as excluded.
 _LARGEST_RIDGE = 1e100
 
@@ -95,6 +99,27 @@ class SubsetProblem:
         priced = self.usable & (self.costs > 0)
         gains = 0.5 * self.correlation[priced] ** 2 / (1.0 + self.ridge[priced])
         return float(np.max(gains / self.costs[priced], initial=0.0))
+
+    @cached_property
+    def unrestricted_fit(self) -> tuple[FloatArray, FloatArray, float] | None:
+        """The fit on all usable columns: z, the diagonal of (G + ridge)^-1, and half_rss there.
+
+        None where the columns are too many, or too near dependent.
+        """
+        usable = np.flatnonzero(self.usable)
+        dependent = self.l2 == 0 and usable.size > self.work.max_rank
+        if usable.size > _MAX_INVERTED or dependent:
+            return None
+        gram = self.gram_rows(usable)[:, usable]
+        gram.flat[:: usable.size + 1] += self.ridge[usable]
+        factor, failed = dpotrf(gram, lower=True)
+        if failed or np.min(np.diag(factor), initial=1.0) ** 2 < _INDEPENDENT:
+            return None
+        inverse = np.tril(dpotri(factor, lower=True)[0]) if usable.size else gram
+        inverse += np.tril(inverse, -1).T
+        z = inverse @ self.correlation[usable]
+        half_rss = 0.5 * max(self.sq_y - float(self.correlation[usable] @ z), 0.0)
+        return z, np.diag(inverse).copy(), half_rss
 
     @property
     def known_rows(self) -> tuple[FloatArray, IndexArray]:
