@@ -5,17 +5,24 @@ How many rows does recovery need?
 Without noise, a sparse vector is found exactly from few rows, or not at all, and there is little in
 between. For the l1 norm the border is known (Donoho and Tanner, 2009). ``python -m sparsereg bench
 phase-transition`` computes it and measures where the methods of this package have theirs; this page
-draws what it recorded. No method is told the number of coefficients.
+draws what it recorded, or a tiny run where nothing is recorded. No method is told the number of
+coefficients.
 """
 
 import json
 
 import matplotlib.pyplot as plt
 import numpy as np
+from rich.console import Console
 from sparsereg.benchmarks import report
-from sparsereg.benchmarks.phase_transition import l1_curve
+from sparsereg.benchmarks.phase_transition import l1_curve, measure
 
-results = json.loads((report.default_folder() / "phase-transition.json").read_text())
+recorded = report.default_folder() / "phase-transition.json"
+if recorded.is_file():
+    results = json.loads(recorded.read_text())
+else:
+    deltas, rhos = np.linspace(0.2, 0.8, 4), np.linspace(0.1, 0.9, 5)
+    results = measure(40, deltas, rhos, 3, Console(quiet=True))
 columns, protocol = results["phase_transition"], results["protocol"]
 print(f"p = {protocol['p']}, {protocol['instances']} instances at each point")
 
