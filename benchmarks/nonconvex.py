@@ -1,6 +1,6 @@
 """Family "nonconvex": how often each package finds the best l0 solution known, and how fast.
 
-Two tables.
+Three tables.
 
 *Search*: n = 100, p = 300, coefficients 1 at equal distances, Gaussian columns of unit norm with
 correlations rho^|i-j|, and an alpha that is a fixed share of alpha_max. Answers become supports;
@@ -13,6 +13,10 @@ best known value is the least of all methods on that instance. Peers get more th
   problem has no bound, within the time limit; unfinished runs are counted as they stand.
 
 The seconds are of all that a method ran; kernels are compiled before.
+
+*Strategies*: the same instances, ours only. `SparseRegressor` under `L0` by each of its strategies,
+which end in coordinate-wise minima, and by all of them; and `L0Regressor`, whose moves with refit
+come on top.
 
 *Certified*: k = 5, n = 100, p = 200, rho = 0.5, SNR 10, with an l2 term, alpha in the middle of the
 interval on which five columns win. El0ps proves the optimum to 1e-8; the share counts who has its
@@ -174,6 +178,18 @@ def by_size(instance: Instance, context: Context) -> Answer:
     return Answer([path.supports[path.at(instance.alpha)]])
 
 
+def local(strategy: str) -> Method:
+    def method(instance: Instance, context: Context) -> Answer:
+        from sparsereg import SparseRegressor, penalties
+
+        model = SparseRegressor(
+            penalties.L0(instance.alpha), strategy=strategy, fit_intercept=False
+        )
+        return Answer([model.fit(instance.X, instance.y).support_], model.converged_)
+
+    return method
+
+
 def _ours(instance: Instance, **options: Any) -> Answer:
     from sparsereg import L0Regressor
 
@@ -258,6 +274,13 @@ SEARCH: tuple[tuple[str, str, Method], ...] = (
     ("abess", "abess", abess),
     ("El0ps", "el0ps", el0ps),
 )
+STRATEGIES: tuple[tuple[str, str, Method], ...] = (
+    *(
+        (f"{OURS} SparseRegressor, {name}", OURS, local(name))
+        for name in ("path", "irl1", "fbs", "portfolio")
+    ),
+    (f"{OURS} L0Regressor", OURS, l0_regressor),
+)
 PROOF: tuple[tuple[str, str, Method], ...] = (
     (f"{OURS} L0Regressor", OURS, l0_regressor),
     (f"{OURS} L0Regressor, exact", OURS, l0_exact),
@@ -285,7 +308,7 @@ def measure(
     Parameters
     ----------
     settings, certified : tuple of Setting
-        Of the two tables.
+        Of the first two tables, and of the third.
     n_instances : int
         Instances of each setting.
     time_limit : float
@@ -308,7 +331,12 @@ def measure(
         same=_SAME,
     )
     quality = []
-    for table, group, chosen in (("search", settings, SEARCH), ("certified", certified, PROOF)):
+    tables = (
+        ("search", settings, SEARCH),
+        ("strategies", settings, STRATEGIES),
+        ("certified", certified, PROOF),
+    )
+    for table, group, chosen in tables:
         methods = [method for method in chosen if method[1] in installed]
         for setting in group:
             runs = []

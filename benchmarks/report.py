@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,15 @@ _NOISE_MIB = 1.0
 # Load average per CPU at the start above which others were computing, too.
 _BUSY = 0.25
 
-__all__ = ["default_folder", "duration", "one_line", "write"]
+__all__ = ["default_folder", "duration", "not_installed_notes", "one_line", "save", "write"]
+
+#: From results to the header, the rows and the notes of a table.
+Renderer = Callable[[dict[str, Any]], tuple[list[str], list[list[str]], list[str]]]
 
 
-def write(results: dict[str, Any], name: str, folder: Path | None) -> Path:
+def write(
+    results: dict[str, Any], name: str, folder: Path | None, render: Renderer | None = None
+) -> Path:
     """Print the results and write ``<name>.json`` and ``<name>.md``.
 
     Parameters
@@ -31,6 +36,8 @@ def write(results: dict[str, Any], name: str, folder: Path | None) -> Path:
     name : str
     folder : Path or None
         Created if missing; None means `default_folder`.
+    render : callable or None
+        Of a family that makes its own table; None finds one here.
 
     Returns
     -------
@@ -45,12 +52,13 @@ def write(results: dict[str, Any], name: str, folder: Path | None) -> Path:
         "local_paths": _local_paths,
         "ablation": _ablation,
     }
-    render = next((renderers[key] for key in renderers if key in results), _comparison)
+    if render is None:
+        render = next((renderers[key] for key in renderers if key in results), _comparison)
     header, rows, notes = render(results)
     notes += _busy_note(results["environment"])
 
     file = folder / f"{name}.json"
-    file.write_text(json.dumps(_without_infinities(results), indent=1, allow_nan=False) + "\n")
+    save(results, file)
     file.with_suffix(".md").write_text(_markdown(results, header, rows, notes))
 
     table = Table(*header, title=results["family"])
@@ -65,6 +73,14 @@ def write(results: dict[str, Any], name: str, folder: Path | None) -> Path:
         console.print(note)
     console.print(f"Written to {file} and {file.with_suffix('.md').name}.")
     return file
+
+
+def save(results: dict[str, Any], file: Path) -> None:
+    """Write results as JSON; the file is replaced as a whole, also where this is interrupted."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = file.with_name(file.name + ".new")
+    new.write_text(json.dumps(_without_infinities(results), indent=1, allow_nan=False) + "\n")
+    new.replace(file)
 
 
 def default_folder() -> Path:
@@ -118,7 +134,7 @@ def _comparison(results: dict[str, Any]) -> tuple[list[str], list[list[str]], li
         for problem in problems
         if (uncertified := problem["reference"]["uncertified"])
     ]
-    notes += _not_installed_notes(results)
+    notes += not_installed_notes(results)
     notes += [f"{item['dataset']} was skipped: {item['reason']}." for item in results["skipped"]]
     return header, rows, notes
 
@@ -143,7 +159,7 @@ def _cold_start(results: dict[str, Any]) -> tuple[list[str], list[list[str]], li
         for item in results["measurements"]
         if item["what"] == "all kernels"
     ]
-    notes += _not_installed_notes(results)
+    notes += not_installed_notes(results)
     return header, rows, notes
 
 
@@ -162,7 +178,8 @@ def _quality(results: dict[str, Any]) -> tuple[list[str], list[list[str]], list[
     rows = []
     for block in results["quality"]:
         s = block["setting"]
-        where = f"n={s['n']} p={s['p']} k={s['n_nonzero']} ρ={s['rho']:g} SNR={s['snr']:g}"
+        where = f"{block['table']}: n={s['n']} p={s['p']} k={s['n_nonzero']} "
+        where += f"ρ={s['rho']:g} SNR={s['snr']:g}"
         where += f" l2={s['l2']:g}" if s["l2"] else ""
         for item in block["methods"]:
             gap = item["median_gap"]
@@ -183,7 +200,7 @@ def _quality(results: dict[str, Any]) -> tuple[list[str], list[list[str]], list[
         f"{protocol['instances']} instances a setting; values equal to {protocol['same']:.0e} are "
         f"the same; methods that take a time limit got {protocol['time_limit']:g} s."
     ]
-    return header, rows, notes + _not_installed_notes(results)
+    return header, rows, notes + not_installed_notes(results)
 
 
 def _ablation(results: dict[str, Any]) -> tuple[list[str], list[list[str]], list[str]]:
@@ -230,10 +247,11 @@ def _local_paths(results: dict[str, Any]) -> tuple[list[str], list[list[str]], l
     if ratios:
         mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
         notes.append(f"Geometric mean of the ratios {mean:.2f}, worst {max(ratios):.2f}.")
-    return header, rows, notes + _not_installed_notes(results)
+    return header, rows, notes + not_installed_notes(results)
 
 
-def _not_installed_notes(results: dict[str, Any]) -> list[str]:
+def not_installed_notes(results: dict[str, Any]) -> list[str]:
+    """Return a note for each peer that did not take part."""
     return [f"{name} is not here: {how}." for name, how in results["not_installed"].items()]
 
 

@@ -130,7 +130,15 @@ def test_demo_has_a_row_per_data_and_library(monkeypatch, tmp_path):
     monkeypatch.setattr(demo_module, "_N_RUNS", 1)
     monkeypatch.chdir(tmp_path)
     libraries = [row[0] for row in demo_rows(run("demo", "--no-picture").output)]
-    assert libraries == ["sparsereg", "scikit-learn"] * 2
+    assert libraries == ["sparsereg", "scikit-learn"] * len(demo_module.FAMILIES)
+
+
+def test_demo_has_no_alpha_or_gap_where_a_size_is_chosen(monkeypatch, tmp_path):
+    monkeypatch.setattr(demo_module, "FAMILIES", demo_module.FAMILIES[2:3])
+    monkeypatch.setattr(demo_module, "_N_RUNS", 1)
+    ours, theirs = demo_rows(run("demo", "--no-picture").output)
+    assert ours[3] == ours[6] == theirs[3] == theirs[6] == "-"
+    assert float(ours[5]) > 0.3  # R²
 
 
 def test_demo_reports_the_same_model_for_both_libraries(short_demo):

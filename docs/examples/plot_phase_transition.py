@@ -1,55 +1,47 @@
 """
-How many rows does it take?
-===========================
+How many rows does recovery need?
+=================================
 
-Noiseless data, 60 columns, k of them with coefficients of size one and random sign. Are the right
-columns found? For each number of rows and each k: the share of eight draws in which they are.
+Without noise, a sparse vector is found exactly from few rows, or not at all, and there is little in
+between. For the l1 norm the border is known (Donoho and Tanner, 2009). ``python -m sparsereg bench
+phase-transition`` computes it and measures where the methods of this package have theirs; this page
+draws what it recorded, or a tiny run where nothing is recorded. No method is told the number of
+coefficients.
 """
+
+import json
 
 import matplotlib.pyplot as plt
 import numpy as np
+from rich.console import Console
+from sparsereg.benchmarks import report
+from sparsereg.benchmarks.phase_transition import l1_curve, measure
 
-from sparsereg import L0Regressor, lasso_path
-from sparsereg.plotting import PhaseTransitionDisplay
-
-p = 60
-rows = np.arange(8, 57, 6)
-sizes = np.arange(1, 17, 2)
-
-
-def draw(rng, n, k):
-    X = rng.standard_normal((n, p))
-    X /= np.linalg.norm(X, axis=0)
-    support = rng.choice(p, k, replace=False)
-    return X, X[:, support] @ rng.choice([-1.0, 1.0], k), set(support)
-
-
-def lasso_finds(X, y, support):
-    """Whether some alpha of the path has exactly the right columns."""
-    _, coefs, _ = lasso_path(X, y, n_alphas=40, eps=1e-3)
-    return any(set(np.flatnonzero(np.abs(coef) > 1e-6)) == support for coef in coefs.T)
-
-
-def best_subset_finds(X, y, support):
-    model = L0Regressor(n_nonzero=len(support), fit_intercept=False).fit(X, y)
-    return set(model.support_) == support
-
+recorded = report.default_folder() / "phase-transition.json"
+if recorded.is_file():
+    results = json.loads(recorded.read_text())
+else:
+    deltas, rhos = np.linspace(0.2, 0.8, 4), np.linspace(0.1, 0.9, 5)
+    results = measure(40, deltas, rhos, 3, Console(quiet=True))
+columns, protocol = results["phase_transition"], results["protocol"]
+print(f"p = {protocol['p']}, {protocol['instances']} instances at each point")
 
 # %%
-# The line is where half of the draws succeed. A search for the best subset needs fewer rows than
-# the lasso everywhere: its moves are judged with a refit, while the lasso has to tell the columns
-# apart through its own shrinkage. Both have the sharp transition that theory predicts: D. Donoho,
-# J. Tanner, *Philosophical Transactions of the Royal Society A* 367 (2009).
-fig, axes = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True, layout="constrained")
-for ax, finds, title in zip(axes, (lasso_finds, best_subset_finds), ("lasso", "best subset")):
-    trials = [
-        (n, k, finds(*draw(np.random.default_rng((n, k, repeat)), n, k)))
-        for n in rows
-        for k in sizes
-        for repeat in range(8)
-    ]
-    PhaseTransitionDisplay.from_predictions(*np.array(trials, dtype=float).T, ax=ax)
-    ax.set_title(title, loc="left")
-axes[1].set_ylabel("")
+# Half of all instances are recovered on each line; below it, more. Gaussian coefficients help
+# methods that find the large ones first, and take them out; coefficients of one size do not.
+COLORS = dict(zip(protocol["methods"], ["#0072B2", "#CC79A7", "#D55E00", "#009E73"]))
+grid = np.linspace(0.02, 0.98, 97)
+curve = [l1_curve(delta) for delta in grid]
 
+fig, axes = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained", sharey=True)
+for ax, (law, title) in zip(axes, {"gaussian": "Gaussian", "signs": "+1 and -1"}.items()):
+    own = [column for column in columns if column["law"] == law]
+    ax.plot(grid, curve, color="0.6", lw=3, alpha=0.6, label="l1, computed")
+    for name, color in COLORS.items():
+        points = [(c["delta"], c["crossings"][name]) for c in own if c["crossings"][name]]
+        ax.plot(*np.array(points).T, ".-", color=color, lw=1.2, label=name)
+    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="rows / columns", title=f"{title} coefficients")
+    ax.spines[["top", "right"]].set_visible(False)
+axes[0].set_ylabel("nonzero coefficients / rows")
+axes[0].legend(frameon=False)
 plt.show()

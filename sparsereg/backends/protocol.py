@@ -314,7 +314,7 @@ class Backend(Protocol):
         belongs to nothing. Runs on the host.
         """
 
-    def best_refit_move(
+    def refit_search(
         self,
         inverse: FloatArray,
         loadings: FloatArray,
@@ -323,16 +323,35 @@ class Backend(Protocol):
         remainder: FloatArray,
         support: IndexArray,
         inside: npt.NDArray[np.uint8],
+        size: int,
         costs: FloatArray,
         alpha: float,
         floor: float,
-    ) -> tuple[float, int, int]:
-        """Score every add, drop and exchange of a column, with refit, and return the best.
+        rows: FloatArray,
+        place: IndexArray,
+        least: float,
+        max_wear: float,
+        max_moves: int,
+    ) -> tuple[int, float, int, float, int, int]:
+        """Make the best add, drop or exchange of a column, with refit, until none lowers.
 
-        As (change of the objective, position to drop or -1, column to add or -1); the change is 0
-        if no move lowers it. A negative alpha allows exchanges only. Notation and formulas are in
-        :mod:`sparsereg.backends.numba.refit`.
+        ``rows[place[j]]`` is the Gram row of column j, where it is known. A negative alpha allows
+        exchanges only. Returns (size, change of half the residual mean square, moves, wear,
+        position to drop or -1, column to add or -1): wear, the sum of one over the pivots, ends the
+        search beyond ``max_wear``; the last two are a move that lacks a row or room. Formulas are
+        in :mod:`sparsereg.backends.numba.refit`.
         """
+
+    def refit_validity(
+        self,
+        coef: FloatArray,
+        gradient: FloatArray,
+        support: IndexArray,
+        inside: npt.NDArray[np.uint8],
+        costs: FloatArray,
+        ridge: FloatArray,
+    ) -> tuple[float, float]:
+        """Return the alphas between which no column pays for entering or leaving by itself."""
 
     def enter_support(
         self,

@@ -1,4 +1,4 @@
-"""``python -m sparsereg demo``: real data, our lasso and scikit-learn's side by side.
+"""``python -m sparsereg demo``: real data, our models and scikit-learn's side by side.
 
 Both get the same training rows, grid of alphas and folds, one after the other in this process;
 R² is on rows that neither saw, and one function of this file computes both duality gaps.
@@ -26,6 +26,7 @@ _SEED = 0
 _HELD_OUT = 0.25
 _N_FOLDS = 5
 _N_RUNS = 3
+_MAX_SIZE = 20
 
 
 @click.command()
@@ -150,12 +151,26 @@ def _sklearn_lasso(alphas: np.ndarray, folds: Any) -> Any:
     return LassoCV(alphas=alphas, cv=folds, max_iter=10_000)
 
 
+def _our_subset(alphas: np.ndarray, folds: Any) -> Any:
+    from sparsereg import L0RegressorCV
+
+    return L0RegressorCV(max_size=_MAX_SIZE, cv=folds)
+
+
+def _sklearn_subset(alphas: np.ndarray, folds: Any) -> Any:
+    from sklearn.linear_model import OrthogonalMatchingPursuitCV
+
+    return OrthogonalMatchingPursuitCV(max_iter=_MAX_SIZE, cv=folds)
+
+
 _LASSO = {"sparsereg": _our_lasso, "scikit-learn": _sklearn_lasso}
+_SUBSET = {"sparsereg": _our_subset, "scikit-learn": _sklearn_subset}
 
 # A new family adds its line here.
 FAMILIES = [
     Family("diabetes, pairs", "10 measurements, squares and products", _diabetes, _LASSO),
     Family("breast cancer", "response 0 (malignant) or 1 (benign)", _breast_cancer, _LASSO),
+    Family("diabetes, l0", "the same by size, ours with swaps, theirs greedy", _diabetes, _SUBSET),
 ]
 
 
@@ -232,13 +247,21 @@ def _table(rows: list[Row]) -> Table:
             row.family.data,
             row.library,
             *map(str, split.X.shape),
-            f"{model.alpha_:.2g}",
+            f"{model.alpha_:.2g}" if hasattr(model, "alpha_") else "-",
             str(np.count_nonzero(model.coef_)),
             f"{model.score(split.X_test, split.y_test):.3f}",
-            f"{relative_duality_gap(split.X, split.y, model):.0e}" + "*" * (not row.converged),
+            _gap(row),
             f"{row.seconds:.3f}",
         )
     return table
+
+
+def _gap(row: Row) -> str:
+    """Return the cell of the duality gap, which a choice by size does not have."""
+    if not hasattr(row.model, "alpha_"):
+        return "-"
+    gap = relative_duality_gap(row.split.X, row.split.y, row.model)
+    return f"{gap:.0e}" + "*" * (not row.converged)
 
 
 def _legend(rows: list[Row]) -> str:
@@ -246,6 +269,7 @@ def _legend(rows: list[Row]) -> str:
     legend = "".join(f"\n{data}: {note}." for data, note in notes.items()) + (
         f"\nCross-validated lasso, {len(rows[0].split.alphas)} alphas and {_N_FOLDS} folds, the "
         "same for both libraries.\n"
+        f"l0: the best subset of each size up to {_MAX_SIZE}, the size by the same folds.\n"
         f"n: training rows, p: columns. R²: on the other {_HELD_OUT:.0%} of the rows.\n"
         "gap: the objective is proven to be at most this part above its minimum.\n"
         f"seconds: wall time of fit, best of {_N_RUNS}, default threads and tolerances."

@@ -61,7 +61,8 @@ coef_bound : float, default=None
 strategy : {"portfolio", "path", "irl1", "fbs"}, default="portfolio"
     Where the search at a given alpha starts: the forward path ("path"), reweighted l1 on CEL0 from
     zero ("irl1"), forward-backward splitting on CEL0 from zero ("fbs"), or all of them, keeping
-    the best.
+    the best. A search by size goes through all sizes, and comes back from supports of the lasso
+    unless this is "path", which is faster.
 n_swaps : int or "auto", default="auto"
     Moves (a feature added, dropped or exchanged, with refit) made from each start at most; "auto"
     goes on until none improves, 0 keeps the starts as they are.

@@ -133,6 +133,13 @@ class L0Model(SparseLinearModel):
         if solution.stopped == "interrupted":
             warn_caller(f"Interrupted. {proven}.", PathInterruptedWarning)
             return
+        if solution.stopped == "size":
+            warn_caller(
+                f"Branch and bound at one alpha cannot prove this size, which wins at none. "
+                f"{proven}; sizes with alpha_low < alpha_high in l0_path can be proven.",
+                ConvergenceWarning,
+            )
+            return
         what = {"nodes": "max_nodes", "time": "time_limit", "precision": "tol"}[solution.stopped]
         warn_caller(
             f"Branch and bound did not close the gap. {proven}, relatively; raise {what}, "

@@ -52,8 +52,9 @@ class L0Regressor(L0Model):
     {l0_parameters}
     exact : bool, default=False
         Go on by branch and bound until the solution is proven to be a global minimum. Needs
-        ``alpha``, and ``l2``, ``coef_bound`` or independent columns; feasible up to some hundred
-        features, depending on alpha and noise.
+        ``l2``, ``coef_bound`` or independent columns; feasible up to some hundred features,
+        depending on alpha and noise. Where a size is asked for, or chosen by a criterion, it is
+        proven at an alpha at which this size wins; a size that wins nowhere cannot be proven.
     tol : float, default=1e-8
         Relative optimality gap at which branch and bound ends.
     max_nodes : int, default=100000
@@ -177,25 +178,23 @@ class L0Regressor(L0Model):
             print_stages(self.history_)
         return self
 
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        if self.exact and self._by_size:
-            raise ValueError(
-                "exact=True proves the minimum of the objective with alpha, not that of a size. "
-                "Give alpha as a number, for example from the intervals of l0_path."
-            )
-
     @property
     def _by_size(self) -> bool:
         return self.n_nonzero is not None or isinstance(self.alpha, str)
+
+    @property
+    def _exactness(self) -> dict[str, Any]:
+        limit = np.inf if self.time_limit is None else self.time_limit
+        return {
+            "exact": self.exact, "tol": self.tol, "max_nodes": self.max_nodes, "time_limit": limit
+        }  # fmt: skip
 
     def _fit_alpha(self, data: Data, backend: Any) -> None:
         problem = self._problem(data, backend)
         alpha = float(self.alpha)
         solution = minimize_l0(
             problem, alpha, strategy=self.strategy, max_moves=self._max_moves,
-            coef_bound=self._bound, exact=self.exact, tol=self.tol, max_nodes=self.max_nodes,
-            time_limit=np.inf if self.time_limit is None else self.time_limit,
+            coef_bound=self._bound, **self._exactness,
         )  # fmt: skip
         self._keep(data, problem, solution, alpha, 0.0)
 
@@ -205,12 +204,15 @@ class L0Regressor(L0Model):
         )
         size = self._chosen_size(problem) if self.n_nonzero is None else int(self.n_nonzero)
         solution, price = best_of_size(
-            problem, size, max_moves=self._max_moves, coef_bound=self._bound
-        )
+            problem, size, strategy=self.strategy, max_moves=self._max_moves,
+            coef_bound=self._bound, **self._exactness,
+        )  # fmt: skip
         self._keep(data, problem, solution, price, price * size)
 
     def _chosen_size(self, problem: Any) -> int:
-        pool = full_pool(problem, default_max_size(problem), max_moves=self._max_moves)
+        pool = full_pool(
+            problem, default_max_size(problem), strategy=self.strategy, max_moves=self._max_moves
+        )
         fits = [problem.fit(pool[k].support) for k in pool.sizes]
         mse = [2.0 * problem.half_rss(coef, ridge=False) for coef in fits]
         n_samples, n_choices = samples_and_choices(problem)

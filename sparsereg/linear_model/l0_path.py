@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from sparsereg._caller import warn_caller
 from sparsereg._progress import progress
@@ -114,6 +114,7 @@ def l0_path(
     *,
     max_size: int | None = None,
     l2: float = 0.0,
+    strategy: str = "portfolio",
     fit_intercept: bool = True,
     penalty_weights: npt.ArrayLike | None = None,
     sample_weight: Any = None,
@@ -135,6 +136,9 @@ def l0_path(
         Largest number of non-zero coefficients; None is what the rows allow, at most 50.
     l2 : float, default=0.0
         Strength of a ridge part, ``l2 / 2 ||w||^2``.
+    strategy : {"portfolio", "path"}, default="portfolio"
+        "path" goes forward and backward through the sizes; "portfolio" also comes back from larger
+        supports of the lasso, which finds better models where features are correlated.
     {fit_intercept}
     penalty_weights : array-like of shape (n_features,), default=None
         0 has a feature always in and not counted, ``inf`` excludes it; all others are equal.
@@ -174,6 +178,7 @@ def l0_path(
     constraints = {
         **L0_CONSTRAINTS,
         "max_size": [Interval(Integral, 0, None, closed="left"), None],
+        "strategy": [StrOptions({"portfolio", "path"})],
     }
     check_parameters("l0_path", constraints, locals())
     resolved = resolve_backend(backend, X)
@@ -184,16 +189,18 @@ def l0_path(
         )
     problem = subset_problem(data, resolved, penalty_weights, fit_intercept, l2, equal_costs=True)
     largest = default_max_size(problem) if max_size is None else min(max_size, problem.max_size)
-    pool = fill_pool(problem, int(largest), verbose)
+    pool = fill_pool(problem, int(largest), verbose, strategy)
     return path_of_pool(pool, data.dtype)
 
 
-def fill_pool(problem: SubsetProblem, max_size: int, verbose: int = 0) -> SupportPool:
+def fill_pool(
+    problem: SubsetProblem, max_size: int, verbose: int = 0, strategy: str = "portfolio"
+) -> SupportPool:
     """Search all sizes; an interruption after the first stage keeps what was found."""
     pool, finished = SupportPool(problem), 0
     try:
         with single_threaded_blas():
-            stages = search_sizes(pool, max_size)
+            stages = search_sizes(pool, max_size, strategy=strategy)
             for _ in progress(stages, 4, "search by size", verbose):
                 finished += 1
     except KeyboardInterrupt:

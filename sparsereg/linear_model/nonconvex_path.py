@@ -47,7 +47,8 @@ def sparse_path(
 ) -> tuple[Any, ...]:
     """Compute local minima along a path of alphas, each started from the one before.
 
-    The objective is that of :class:`SparseRegressor`. Ctrl-C keeps the alphas that are finished.
+    Where a start from the one after leads to a lower minimum, that one is kept. The objective is
+    that of :class:`SparseRegressor`. Ctrl-C keeps the alphas that are finished.
 
     Parameters
     ----------

@@ -29,8 +29,9 @@ class SparseRegressor(LocalModel):
     penalty : Penalty or L0Constraint, default=None
         A penalty object, such as ``MCP(alpha=0.1)`` or ``Lq(alpha=0.1, q=0.5)``, with its feature
         weights and its restriction to non-negative coefficients, if any. None is
-        ``MCP(alpha=0.1)``. ``L0Constraint(k)`` allows k nonzero coefficients; its fit is greedy,
-        whatever the strategy.
+        ``MCP(alpha=0.1)``. ``L0Constraint(k)`` allows k nonzero coefficients: the search of
+        ``L0Regressor(n_nonzero=k)``, or a greedy one if they are non-negative, whatever the
+        strategy.
     loss : {"squared"}, default="squared"
         The loss.
     {strategy}

@@ -33,7 +33,7 @@ class SparseRegressorCV(PathCV):
     """Linear regression with any penalty, its alpha chosen along a path.
 
     The objective is that of :class:`SparseRegressor`. Each alpha starts from the local minimum of
-    the one before.
+    the one before, and once more from the one after; the lower minimum is kept.
 
     Parameters
     ----------

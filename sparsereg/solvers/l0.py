@@ -53,7 +53,8 @@ class L0Solution:
     n_moves, n_nodes : int
         Moves of the local search; nodes of branch and bound.
     stopped : str
-        Why branch and bound ended early: "nodes", "time", "interrupted", "precision"; else "".
+        Why branch and bound ended early: "nodes", "time", "interrupted", "precision", or "size"
+        where a size wins at no price, so that no price proves it; else "".
     """
 
     coef: FloatArray
@@ -115,16 +116,27 @@ def minimize_l0(
 
 
 def best_of_size(
-    problem: SubsetProblem, size: int, *, max_moves: int = 10_000, coef_bound: float = np.inf
+    problem: SubsetProblem,
+    size: int,
+    *,
+    strategy: str = "portfolio",
+    max_moves: int = 10_000,
+    coef_bound: float = np.inf,
+    exact: bool = False,
+    tol: float = 1e-8,
+    max_nodes: int = 1_000_000,
+    time_limit: float = np.inf,
 ) -> tuple[L0Solution, float]:
     """Minimize squared loss and ridge over supports of at most ``size`` columns with a cost.
 
-    Returns the solution, and a price alpha at which this size is, or nearly is, the best.
+    Returns the solution, and a price alpha at which this size is, or nearly is, the best. With
+    ``exact``, branch and bound at that price: what is a minimum there is the best of its size.
     """
     with single_threaded_blas():
         pool, history = SupportPool(problem), []
-        largest = min(size + _SLACK, problem.max_size)
-        for stage in search_sizes(pool, largest, max_moves=max_moves):
+        slack = _SLACK if strategy != "path" else 1
+        largest = min(size + slack, problem.max_size)
+        for stage in search_sizes(pool, largest, strategy=strategy, max_moves=max_moves):
             entry = pool.best_up_to(size)
             history.append(Stage(stage, entry.half_rss))
         coef = problem.fit(entry.support, coef_bound)
@@ -132,9 +144,31 @@ def best_of_size(
         history = [Stage(stage, max(value, objective)) for stage, value in history]
         lower = _size_bound(problem, pool, size, coef, objective, coef_bound)
         history.append(Stage("final refit", objective))
+        n_nodes, stopped, price = 0, "", pool.price_of(size)
+        for _ in range(_MAX_PRICES if exact and price > 0 else 0):
+            found = branch_and_bound(
+                problem, price, coef, coef_bound=coef_bound, tol=tol, max_nodes=max_nodes,
+                time_limit=time_limit,
+            )  # fmt: skip
+            support = np.flatnonzero(found.coef)
+            if np.count_nonzero(problem.costs[support]) <= size:
+                better = problem.half_rss(found.coef)
+                coef, objective = (found.coef, better) if better < objective else (coef, objective)
+            charge = price * size
+            lower = min(max(lower or 0.0, found.lower_bound - charge), objective)
+            n_nodes, stopped = n_nodes + found.n_nodes, found.stopped
+            history.append(Stage("branch and bound", objective))
+            closed = objective - lower <= 2.0 * tol * (objective + charge)
+            if closed or stopped or not pool.offer(Refit(problem, support)):
+                break
+            price = pool.price_of(size)  # another size was better than it was known to be
+        if exact and price > 0 and not closed:
+            stopped = stopped or "size"
         still = stationarity(problem, coef, 0.0, coef_bound, inside=True)
-        solution = L0Solution(coef, objective, lower, still, tuple(history), pool.n_moves)
-        return solution, pool.price_of(size)
+        solution = L0Solution(
+            coef, objective, lower, still, tuple(history), pool.n_moves, n_nodes, stopped
+        )
+        return solution, price
 
 
 def stationarity(
@@ -187,6 +221,8 @@ def dual_points(
 _ROUGH = 1e-4
 # Sizes beyond the wanted one from which the search also comes back.
 _SLACK = 5
+# Prices tried to prove a size, each one for what the last one found of other sizes.
+_MAX_PRICES = 10
 # Prices of a column, around the one at which its size is optimal, that prove a bound for it.
 _PRICES = (0.5, 0.75, 1.0, 1.5)
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize_scalar
 
 from sparsereg.backends.protocol import FloatArray, IndexArray
@@ -26,8 +25,8 @@ from sparsereg.solvers.subset import SubsetProblem
 
 # Error of a computed dot product or squared norm, relative to the norms, per sqrt(n).
 ROUNDING = 16 * np.finfo(np.float64).eps
-# Coefficient bounds from the data: for so many columns, so well conditioned; with a margin.
-_MAX_COLUMNS, _SMALLEST_PIVOT, _MARGIN = 3000, 1e-6, 1e-3
+# Margin of coefficient bounds from the data.
+_MARGIN = 1e-3
 # Relaxation: relative gap, rounds of descent, columns of the first working set.
 _GAP, _ROUNDS, _FIRST = 1e-8, 200, 200
 
@@ -131,20 +130,11 @@ def data_bounds(
     """
     usable = np.flatnonzero(problem.usable)
     limit = np.broadcast_to(coef_bound, problem.norms.shape)
-    if usable.size > _MAX_COLUMNS or (problem.l2 == 0 and usable.size > problem.work.max_rank):
+    if problem.unrestricted_fit is None:
         return limit.copy() if has_bound(problem, coef_bound) else None
-    gram = problem.gram_rows(usable)[:, usable] + np.diag(problem.ridge[usable])
-    try:
-        factor = cho_factor(gram, lower=True)
-    except np.linalg.LinAlgError:
-        return limit.copy() if has_bound(problem, coef_bound) else None
-    if usable.size and np.min(np.diag(factor[0])) ** 2 < _SMALLEST_PIVOT:
-        return limit.copy() if has_bound(problem, coef_bound) else None
-    inverse = cho_solve(factor, np.eye(usable.size))
-    center = inverse @ problem.correlation[usable]
-    least = 0.5 * max(problem.sq_y - float(problem.correlation[usable] @ center), 0.0)
+    center, spread, least = problem.unrestricted_fit
     room = max(upper - least, 0.0) + _MARGIN * upper
-    reach = np.abs(center) + np.sqrt(2.0 * room * np.diag(inverse))
+    reach = np.abs(center) + np.sqrt(2.0 * room * spread)
     bounds = np.zeros_like(problem.norms)
     bounds[usable] = (1.0 + _MARGIN) * reach / problem.norms[usable]
     return np.minimum(bounds, limit)

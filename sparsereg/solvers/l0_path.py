@@ -4,9 +4,9 @@ With E_k half the residual mean square (ridge part included) of the best support
 solutions of min E + alpha k over alpha are the vertices of the lower convex envelope of the points
 (k, E_k): each wins on an interval of alpha, and the intervals are exact.
 
-Search: forward, a column at a time, with exchanges at every size; reweighted l1 on a coarse grid of
-alphas, which jumps where single columns cannot; then backward and forward again through the
-sizes whose neighbor improved, until none does.
+Search: forward, a column at a time, with exchanges at every size; backward and forward again
+through the sizes whose neighbor improved, until none does. The same after coming back from supports
+of the lasso that are larger than wanted, which comes down in other basins.
 
 Every support is kept with the interval [low, high] of alpha on which it is a coordinate-wise
 minimum; supports that win somewhere on the envelope win inside that interval.
@@ -14,19 +14,19 @@ minimum; supports that win somewhere on the envelope win inside that interval.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.solvers.blas import single_threaded_blas
-from sparsereg.solvers.l0_starts import reweighted
+from sparsereg.solvers.l0_starts import wide_supports
 from sparsereg.solvers.refit_swaps import Refit
 from sparsereg.solvers.subset import SubsetProblem
 
-# Alphas of the coarse grid, from this share of alpha_max.
-_GRID_SIZE, _GRID_TOP = 12, 0.7
+# Sizes of the lasso supports to come back from, in units of the largest size wanted.
+_WIDTHS = (1.25, 2.0)
 # Rounds of backward and forward improvement; they end by themselves.
 _MAX_ROUNDS = 10
 _MAX_SIZE = 50
@@ -70,6 +70,10 @@ class SupportPool:
     def __getitem__(self, size: int) -> Entry:
         return self._entries[size]
 
+    def get(self, size: int) -> Entry | None:
+        """Return the entry of a size, or None."""
+        return self._entries.get(size)
+
     def __contains__(self, size: int) -> bool:
         return size in self._entries
 
@@ -98,8 +102,13 @@ class SupportPool:
         return float(max(0.5 * (rise + fall), 0.0))
 
 
-def search_sizes(pool: SupportPool, max_size: int, *, max_moves: int = 10_000) -> Iterator[str]:
-    """Fill the pool up to a size; yield the name of each stage that is finished."""
+def search_sizes(
+    pool: SupportPool, max_size: int, *, strategy: str = "portfolio", max_moves: int = 10_000
+) -> Iterator[str]:
+    """Fill the pool up to a size; yield the name of each stage that is finished.
+
+    The strategy "path" leaves out the supports of the lasso.
+    """
     problem = pool.problem
     refit = Refit(problem, problem.free)
     pool.offer(refit)
@@ -107,8 +116,20 @@ def search_sizes(pool: SupportPool, max_size: int, *, max_moves: int = 10_000) -
         pool.n_moves += 1 + refit.exchange(max_moves)
         pool.offer(refit)
     yield "forward"
-    changed = set(pool.sizes)
-    yield from _jump(pool, refit, max_size, max_moves, changed)
+    yield from _improve(pool, refit, max_size, max_moves, set(pool.sizes))
+    if strategy == "path":
+        return
+    changed = set[int]()
+    for wide in wide_supports(problem, [int(np.ceil(width * max_size)) for width in _WIDTHS]):
+        changed |= _eliminate(pool, refit, wide, max_size, max_moves)
+    yield "backward from the lasso"
+    yield from _improve(pool, refit, max_size, max_moves, changed)
+
+
+def _improve(
+    pool: SupportPool, refit: Refit, max_size: int, max_moves: int, changed: set[int]
+) -> Iterator[str]:
+    """Go through the sizes beside those that changed until none is improved."""
     for _ in range(_MAX_ROUNDS):
         if not changed:
             break
@@ -116,33 +137,39 @@ def search_sizes(pool: SupportPool, max_size: int, *, max_moves: int = 10_000) -
         yield "backward and forward"
 
 
-def full_pool(problem: SubsetProblem, max_size: int, *, max_moves: int = 10_000) -> SupportPool:
+def full_pool(
+    problem: SubsetProblem,
+    max_size: int,
+    *,
+    strategy: str = "portfolio",
+    max_moves: int = 10_000,
+) -> SupportPool:
     """Return the pool after all stages of the search."""
     pool = SupportPool(problem)
     with single_threaded_blas():
-        for _ in search_sizes(pool, max_size, max_moves=max_moves):
+        for _ in search_sizes(pool, max_size, strategy=strategy, max_moves=max_moves):
             pass
     return pool
 
 
-def _jump(
-    pool: SupportPool, refit: Refit, max_size: int, max_moves: int, changed: set[int]
-) -> Iterator[str]:
-    """Polish reweighted l1 solutions on a grid of alphas, each at its own size."""
-    problem = pool.problem
-    top = _GRID_TOP * problem.alpha_max()
-    lowest = pool[pool.sizes[-1]].low if len(pool.sizes) > 1 else 0.0
-    bottom = max(lowest, 1e-4 * top)
-    if not 0 < bottom < top:
-        return
-    for alpha in np.geomspace(top, bottom, _GRID_SIZE):
-        refit.move_to(reweighted(problem, float(alpha)))
-        while refit.size > max_size:
-            refit.drop_worst()
+def _eliminate(
+    pool: SupportPool, refit: Refit, wide: IndexArray, max_size: int, max_moves: int
+) -> set[int]:
+    """Drop columns of a support down to what the pool has already; return the sizes improved."""
+    improved: set[int] = set()
+    refit.move_to(wide)
+    while refit.size > 1:
+        refit.drop_worst()
+        pool.n_moves += 1
+        if refit.size > max_size:
+            continue
+        known = pool.get(refit.size)
+        if known is not None and refit.is_at(known.support):
+            break
         pool.n_moves += refit.exchange(max_moves)
         if pool.offer(refit):
-            changed.add(refit.size)
-    yield "reweighted l1"
+            improved.add(refit.size)
+    return improved
 
 
 def _neighbors(
@@ -150,20 +177,25 @@ def _neighbors(
 ) -> set[int]:
     """Derive each size from a changed neighbor above, then below; return the sizes improved."""
     improved: set[int] = set()
+
+    def derive(size: int, step: Callable[[], bool | None]) -> None:
+        if size not in pool or size not in changed | improved:
+            return
+        if not refit.is_at(pool[size].support):
+            refit.move_to(pool[size].support)
+        if step() is False:
+            return
+        known = pool.get(refit.size)
+        if known is not None and refit.is_at(known.support):
+            return  # it has had its exchanges
+        pool.n_moves += 1 + refit.exchange(max_moves)
+        if pool.offer(refit):
+            improved.add(refit.size)
+
     for size in range(max_size, 1, -1):
-        if size in pool and size in changed | improved:
-            refit.move_to(pool[size].support)
-            refit.drop_worst()
-            pool.n_moves += 1 + refit.exchange(max_moves)
-            if pool.offer(refit):
-                improved.add(refit.size)
+        derive(size, refit.drop_worst)
     for size in range(0, max_size):
-        if size in pool and size in changed | improved:
-            refit.move_to(pool[size].support)
-            if refit.add_best():
-                pool.n_moves += 1 + refit.exchange(max_moves)
-                if pool.offer(refit):
-                    improved.add(refit.size)
+        derive(size, refit.add_best)
     return improved
 
 

@@ -37,6 +37,9 @@ from sparsereg.solvers.workspace import Workspace
 
 # A path to a single alpha goes down by this factor, in at most so many steps, to this tolerance.
 _PATH_FACTOR, _PATH_STEPS, _PATH_TOL = 0.85, 60, 1e-2
+# Alphas of a path that are looked at again together, how well a second look is solved, and by which
+# share it must be lower to be gone into.
+_WINDOW, _LOOK_TOL, _LOWER = 20, 1e-3, 1e-9
 _SMALLEST_ALPHA = float(np.finfo(np.float64).resolution)
 
 #: Moves the workspace, which holds the best point so far, to another start; returns its steps.
@@ -110,9 +113,56 @@ def solve(
 def solve_path(
     work: Workspace, penalty: Penalty, alphas: FloatArray, *, tol: float, max_iter: int
 ) -> Iterator[LocalSolution]:
-    """Yield a local minimum at each alpha, each started where the last one ended."""
-    for alpha in alphas.tolist():
-        yield _descend_from_here(work, penalty.with_alpha(alpha), "path", tol, max_iter)
+    """Yield a local minimum at each alpha, each started where the last one ended.
+
+    A path that only goes down stays in the basin it came in by. Without convexity, the alphas of a
+    window are therefore tried again from the minimum below each, going up, and from above where
+    that helped, going down; the lower objective is kept. At a yield the workspace has the
+    coefficients and the residual of what is yielded.
+    """
+    solutions: list[LocalSolution] = []
+    for first in range(0, len(alphas), _WINDOW):
+        window = alphas[first : first + _WINDOW].tolist()
+        if solutions:
+            work.move_to(solutions[-1].coef.copy())
+        solutions = [
+            _descend_from_here(work, penalty.with_alpha(alpha), "path", tol, max_iter)
+            for alpha in window
+        ]
+        if not penalty.is_convex:
+            _look_back(work, penalty, window, solutions, tol, max_iter)
+        for solution in solutions:
+            work.set_coef(solution.coef.copy())
+            yield solution
+
+
+def _look_back(
+    work: Workspace,
+    penalty: Penalty,
+    alphas: list[float],
+    solutions: list[LocalSolution],
+    tol: float,
+    max_iter: int,
+) -> None:
+    """Replace solutions by lower ones that start from a neighbor: below, then above."""
+    improved = [False] * len(alphas)
+
+    def lower(k: int, neighbor: int) -> bool:
+        at_alpha = penalty.with_alpha(alphas[k])
+        work.move_to(solutions[neighbor].coef.copy())
+        found = _descend_from_here(work, at_alpha, "path", max(tol, _LOOK_TOL), max_iter)
+        if not found.objective < (1.0 - _LOWER) * solutions[k].objective:
+            return False
+        used = found.n_iter + solutions[k].n_iter
+        found = _descend_from_here(work, at_alpha, "path", tol, max_iter)
+        solutions[k] = replace(found, n_iter=used + found.n_iter)
+        return True
+
+    for k in reversed(range(len(alphas) - 1)):
+        improved[k] = lower(k, k + 1)
+    for k in range(1, len(alphas)):
+        if improved[k - 1] and not improved[k]:
+            improved[k] = lower(k, k - 1)
 
 
 def alpha_grid(

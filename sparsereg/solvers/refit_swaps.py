@@ -10,15 +10,21 @@ selection", Operations Research, 2020), because a refit only lowers further.
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+import numpy.typing as npt
+from scipy.linalg.lapack import dpotrf, dpotri
 
 from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.solvers.subset import SubsetProblem
 
 # A column with no more than this outside the span of the support counts as inside it.
 COLLINEAR = 1e-10
-# Rank-one updates after which the inverse is computed afresh.
-_REFRESH = 20
+# Each rank-one update multiplies rounding by one over its pivot. Where the sum of these is larger,
+# the inverse is computed afresh: at once, or before a search ends.
+_WORN, _WORN_AT_END = 1e4, 1e3
+# A support is near if it differs by this share of its size.
+_NEAR = 0.25
+# Gram rows computed by the pass over X that one of them needs.
+_AHEAD = 6
 # A move must lower the objective by this share of ||y||^2 / n.
 _PROGRESS = 1e-13
 
@@ -41,11 +47,11 @@ class Refit:
     def __init__(self, problem: SubsetProblem, support: IndexArray | None = None):
         self.problem, self._backend = problem, problem.work.backend
         self._inside = (~problem.usable).astype(np.uint8)
-        self._size, self._updates = 0, 0
+        self._size, self._wear = 0, 0.0
         self._inverse, self._loadings = np.zeros((0, 0)), np.zeros((0, problem.n_features))
         self._coef, self._support = np.zeros(0), np.zeros(0, dtype=np.intp)
         self._allocate(8)
-        self.move_to(np.empty(0, dtype=np.intp) if support is None else support)
+        self._start_at(np.empty(0, dtype=np.intp) if support is None else support)
 
     @property
     def support(self) -> IndexArray:
@@ -77,29 +83,45 @@ class Refit:
         It is one where no single column pays for entering, nor for leaving: the critical points of
         the exact relaxation CEL0. Empty where low > high.
         """
-        problem, inside = self.problem, self._support[: self._size]
-        priced = problem.usable & (problem.costs > 0)
-        gains = 0.5 * self._gradient**2 / (1.0 + problem.ridge)
-        losses = 0.5 * self.coef**2 * (1.0 + problem.ridge[inside])
-        outside = priced.copy()
-        outside[inside] = False
-        kept = priced[inside]
-        low = np.max(gains[outside] / problem.costs[outside], initial=0.0)
-        high = np.min(losses[kept] / problem.costs[inside[kept]], initial=np.inf)
-        return float(low), float(high)
+        problem = self.problem
+        return self._backend.refit_validity(
+            self.coef, self._gradient, self._support[: self._size], self._inside, problem.costs,
+            problem.ridge,
+        )  # fmt: skip
 
     def next_alpha(self) -> float:
         """Return the largest alpha at which one more column, with refit, would pay; 0 if none."""
         problem = self.problem
         open_ = (self._inside == 0) & (self._remainder > COLLINEAR) & (problem.costs > 0)
-        gains = 0.5 * self._gradient[open_] ** 2 / self._remainder[open_]
+        gains = self._gains(open_)[open_]
         return float(np.max(gains / problem.costs[open_], initial=0.0))
 
     def move_to(self, support: IndexArray) -> None:
-        """Start again from a support."""
+        """Go to a support: by updates where it is near, else by a fresh factor."""
+        if self._size and self._update_to(np.asarray(support, dtype=np.intp)):
+            return
+        self._start_at(support)
+
+    def _update_to(self, support: IndexArray) -> bool:
+        """Leave and enter columns one by one; return False where that is not worth it."""
+        wanted = np.zeros(self.problem.n_features, dtype=bool)
+        wanted[support] = True
+        gone = self._support[: self._size][~wanted[self._support[: self._size]]]
+        new = support[self._inside[support] == 0]
+        if gone.size + new.size > _NEAR * support.size:
+            return False
+        for column in gone:
+            self._leave(int(np.flatnonzero(self._support[: self._size] == column)[0]))
+        for column in new:
+            if not self._remainder[column] > COLLINEAR:
+                return False
+            self._enter(int(column))
+        return True
+
+    def _start_at(self, support: IndexArray) -> None:
         self._inside[:] = ~self.problem.usable
         self._size = 0
-        self._updates = 0
+        self._wear = 0.0
         self._reset()
         self._take_in(np.asarray(support, dtype=np.intp))
 
@@ -113,13 +135,17 @@ class Refit:
 
     def add_best(self) -> bool:
         """Add the column that lowers half_rss most; return False if none does."""
-        problem = self.problem
-        open_ = np.flatnonzero((self._inside == 0) & (self._remainder > COLLINEAR))
-        gains = 0.5 * self._gradient[open_] ** 2 / self._remainder[open_]
-        if not gains.size or not np.max(gains) > _PROGRESS * problem.sq_y:
+        open_ = (self._inside == 0) & (self._remainder > COLLINEAR)
+        gains = self._gains(open_)
+        best = int(np.argmax(gains))
+        if not gains[best] > _PROGRESS * self.problem.sq_y:
             return False
-        self._enter(int(open_[np.argmax(gains)]))
+        self._enter(best)
         return True
+
+    def is_at(self, support: IndexArray) -> bool:
+        """Whether these, which increase, are the columns."""
+        return np.array_equal(np.sort(self._support[: self._size]), support)
 
     def drop_worst(self) -> None:
         """Drop the column, among those that cost something, that raises half_rss least."""
@@ -128,34 +154,40 @@ class Refit:
         self._leave(int(np.argmin(lost)))
 
     def _search(self, alpha: float, max_moves: int) -> int:
-        least = _PROGRESS * self.problem.sq_y
-        moves, at_refresh = 0, np.inf
-        while moves < max_moves:
-            change, out, new = self._backend.best_refit_move(
+        problem = self.problem
+        least = _PROGRESS * problem.sq_y
+        made, at_refresh = 0, np.inf
+        while made < max_moves:
+            rows, place = problem.known_rows
+            self._size, change, moves, wear, out, new = self._backend.refit_search(
                 self._inverse, self._loadings, self._coef, self._gradient, self._remainder,
-                self._support[: self._size], self._inside, self.problem.costs, alpha, COLLINEAR,
+                self._support, self._inside, self._size, problem.costs, alpha, COLLINEAR,
+                rows, place, least, _WORN - self._wear, max_moves - made,
             )  # fmt: skip
-            if not change < -least:
-                if self._updates == 0:
+            self.half_rss += change
+            made += moves
+            self._add_wear(wear)
+            if new >= 0:  # the next move needs a row or room
+                if out >= 0:
+                    self._leave(out)
+                self._enter(new)
+                made += 1
+            elif moves == 0 or self._wear > 0:  # none is left
+                if self._wear <= _WORN_AT_END:
                     break
                 self._refresh()  # what rounding left may hide a move, or show one
                 value = self.objective(max(alpha, 0.0))
                 if not value < at_refresh - least:
                     break
                 at_refresh = value
-                continue
-            if out >= 0:
-                self._leave(out)
-            if new >= 0:
-                self._enter(new)
-            moves += 1
-        return moves
+        return made
 
     def _enter(self, column: int) -> None:
         if self._size == len(self._coef):
             self._allocate(2 * self._size)
-        row = self.problem.gram_rows(np.array([column]))[0]
-        self.half_rss -= 0.5 * self._gradient[column] ** 2 / self._remainder[column]
+        row = self._row(column)
+        pivot = float(self._remainder[column])
+        self.half_rss -= 0.5 * self._gradient[column] ** 2 / pivot
         self._backend.enter_support(
             self._inverse, self._loadings, self._coef, self._gradient, self._remainder,
             self._size, self._support, row, column,
@@ -163,11 +195,30 @@ class Refit:
         self._support[self._size] = column
         self._inside[column] = 1
         self._size += 1
-        self._count_update()
+        self._add_wear(1.0 / pivot)
+
+    def _gains(self, open_: npt.NDArray[np.bool_]) -> FloatArray:
+        """Return what each of the open columns would lower half_rss by; zero for the others."""
+        gains = np.zeros(open_.size)
+        return np.divide(0.5 * self._gradient**2, self._remainder, out=gains, where=open_)
+
+    def _row(self, column: int) -> FloatArray:
+        """Return the Gram row of a column; those of the next best ones come with it."""
+        rows, place = self.problem.known_rows
+        if place[column] < 0:
+            open_ = (place < 0) & (self._inside == 0) & (self._remainder > COLLINEAR)
+            promise = self._gains(open_)
+            promise[column] = np.inf
+            ahead = min(_AHEAD, promise.size)
+            best = np.argpartition(-promise, ahead - 1)[:ahead]
+            self.problem.gram_rows(best[promise[best] > 0])
+            rows, place = self.problem.known_rows
+        return rows[place[column]]
 
     def _leave(self, position: int) -> None:
         column = int(self._support[position])
-        self.half_rss += 0.5 * self._coef[position] ** 2 / self._inverse[position, position]
+        pivot = 1.0 / float(self._inverse[position, position])
+        self.half_rss += 0.5 * self._coef[position] ** 2 * pivot
         self._backend.leave_support(
             self._inverse, self._loadings, self._coef, self._gradient, self._remainder,
             self._size, position, column,
@@ -175,11 +226,11 @@ class Refit:
         self._size -= 1
         self._support[position] = self._support[self._size]
         self._inside[column] = 0
-        self._count_update()
+        self._add_wear(1.0 / pivot)
 
-    def _count_update(self) -> None:
-        self._updates += 1
-        if self._updates >= _REFRESH:
+    def _add_wear(self, wear: float) -> None:
+        self._wear += wear
+        if self._wear > _WORN:
             self._refresh()
 
     def _take_in(self, columns: IndexArray) -> None:
@@ -196,8 +247,8 @@ class Refit:
     def _refresh(self) -> None:
         support = self.support
         if not self._factorize(support):  # nearly dependent: in their order, leaving out the last
-            self.move_to(support)
-        self._updates = 0
+            self._start_at(support)
+        self._wear = 0.0
 
     def _factorize(self, columns: IndexArray) -> bool:
         """Compute everything of a support afresh; return False if it is too near dependent."""
@@ -207,13 +258,11 @@ class Refit:
             return False
         rows = problem.gram_rows(columns)
         gram = rows[:, columns] + np.diag(problem.ridge[columns])
-        try:
-            factor = cho_factor(gram, lower=True)
-        except np.linalg.LinAlgError:
+        factor, failed = dpotrf(gram, lower=True)
+        if failed or (size and np.min(np.diag(factor)) ** 2 <= COLLINEAR):
             return False
-        if size and np.min(np.diag(factor[0])) ** 2 <= COLLINEAR:
-            return False
-        inverse = cho_solve(factor, np.eye(size))
+        inverse = np.tril(dpotri(factor, lower=True)[0])
+        inverse += np.tril(inverse, -1).T
         while len(self._coef) < size:
             self._allocate(2 * len(self._coef))
         loadings = inverse @ rows

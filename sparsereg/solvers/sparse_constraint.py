@@ -1,6 +1,7 @@
 """Least squares with at most k nonzero coefficients.
 
-Two stages, each followed by a refit on the support, and the better result is kept:
+Any signs: the search by size of :mod:`sparsereg.solvers.l0`. Non-negative coefficients: two stages,
+each followed by a refit on the support, and the better result is kept:
 
 ``forward``
     Orthogonal matching pursuit: k times, the feature that explains most of the residual by itself
@@ -21,13 +22,38 @@ from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.penalties.elastic_net import L1
 from sparsereg.penalties.l0 import L0Constraint
 from sparsereg.solvers.coordinate_minimum import Descent, descend
+from sparsereg.solvers.l0 import best_of_size
 from sparsereg.solvers.problem import LocalSolution, Stage
 from sparsereg.solvers.separable import SeparableTerms
+from sparsereg.solvers.subset import SubsetProblem
 from sparsereg.solvers.workspace import Workspace
 
 
 def solve(work: Workspace, constraint: L0Constraint, *, tol: float, max_iter: int) -> LocalSolution:
     """Move to a k-sparse fit; its stationarity is that of the refit on its support."""
+    if constraint.positive:
+        return _pursue(work, constraint, tol=tol, max_iter=max_iter)
+    found, _ = best_of_size(SubsetProblem(work), constraint.k)
+    work.move_to(found.coef.copy())
+    return LocalSolution(
+        coef=found.coef,
+        intercept=work.intercept,
+        objective=found.objective,
+        stationarity=found.stationarity,
+        tolerance=tol,
+        n_iter=max(found.n_moves, 1),
+        converged=found.stationarity <= tol,
+        stalled=found.stationarity > tol,
+        history=tuple(
+            Stage(line.stage, found.n_moves, line.objective, found.stationarity)
+            for line in found.history
+        ),
+    )
+
+
+def _pursue(
+    work: Workspace, constraint: L0Constraint, *, tol: float, max_iter: int
+) -> LocalSolution:
     k = min(constraint.k, int(np.count_nonzero(work.design.sqnorms)))
     history: list[Stage] = []
     used = 0
@@ -44,7 +70,7 @@ def solve(work: Workspace, constraint: L0Constraint, *, tol: float, max_iter: in
     if k == np.count_nonzero(work.design.sqnorms):
         support = np.flatnonzero(work.design.sqnorms)
     while support.size < k:
-        promise = _promise(work, constraint.positive)
+        promise = _promise(work)
         promise[support] = 0.0
         if not promise.any():
             break
@@ -83,8 +109,7 @@ def solve(work: Workspace, constraint: L0Constraint, *, tol: float, max_iter: in
     )
 
 
-def _promise(work: Workspace, positive: bool) -> FloatArray:
+def _promise(work: Workspace) -> FloatArray:
     """Return how far each feature by itself would lower twice the loss."""
-    gradient = np.maximum(work.gradient, 0.0) if positive else work.gradient
-    curvatures = work.design.sqnorms
+    gradient, curvatures = np.maximum(work.gradient, 0.0), work.design.sqnorms
     return np.divide(gradient**2, curvatures, out=np.zeros_like(curvatures), where=curvatures > 0)

@@ -13,7 +13,10 @@ c_j^2 / (2 (1 + ridge_j)) > alpha v_j: all columns are on one scale, whatever th
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
+from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
 from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.solvers.unpenalized import UnpenalizedSpan
@@ -23,6 +26,10 @@ from sparsereg.solvers.workspace import Workspace
 _AT_ONCE = 4e8
 # Rows computed by one pass over X, and bytes of rows kept.
 _ROW_BLOCK, _MAX_ROW_BYTES = 64, 512 << 20
+# Pivots of a Gram matrix of unit columns from which on it is as good as their QR factor.
+_INDEPENDENT = 1e-6
+# Gram matrices of up to so many columns are inverted for bounds on coefficients.
+_MAX_INVERTED = 3000
 # A ridge so large beside a column that the column is as good as excluded.
 _LARGEST_RIDGE = 1e100
 
@@ -93,6 +100,32 @@ class SubsetProblem:
         gains = 0.5 * self.correlation[priced] ** 2 / (1.0 + self.ridge[priced])
         return float(np.max(gains / self.costs[priced], initial=0.0))
 
+    @cached_property
+    def unrestricted_fit(self) -> tuple[FloatArray, FloatArray, float] | None:
+        """The fit on all usable columns: z, the diagonal of (G + ridge)^-1, and half_rss there.
+
+        None where the columns are too many, or too near dependent.
+        """
+        usable = np.flatnonzero(self.usable)
+        dependent = self.l2 == 0 and usable.size > self.work.max_rank
+        if usable.size > _MAX_INVERTED or dependent:
+            return None
+        gram = self.gram_rows(usable)[:, usable]
+        gram.flat[:: usable.size + 1] += self.ridge[usable]
+        factor, failed = dpotrf(gram, lower=True)
+        if failed or np.min(np.diag(factor), initial=1.0) ** 2 < _INDEPENDENT:
+            return None
+        inverse = np.tril(dpotri(factor, lower=True)[0]) if usable.size else gram
+        inverse += np.tril(inverse, -1).T
+        z = inverse @ self.correlation[usable]
+        half_rss = 0.5 * max(self.sq_y - float(self.correlation[usable] @ z), 0.0)
+        return z, np.diag(inverse).copy(), half_rss
+
+    @property
+    def known_rows(self) -> tuple[FloatArray, IndexArray]:
+        """The rows of G computed so far, and the place of each column's among them or -1."""
+        return self._rows, self._position
+
     def gram_rows(self, columns: IndexArray) -> FloatArray:
         """Return rows of G, one per column; computed once, a pass over X per block of them."""
         missing = np.unique(columns[self._position[columns] < 0])
@@ -112,7 +145,7 @@ class SubsetProblem:
             return coef
         if self.l2 > 0:
             coef[support] = self._ridge_fit(support)
-        else:
+        elif not self._cholesky_fit(support, coef):
             span = UnpenalizedSpan(work.backend, work.design, support)
             residual = work.y
             for _ in range(2):  # the second pass takes out what rounding left of the first
@@ -167,6 +200,24 @@ class SubsetProblem:
             grown = np.empty((capacity, self.n_features))
             grown[: self._columns.size] = self._rows[: self._columns.size]
             self._rows = grown
+
+    def _cholesky_fit(self, support: IndexArray, coef: FloatArray) -> bool:
+        """Fit independent columns whose Gram rows are known, in place; return False for others."""
+        if np.any(self._position[support] < 0):
+            return False
+        gram = self._rows[np.ix_(self._position[support], support)]
+        factor, failed = dpotrf(gram, lower=True)
+        if failed or np.min(np.diag(factor)) ** 2 < _INDEPENDENT:
+            return False
+        scale = self.per_norm[support]
+        gradient = self.work.backend.xtr(self.work.design, self.work.y, support)
+        for _ in range(2):  # the second pass takes out what rounding left of the first
+            coef[support] += scale * dpotrs(factor, scale * gradient, lower=True)[0]
+            residual = self.work.y - self.work.backend.fitted(
+                self.work.design, support, coef[support]
+            )
+            gradient = self.work.backend.xtr(self.work.design, residual, support)
+        return True
 
     def _ridge_fit(self, support: IndexArray) -> FloatArray:
         stacked, target = self._stacked(support)

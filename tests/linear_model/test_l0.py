@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from l0_problems import best_by_size, correlated
@@ -12,6 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from sparsereg import CEL0Regressor, L0Regressor, L0RegressorCV, l0_path
 from sparsereg.exceptions import ConvergenceWarning, PathInterruptedWarning
 from sparsereg.model_selection import information_criterion
+from sparsereg.solvers.l0_path import envelope
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -174,9 +177,57 @@ def test_penalty_weights_force_in_keep_out_and_grade():
         L0Regressor(n_nonzero=3, penalty_weights=dear).fit(X, Y)
 
 
-def test_exact_with_a_size_is_refused():
-    with pytest.raises(ValueError, match="Give alpha as a number"):
-        L0Regressor(n_nonzero=3, exact=True).fit(X, Y)
+@pytest.mark.parametrize("l2", [0.0, 0.05])
+def test_exact_by_size_proves_the_sizes_that_win_somewhere(l2):
+    n_proven = 0
+    for seed in range(6):
+        X, y = correlated(seed, 30, 9, rho=0.9, n_nonzero=4, noise=1.0)
+        truth = best_by_size(X, y, l2)
+        low = envelope(np.arange(10.0), truth)[0]
+        for size in range(1, 9):
+            model = L0Regressor(n_nonzero=size, l2=l2, exact=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                model.fit(X, y)
+            assert model.lower_bound_ <= truth[size] * (1 + 1e-12) <= model.objective_ * (1 + 1e-9)
+            if np.isfinite(low[size]):
+                assert model.converged_
+                assert model.objective_ == pytest.approx(truth[size], rel=1e-7)
+                assert model.optimality_gap_ <= 1e-6
+                n_proven += 1
+    assert n_proven >= 24
+
+
+def test_exact_with_a_criterion_keeps_its_size_and_proves_it():
+    free = L0Regressor("bic").fit(X, Y)
+    proven = L0Regressor("bic", exact=True).fit(X, Y)
+    assert proven.support_.size == free.support_.size
+    assert proven.converged_
+    assert proven.optimality_gap_ <= 1e-6
+
+
+def test_a_size_that_wins_nowhere_is_not_claimed_to_be_proven():
+    for seed in range(20):
+        X, y = correlated(seed, 30, 9, rho=0.9, n_nonzero=4, noise=1.0)
+        losers = np.flatnonzero(np.isnan(l0_path(X, y).alpha_low))
+        if losers.size:
+            break
+    with pytest.warns(ConvergenceWarning, match="wins at none"):
+        model = L0Regressor(n_nonzero=int(losers[0]), exact=True).fit(X, y)
+    assert not model.converged_
+    assert model.optimality_gap_ > 0
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.9])
+def test_the_portfolio_is_never_worse_than_the_path_and_finds_more(rho):
+    better = 0
+    for seed in range(10):
+        X, y = correlated(seed, 60, 120, rho=rho, n_nonzero=15, noise=0.5)
+        quick = l0_path(X, y, max_size=15, strategy="path")
+        whole = l0_path(X, y, max_size=15)
+        assert np.all(whole.mse <= quick.mse * (1 + 1e-10))
+        better += np.sum(whole.mse < quick.mse * (1 - 1e-6))
+    assert better > 0
 
 
 def test_a_search_out_of_budget_warns_and_names_the_gap():

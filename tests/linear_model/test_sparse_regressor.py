@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sparsereg import (
+    L0Regressor,
     Lasso,
     LqRegressor,
     MCPRegressor,
@@ -435,3 +436,11 @@ def test_nothing_warns_on_ordinary_data(data):
         for model in MODELS:
             clone(model).fit(*data)
         SparseRegressorCV(penalties.Lq(), n_alphas=20).fit(*data)
+
+
+@pytest.mark.parametrize("k", [0, 2, 6])
+def test_a_constraint_is_the_l0_regressor_of_that_size(k, data):
+    ours = SparseRegressor(penalties.L0Constraint(k)).fit(*data)
+    reference = L0Regressor(n_nonzero=k).fit(*data)
+    np.testing.assert_array_equal(ours.coef_, reference.coef_)
+    assert ours.objective_ == reference.objective_

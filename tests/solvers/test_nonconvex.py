@@ -352,3 +352,38 @@ def test_constraint_with_signs_has_no_negative_coefficient():
     solution = constrained(X, y, 6, positive=True)
     assert np.all(solution.coef >= 0)
     assert 0 < np.count_nonzero(solution.coef) <= 6
+
+
+@pytest.mark.parametrize("penalty", [MCP(), SCAD(), Lq(q=0.5)], ids=repr)
+def test_a_path_looks_back_and_is_lower_for_it(penalty):
+    looked = plain = 0.0
+    for seed in range(4):
+        work = workspace(*make_data(rho=0.8, k=10, seed=seed), penalty)
+        alphas = nonconvex.alpha_grid(work, penalty, 40, 0.02)
+        whole = [
+            s.objective for s in nonconvex.solve_path(work, penalty, alphas, tol=TOL, max_iter=1000)
+        ]
+        nonconvex.null_model(work, penalty)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(nonconvex, "_look_back", lambda *args: None)
+            forward = [
+                s.objective
+                for s in nonconvex.solve_path(work, penalty, alphas, tol=TOL, max_iter=1000)
+            ]
+        first = nonconvex._WINDOW  # where both came by the same way
+        assert np.all(np.array(whole[:first]) <= np.array(forward[:first]) * (1 + 1e-9))
+        looked, plain = looked + sum(whole), plain + sum(forward)
+    assert looked < plain * (1 - 1e-5)
+
+
+def test_a_path_yields_with_the_workspace_at_the_solution():
+    penalty = MCP()
+    work = workspace(*make_data(rho=0.8, k=10), penalty)
+    alphas = nonconvex.alpha_grid(work, penalty, 25, 0.05)
+    for alpha, solution in zip(
+        alphas, nonconvex.solve_path(work, penalty, alphas, tol=TOL, max_iter=1000)
+    ):
+        np.testing.assert_array_equal(work.coef, solution.coef)
+        objective = 0.5 * work.sq_residual + penalty.with_alpha(alpha).value(work.coef)
+        assert objective == pytest.approx(solution.objective, rel=1e-9)
+        assert solution.converged

@@ -229,7 +229,7 @@ class NumbaBackend:
         )  # fmt: skip
         return coefs[:n_found], changes[:n_found], reached
 
-    def best_refit_move(  # noqa: D102
+    def refit_search(  # noqa: D102
         self,
         inverse: FloatArray,
         loadings: FloatArray,
@@ -238,13 +238,31 @@ class NumbaBackend:
         remainder: FloatArray,
         support: IndexArray,
         inside: npt.NDArray[np.uint8],
+        size: int,
         costs: FloatArray,
         alpha: float,
         floor: float,
-    ) -> tuple[float, int, int]:
-        return refit.best_move(
-            inverse, loadings, coef, gradient, remainder, support, inside, costs, alpha, floor
-        )
+        rows: FloatArray,
+        place: IndexArray,
+        least: float,
+        max_wear: float,
+        max_moves: int,
+    ) -> tuple[int, float, int, float, int, int]:
+        return refit.search(
+            inverse, loadings, coef, gradient, remainder, support, inside, size, costs, alpha,
+            floor, rows, place, least, max_wear, max_moves,
+        )  # fmt: skip
+
+    def refit_validity(  # noqa: D102
+        self,
+        coef: FloatArray,
+        gradient: FloatArray,
+        support: IndexArray,
+        inside: npt.NDArray[np.uint8],
+        costs: FloatArray,
+        ridge: FloatArray,
+    ) -> tuple[float, float]:
+        return refit.validity(coef, gradient, support, inside, costs, ridge)
 
     def enter_support(  # noqa: D102
         self,

@@ -17,7 +17,12 @@ One pass over W scores all moves; one rank-one update of (V, W, w, q, t) makes o
 
 from __future__ import annotations
 
-from sparsereg.backends.numba.jit import kernel
+import numpy as np
+
+from sparsereg.backends.numba.jit import REASSOCIATE, kernel
+
+# A move is looked at exactly if it is better to rounding.
+_SLACK = 1.0 - 1e-12
 
 
 @kernel()
@@ -55,14 +60,17 @@ def best_move(inverse, loadings, coef, gradient, remainder, support, inside, cos
                 best_out = i
                 best_in = -1
         move = coef[i] / pivot
+        row = loadings[i]
+        if not _any_better(
+            row, gradient, remainder, inside, costs, move, 1.0 / pivot, lost - refund - best,
+            0.0 if fixed_size else alpha, floor,
+        ):  # fmt: skip
+            continue
         for j in range(p):
-            if inside[j] != 0:
+            freed = remainder[j] + row[j] * row[j] / pivot
+            if inside[j] != 0 or not freed > floor or (fixed_size and costs[j] == 0.0):
                 continue
-            loading = loadings[i, j]
-            freed = remainder[j] + loading * loading / pivot
-            if not freed > floor or (fixed_size and costs[j] == 0.0):
-                continue
-            reach = gradient[j] + move * loading
+            reach = gradient[j] + move * row[j]
             change = lost - 0.5 * reach * reach / freed - refund
             if not fixed_size:
                 change += alpha * costs[j]
@@ -71,6 +79,82 @@ def best_move(inverse, loadings, coef, gradient, remainder, support, inside, cos
                 best_out = i
                 best_in = j
     return best, best_out, best_in
+
+
+@kernel(fastmath=REASSOCIATE)
+def _any_better(row, gradient, remainder, inside, costs, move, scale, margin, alpha, floor):
+    """Whether some column in place of the one that leaves brings more than the margin.
+
+    Few rows of W have one: this loop, which vectorizes, spares the others the division.
+    """
+    found = 0
+    for j in range(gradient.shape[0]):
+        loading = row[j]
+        freed = remainder[j] + loading * loading * scale
+        reach = gradient[j] + move * loading
+        better = 0.5 * reach * reach > (margin + alpha * costs[j]) * freed * _SLACK
+        found += better & (freed > floor) & (inside[j] == 0)
+    return found > 0
+
+
+@kernel()
+def search(
+    inverse, loadings, coef, gradient, remainder, support, inside, s, costs, alpha, floor,
+    rows, place, least, max_wear, max_moves,
+):  # fmt: skip
+    """Make the best move until none lowers the objective by more than ``least``.
+
+    Gram rows are ``rows[place[j]]`` where ``place[j]`` is not negative. Returns (size, change of
+    half_rss, moves made, wear, position to drop, column to add): wear, which ends the search beyond
+    ``max_wear``, is the sum of one over the pivots, and the last two are the next move where a row
+    or room is missing for it, or -1 and -1.
+    """
+    total = 0.0
+    moves = 0
+    wear = 0.0
+    while moves < max_moves and wear <= max_wear:
+        change, out, new = best_move(
+            inverse, loadings, coef, gradient, remainder, support[:s], inside, costs, alpha, floor
+        )
+        if not change < -least:
+            break
+        if new >= 0 and (place[new] < 0 or (out < 0 and s == coef.shape[0])):
+            return s, total, moves, wear, out, new
+        if out >= 0:
+            column = support[out]
+            wear += inverse[out, out]
+            total += 0.5 * coef[out] * coef[out] / inverse[out, out]
+            leave(inverse, loadings, coef, gradient, remainder, np.int64(s), np.int64(out), column)
+            s -= 1
+            support[out] = support[s]
+            inside[column] = 0
+        if new >= 0:
+            wear += 1.0 / remainder[new]
+            total -= 0.5 * gradient[new] * gradient[new] / remainder[new]
+            enter(
+                inverse, loadings, coef, gradient, remainder, np.int64(s), support,
+                rows[place[new]], np.int64(new),
+            )  # fmt: skip
+            support[s] = new
+            inside[new] = 1
+            s += 1
+        moves += 1
+    return s, total, moves, wear, -1, -1
+
+
+@kernel()
+def validity(coef, gradient, support, inside, costs, ridge):
+    """Return the alphas [low, high] at which no single column pays for entering or leaving."""
+    low = 0.0
+    for j in range(gradient.shape[0]):
+        if inside[j] == 0 and costs[j] > 0.0:
+            low = max(low, 0.5 * gradient[j] * gradient[j] / ((1.0 + ridge[j]) * costs[j]))
+    high = np.inf
+    for i in range(coef.shape[0]):
+        j = support[i]
+        if costs[j] > 0.0:
+            high = min(high, 0.5 * coef[i] * coef[i] * (1.0 + ridge[j]) / costs[j])
+    return low, high
 
 
 @kernel()
