@@ -1,6 +1,6 @@
 """
-How many rows does it take?
-===========================
+Lasso and best subset, by rows and nonzeros
+===========================================
 
 Noiseless data, 60 columns, k of them with coefficients of size one and random sign. Are the right
 columns found? For each number of rows and each k: the share of eight draws in which they are.
@@ -36,8 +36,8 @@ def best_subset_finds(X, y, support):
 
 
 # %%
-# The line is where half of the draws succeed. A search for the best subset needs fewer rows than
-# the lasso everywhere: its moves are judged with a refit, while the lasso has to tell the columns
+# The line is where half of the draws succeed. Here a search for the best subset needs
+# fewer rows than the lasso: its moves are judged with a refit, while the lasso has to tell the columns
 # apart through its own shrinkage. Both have the sharp transition that theory predicts: D. Donoho,
 # J. Tanner, *Philosophical Transactions of the Royal Society A* 367 (2009).
 fig, axes = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True, layout="constrained")
