@@ -36,10 +36,10 @@ def best_subset_finds(X, y, support):
 
 
 # %%
-# The line is where half of the draws succeed. Here a search for the best subset needs
-# fewer rows than the lasso: its moves are judged with a refit, while the lasso has to tell the columns
-# apart through its own shrinkage. Both have the sharp transition that theory predicts: D. Donoho,
-# J. Tanner, *Philosophical Transactions of the Royal Society A* 367 (2009).
+# The line is where half of the draws succeed. Here a search for the best subset needs fewer rows
+# than the lasso: its moves are judged with a refit, while the lasso has to tell the columns apart
+# through its own shrinkage. Both have the sharp transition that theory predicts: D. Donoho, J.
+# Tanner, *Philosophical Transactions of the Royal Society A* 367 (2009).
 fig, axes = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True, layout="constrained")
 for ax, finds, title in zip(axes, (lasso_finds, best_subset_finds), ("lasso", "best subset")):
     trials = [

@@ -135,8 +135,8 @@ def _large_supports(rng: np.random.Generator) -> None:
     enet_path(X, y)
 
 
-def _stored(dtype: str, form: str) -> Callable[[np.ndarray], Any]:
-    def store(X: np.ndarray) -> Any:
+def _stored(dtype: str, form: str) -> Callable[[Any], Any]:
+    def store(X: Any) -> Any:
         import numpy as np
         from scipy import sparse
 
