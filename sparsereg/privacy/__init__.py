@@ -1,0 +1,64 @@
+"""Sparse regression under local differential privacy: clients, aggregators, estimators.
+
+A :class:`Randomizer` turns the record of one person into a report, on that person's device. An
+:class:`Aggregator` sums reports. :class:`LDPSparseRegression` estimates from the sums. What the
+client needs (``protocol``, ``mechanisms``, ``codebook``, ``reports``, ``client``, ``accounting``)
+imports nothing but NumPy and the standard library.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sparsereg.privacy.accounting import (
+        BudgetExceededError,
+        PrivacyBudget,
+        approximate_epsilon,
+        dp_accounting_event,
+    )
+    from sparsereg.privacy.aggregator import Aggregator, debiased_labels
+    from sparsereg.privacy.client import Randomizer
+    from sparsereg.privacy.protocol import Protocol
+    from sparsereg.privacy.statistics import NoiseLaw, PrivateStatistics, nearest_psd
+
+_PUBLIC = {
+    "Aggregator": "aggregator",
+    "BudgetExceededError": "accounting",
+    "NoiseLaw": "statistics",
+    "PrivacyBudget": "accounting",
+    "PrivateStatistics": "statistics",
+    "Protocol": "protocol",
+    "Randomizer": "client",
+    "approximate_epsilon": "accounting",
+    "debiased_labels": "aggregator",
+    "dp_accounting_event": "accounting",
+    "nearest_psd": "statistics",
+}
+
+__all__ = [
+    "Aggregator",
+    "BudgetExceededError",
+    "NoiseLaw",
+    "PrivacyBudget",
+    "PrivateStatistics",
+    "Protocol",
+    "Randomizer",
+    "approximate_epsilon",
+    "debiased_labels",
+    "dp_accounting_event",
+    "nearest_psd",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'sparsereg.privacy' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})
