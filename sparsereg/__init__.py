@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         CEL0Regressor,
         ElasticNet,
         ElasticNetCV,
+        GramFit,
         L0Path,
         L0Regressor,
         L0RegressorCV,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         SparseRegressor,
         SparseRegressorCV,
         enet_path,
+        fit_gram,
         l0_path,
         lasso_path,
         sparse_path,
@@ -57,6 +59,7 @@ _PUBLIC = {
     "CEL0Regressor": "sparsereg.linear_model",
     "ElasticNet": "sparsereg.linear_model",
     "ElasticNetCV": "sparsereg.linear_model",
+    "GramFit": "sparsereg.linear_model",
     "L0Path": "sparsereg.linear_model",
     "L0Regressor": "sparsereg.linear_model",
     "L0RegressorCV": "sparsereg.linear_model",
@@ -74,11 +77,20 @@ _PUBLIC = {
     "SparseRegressor": "sparsereg.linear_model",
     "SparseRegressorCV": "sparsereg.linear_model",
     "enet_path": "sparsereg.linear_model",
+    "fit_gram": "sparsereg.linear_model",
     "l0_path": "sparsereg.linear_model",
     "lasso_path": "sparsereg.linear_model",
     "sparse_path": "sparsereg.linear_model",
 }
-_SUBMODULES = {"backends", "exceptions", "linear_model", "losses", "model_selection", "penalties"}
+_SUBMODULES = {
+    "backends",
+    "exceptions",
+    "linear_model",
+    "losses",
+    "model_selection",
+    "penalties",
+    "privacy",
+}
 
 __all__ = [
     "AdaptiveLasso",
@@ -86,6 +98,7 @@ __all__ = [
     "CEL0Regressor",
     "ElasticNet",
     "ElasticNetCV",
+    "GramFit",
     "L0Path",
     "L0Regressor",
     "L0RegressorCV",
@@ -105,6 +118,7 @@ __all__ = [
     "__version__",
     "config_context",
     "enet_path",
+    "fit_gram",
     "get_config",
     "l0_path",
     "lasso_path",

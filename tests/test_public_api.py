@@ -29,6 +29,7 @@ PUBLIC = {
     "CEL0Regressor",
     "ElasticNet",
     "ElasticNetCV",
+    "GramFit",
     "L0Path",
     "L0Regressor",
     "L0RegressorCV",
@@ -48,13 +49,22 @@ PUBLIC = {
     "__version__",
     "config_context",
     "enet_path",
+    "fit_gram",
     "get_config",
     "l0_path",
     "lasso_path",
     "set_config",
     "sparse_path",
 }
-SUBMODULES = ["backends", "exceptions", "linear_model", "losses", "model_selection", "penalties"]
+SUBMODULES = [
+    "backends",
+    "exceptions",
+    "linear_model",
+    "losses",
+    "model_selection",
+    "penalties",
+    "privacy",
+]
 
 
 def modules_loaded_by(statement):

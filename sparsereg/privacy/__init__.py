@@ -21,16 +21,23 @@ if TYPE_CHECKING:
     from sparsereg.privacy.aggregator import Aggregator, debiased_labels
     from sparsereg.privacy.client import Randomizer
     from sparsereg.privacy.protocol import Protocol
+    from sparsereg.privacy.regression import LDPLasso, LDPSparseRegression
+    from sparsereg.privacy.rounds import Session
+    from sparsereg.privacy.statement import PrivacyStatement
     from sparsereg.privacy.statistics import NoiseLaw, PrivateStatistics, nearest_psd
 
 _PUBLIC = {
     "Aggregator": "aggregator",
     "BudgetExceededError": "accounting",
+    "LDPLasso": "regression",
+    "LDPSparseRegression": "regression",
     "NoiseLaw": "statistics",
     "PrivacyBudget": "accounting",
+    "PrivacyStatement": "statement",
     "PrivateStatistics": "statistics",
     "Protocol": "protocol",
     "Randomizer": "client",
+    "Session": "rounds",
     "approximate_epsilon": "accounting",
     "debiased_labels": "aggregator",
     "dp_accounting_event": "accounting",
@@ -40,11 +47,15 @@ _PUBLIC = {
 __all__ = [
     "Aggregator",
     "BudgetExceededError",
+    "LDPLasso",
+    "LDPSparseRegression",
     "NoiseLaw",
     "PrivacyBudget",
+    "PrivacyStatement",
     "PrivateStatistics",
     "Protocol",
     "Randomizer",
+    "Session",
     "approximate_epsilon",
     "debiased_labels",
     "dp_accounting_event",

@@ -108,6 +108,30 @@ class Aggregator:
             self.n_reports += len(chunk)
         return self
 
+    def add_sums(self, sums: np.ndarray, n_reports: int) -> Aggregator:
+        """Add the sum of the codewords of reports that were summed elsewhere.
+
+        That may be a secure aggregation, which shows the server nothing but the sum.
+
+        Parameters
+        ----------
+        sums : ndarray of int64, of shape (dimension + 1,)
+        n_reports : int
+
+        Returns
+        -------
+        self
+        """
+        sums = np.asarray(sums)
+        if sums.shape != self._sums.shape or not np.issubdtype(sums.dtype, np.integer):
+            raise ValueError(
+                f"sums has shape {sums.shape} and dtype {sums.dtype}. It must have "
+                f"{self._sums.size} integers: the sum of codewords of this protocol."
+            )
+        self._sums += sums
+        self.n_reports += int(n_reports)
+        return self
+
     def merge(self, other: Aggregator) -> Aggregator:
         """Add what another aggregator of the same protocol has counted.
 

@@ -116,16 +116,21 @@ def output_order(protocol: Protocol, seed: int, x: FloatArray, y: float) -> IntA
 
 
 def window_order(protocol: Protocol, y: float, uniform: float) -> IntArray:
-    """Return the levels of a label, those of its window first.
+    """Return the levels of a label, those of its window first."""
+    start = window_starts(protocol, np.array([y]), np.array([uniform]))[0]
+    return np.roll(np.arange(protocol.n_outputs), -start)
 
-    Its window is one of the two beside it, the upper one if the uniform number is below its share.
+
+def window_starts(protocol: Protocol, y: FloatArray, uniform: FloatArray) -> IntArray:
+    """Return the first level of the window of each label.
+
+    It is one of the two windows beside the label, the upper one if the uniform number is below its
+    share.
     """
     last = protocol.n_outputs - protocol.subset_size
-    place = (clipped_labels(protocol, np.array([y]))[0] / protocol.y_bound + 1.0) / 2.0 * last
-    start = min(int(place), last)
-    start = min(start + int(uniform < place - start), last)
-    levels = np.arange(protocol.n_outputs)
-    return np.roll(levels, -start)
+    places = (clipped_labels(protocol, y) / protocol.y_bound + 1.0) / 2.0 * last
+    below = np.clip(places.astype(np.intp), 0, last)
+    return np.minimum(below + (uniform < places - below), last)
 
 
 def read_record(protocol: Protocol, x: Any, y: Any) -> tuple[FloatArray, float]:
