@@ -19,7 +19,10 @@ if TYPE_CHECKING:
         dp_accounting_event,
     )
     from sparsereg.privacy.aggregator import Aggregator, debiased_labels
+    from sparsereg.privacy.auditing import AuditResult, audit
+    from sparsereg.privacy.baselines import LDPIHT, NLDPRegression
     from sparsereg.privacy.client import Randomizer
+    from sparsereg.privacy.pipeline import PublicScaler, UnitNormRows, check_pipeline
     from sparsereg.privacy.protocol import Protocol
     from sparsereg.privacy.regression import LDPLasso, LDPSparseRegression
     from sparsereg.privacy.rounds import Session
@@ -28,35 +31,49 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "Aggregator": "aggregator",
+    "AuditResult": "auditing",
     "BudgetExceededError": "accounting",
+    "LDPIHT": "baselines",
     "LDPLasso": "regression",
     "LDPSparseRegression": "regression",
+    "NLDPRegression": "baselines",
     "NoiseLaw": "statistics",
     "PrivacyBudget": "accounting",
     "PrivacyStatement": "statement",
     "PrivateStatistics": "statistics",
     "Protocol": "protocol",
+    "PublicScaler": "pipeline",
     "Randomizer": "client",
     "Session": "rounds",
+    "UnitNormRows": "pipeline",
     "approximate_epsilon": "accounting",
+    "audit": "auditing",
+    "check_pipeline": "pipeline",
     "debiased_labels": "aggregator",
     "dp_accounting_event": "accounting",
     "nearest_psd": "statistics",
 }
 
 __all__ = [
+    "LDPIHT",
     "Aggregator",
+    "AuditResult",
     "BudgetExceededError",
     "LDPLasso",
     "LDPSparseRegression",
+    "NLDPRegression",
     "NoiseLaw",
     "PrivacyBudget",
     "PrivacyStatement",
     "PrivateStatistics",
     "Protocol",
+    "PublicScaler",
     "Randomizer",
     "Session",
+    "UnitNormRows",
     "approximate_epsilon",
+    "audit",
+    "check_pipeline",
     "debiased_labels",
     "dp_accounting_event",
     "nearest_psd",

@@ -3,9 +3,9 @@
 1. The constant column is eliminated: ``G - g g' / k``, ``b - g b_k / k``.
 2. Columns are scaled to a unit diagonal, and the matrix is replaced by the nearest positive
    definite one.
-3. The strength of the penalty on a coefficient is a multiple of the noise of its gradient, so that a
-   feature without effect stays out. Where G is noisy, that noise grows with the coefficients, and
-   the fit is repeated with its own.
+3. The strength of the penalty on a coefficient is a multiple of the noise of its gradient, so that
+   a feature without effect stays out. Where G is noisy, that noise grows with the coefficients,
+   and the fit is repeated with its own.
 4. The covariance of the coefficients on their support follows from the same law.
 """
 

@@ -285,8 +285,8 @@ class LDPSparseRegression(SparseLinearModel):
     def session(self, n_features: int) -> Session:
         """Start an estimation in rounds.
 
-        Ask with ``session.next_protocol()`` until it is None, submit an :class:`Aggregator` of each,
-        and pass the session to :meth:`fit_session`.
+        Ask with ``session.next_protocol()`` until it is None, submit an :class:`Aggregator` of
+        each, and pass the session to :meth:`fit_session`.
 
         Parameters
         ----------

@@ -73,8 +73,8 @@ PLANS: dict[tuple[str, bool], tuple[Round, ...]] = {
 }
 
 # What is assumed of y before the first answer, with clipping="gaussian": its bound is so many
-# standard deviations. The scale of y in a Gram matrix is this share of that of x, at which the noise
-# of the gradient is about least; and this share of the records is not clipped.
+# standard deviations. The scale of y in a Gram matrix is this share of that of x, at which the
+# noise of the gradient is about least; and this share of the records is not clipped.
 _SIGMAS_IN_BOUND, _Y_SHARE, _UNCLIPPED = 3.0, 0.4, 0.9
 # The residual variance of a new point comes from noisy products: it falls no further than this.
 _LEAST_FALL = 0.02

@@ -86,7 +86,7 @@ def test_scores_are_gradients_at_the_public_coefficients():
 @pytest.mark.parametrize("size", [1e3, 1e150, 1e308])
 def test_long_records_are_scaled_to_the_bounds(size):
     protocol = Protocol(3, 1.0, statistic="score", fit_intercept=False, radius=0.25)
-    x = np.array([[3.0, 0.0, 4.0]]) * size / 5
+    x = np.array([[3.0, 0.0, 4.0]]) * (size / 5)
     found = bounded_statistics(protocol, x, np.array([1.0]))[0]
     np.testing.assert_allclose(found, [0.15, 0.0, 0.2], rtol=1e-12)
 
