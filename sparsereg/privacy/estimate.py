@@ -1,16 +1,16 @@
 """From noisy means of products to coefficients: what the noise law says goes into the fit.
 
-1. The constant column is eliminated: ``G - g g' / k``, ``b - g b_k / k``.
-2. Columns are scaled to a unit diagonal, and the matrix is replaced by the nearest positive
-   definite one.
+1. A noisy Gram matrix is replaced by the nearest positive definite one, after scaling.
+2. The constant column is eliminated: ``G - g g' / k``, ``b - g b_k / k``.
 3. The strength of the penalty on a coefficient is a multiple of the noise of its gradient, so that
    a feature without effect stays out. Where G is noisy, that noise grows with the coefficients,
-   and the fit is repeated with its own.
+   and the strength is the least that is consistent with its own solution.
 4. The covariance of the coefficients on their support follows from the same law.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,8 +26,8 @@ PENALTIES: dict[str, type[Penalty]] = {"l1": L1, "mcp": MCP, "scad": SCAD, "l0":
 # Eigenvalues of the scaled matrix are raised to its noise, within these limits: a direction in
 # which x hardly moves would otherwise make the noise of X'y large.
 _LEAST_FLOOR, _LARGEST_FLOOR = 1e-3, 0.05
-# Fits until the noise that the coefficients imply has settled.
-_N_FITS = 6
+# Fits for the factor by which the noise of the Gram matrix raises the strengths.
+_N_BISECTIONS, _HIGHEST = 8, 30.0
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Evidence:
     Attributes
     ----------
     gram : ndarray of shape (q, q)
-        Of the products of the columns.
+        Of the products of the columns, positive definite.
     xty : ndarray of shape (q,)
         Of their products with y.
     noise : NoiseLaw
@@ -80,7 +80,7 @@ def fit_evidence(
     evidence: Evidence,
     *,
     penalty: str,
-    level: float,
+    level: float | None,
     alpha: float | None,
     n_nonzero: int | None,
     backend: str,
@@ -92,8 +92,9 @@ def fit_evidence(
     evidence : Evidence
     penalty : str
         A key of ``PENALTIES``; not used if ``n_nonzero`` is given.
-    level : float
-        Strength in standard deviations of the noise of the gradient.
+    level : float or None
+        Strength in standard deviations of the noise of X'y. None is the universal level, in
+        standard deviations of the noise of the gradient at the solution.
     alpha : float or None
         A strength to be used instead, the same for every feature.
     n_nonzero : int or None
@@ -101,35 +102,91 @@ def fit_evidence(
     backend : str
     """
     gram, xty, q = _without_constant(evidence)
-    noise = NoiseLaw(evidence.noise.xty[:q], evidence.noise.gram[:q, :q])
-    scale = _scales(gram, noise)
+    anchor = None if evidence.noise.anchor is None else evidence.noise.anchor[:q]
+    noise = NoiseLaw(evidence.noise.xty[:q], evidence.noise.gram[:q, :q], anchor)
+    scale = np.sqrt(gram.diagonal())
     standard = gram / np.outer(scale, scale)
-    spread = float(np.max(noise.gram / np.outer(scale, scale))) * np.sqrt(2.0 * q)
-    standard = nearest_psd(standard, float(np.clip(spread, _LEAST_FLOOR, _LARGEST_FLOOR)))
-    coef, strengths = np.zeros(q), np.zeros(q)
-    for _ in range(_N_FITS if np.any(noise.gram) and alpha is None else 1):
-        noise_of_gradient = noise.of_gradient(coef)
-        strengths = np.full(q, alpha) if alpha is not None else level * noise_of_gradient
-        term = penalty_of(penalty, strengths / scale) if n_nonzero is None else None
-        fit = fit_gram(
-            standard,
-            xty / scale,
-            1,
-            penalty=L0Constraint(n_nonzero) if term is None else term,  # type: ignore[arg-type]
-            backend=backend,
-        )
-        coef = fit.coef / scale
+
+    def fit(strengths: FloatArray) -> FloatArray:
+        term = penalty_of(penalty, strengths / scale)
+        return _solve(standard, xty / scale, term, backend) / scale
+
+    if n_nonzero is not None:
+        strengths = np.zeros(q)
+        coef = _solve(standard, xty / scale, L0Constraint(n_nonzero), backend) / scale
+    elif alpha is not None or level is not None:
+        strengths = np.full(q, alpha) if alpha is not None else np.asarray(level) * noise.xty
+        coef = fit(strengths)
+    else:
+        strengths = universal_level(q) * noise.xty
+        coef = fit(strengths)
+        if np.any(noise.gram):
+            strengths, coef = _consistent(fit, strengths, coef, noise)
     full, covariance = np.zeros(q + evidence.n_constant), np.zeros((q + evidence.n_constant,) * 2)
     full[:q] = coef
     support = np.flatnonzero(coef)
     if evidence.n_constant:
         full[q] = (evidence.xty[q] - evidence.gram[q, :q] @ coef) / evidence.gram[q, q]
     if support.size:
-        repaired = (standard * np.outer(scale, scale))[np.ix_(support, support)]
-        inverse = np.linalg.inv(repaired)
+        inverse = np.linalg.inv(gram[np.ix_(support, support)])
         variances = noise.of_gradient(coef)[support] ** 2
         covariance[np.ix_(support, support)] = (inverse * variances) @ inverse
     return Estimate(full, covariance, float(np.max(strengths, initial=0.0)))
+
+
+def _consistent(
+    fit: Callable[[FloatArray], FloatArray],
+    least: FloatArray,
+    coef: FloatArray,
+    noise: NoiseLaw,
+) -> tuple[FloatArray, FloatArray]:
+    """Return the smallest strengths that are at least the noise of the gradient at their solution.
+
+    The noise of the Gram matrix grows with the coefficients, and they grow as the strengths fall:
+    between strengths that are enough, as those at which all is zero are, and others that are not,
+    the factor of the least strengths is found by bisection.
+    """
+
+    def enough(factor: float, at: FloatArray) -> bool:
+        return bool(np.all(noise.of_gradient(at) <= factor * noise.xty))
+
+    if enough(1.0, coef):
+        return least, coef
+    low, high = 0.0, 0.0
+    while not enough(np.exp(high), coef) and high < _HIGHEST:
+        low, high = high, high + 1.0
+        coef = fit(np.exp(high) * least)
+    for _ in range(_N_BISECTIONS):
+        middle = (low + high) / 2.0
+        trial = fit(np.exp(middle) * least)
+        if enough(np.exp(middle), trial):
+            high, coef = middle, trial
+        else:
+            low = middle
+    return np.exp(high) * least, coef
+
+
+def _solve(
+    gram: FloatArray, xty: FloatArray, term: Penalty | L0Constraint, backend: str
+) -> FloatArray:
+    return fit_gram(gram, xty, 1, penalty=term, strategy="path", backend=backend).coef
+
+
+def repaired(gram: FloatArray, noise: FloatArray, n_constant: int, constant: float) -> FloatArray:
+    """Return a positive definite matrix near a noisy Gram matrix of means.
+
+    The square of the constant column is known. Columns are scaled to a unit diagonal, or to their
+    noise where that is larger; eigenvalues are raised to the noise, within limits.
+    """
+    gram = gram.copy()
+    q = len(gram) - n_constant
+    gram[q:, q:] = constant**2
+    least = np.maximum(noise.diagonal(), np.finfo(np.float64).tiny ** 0.25)
+    scale = np.sqrt(np.maximum(gram.diagonal(), least))
+    standard = gram / np.outer(scale, scale)
+    spread = float(np.max(noise / np.outer(scale, scale))) * np.sqrt(2.0 * len(gram))
+    floor = float(np.clip(spread, _LEAST_FLOOR, _LARGEST_FLOOR))
+    return nearest_psd(standard, floor) * np.outer(scale, scale)
 
 
 def penalty_of(name: str, strengths: FloatArray) -> Penalty:
@@ -144,7 +201,7 @@ def penalty_of(name: str, strengths: FloatArray) -> Penalty:
 def debiased_scores(evidence: Evidence) -> FloatArray:
     """Return least-squares estimates of the features, without a penalty, over their noise."""
     gram, xty, q = _without_constant(evidence)
-    inverse = np.linalg.inv(nearest_psd(gram, 1e-6 * float(np.max(np.abs(gram)))))
+    inverse = np.linalg.inv(gram)
     return (inverse @ xty) / np.sqrt((inverse**2) @ evidence.noise.xty[:q] ** 2)
 
 
@@ -167,13 +224,7 @@ def _without_constant(evidence: Evidence) -> tuple[FloatArray, FloatArray, int]:
     q = evidence.xty.size - evidence.n_constant
     gram, xty = evidence.gram[:q, :q], evidence.xty[:q]
     if evidence.n_constant:
-        with_constant = evidence.gram[:q, q] / max(float(evidence.gram[q, q]), np.finfo(float).tiny)
-        gram = gram - np.outer(with_constant, evidence.gram[:q, q])
-        xty = xty - with_constant * evidence.xty[q]
+        share = evidence.gram[:q, q] / evidence.gram[q, q]
+        gram = gram - np.outer(share, evidence.gram[:q, q])
+        xty = xty - share * evidence.xty[q]
     return gram, xty, q
-
-
-def _scales(gram: FloatArray, noise: NoiseLaw) -> FloatArray:
-    """Return the root of the diagonal, or of its noise where that is larger."""
-    least = np.maximum(noise.gram.diagonal(), np.finfo(np.float64).tiny ** 0.5)
-    return np.sqrt(np.maximum(gram.diagonal(), least))

@@ -64,8 +64,9 @@ class LDPSparseRegression(SparseLinearModel):
     clipping : {"gaussian"}, default=None
         What is assumed to correct for clipping. None assumes nothing: the radius is what
         ``x_radius`` and ``y_bound`` allow at most. "gaussian" takes x and residuals to be nearly
-        normal and ``y_bound`` to be about three standard deviations of y; the radius is then a
-        typical value instead of the largest, with several times less noise.
+        normal, ``y_bound`` to be about three standard deviations of y, and ``x_radius``, where the
+        covariance is not known, about 1.5 times a typical norm of x; the radius is then a typical
+        value instead of the largest, with several times less noise.
     x_radius : float, default=1.0
         Public bound on the norm of x; a longer x is scaled down.
     y_bound : float, default=1.0
@@ -101,13 +102,11 @@ class LDPSparseRegression(SparseLinearModel):
         Intercept, in units of y; 0.0 if ``fit_intercept=False``.
     support_ : ndarray of int
         The features with non-zero coefficients, increasing.
-    coef_cov_ : ndarray of shape (n_features, n_features)
-        Covariance of the errors of ``coef_`` on the support, as if the support had been known; it
-        covers the noise of the reports and their sampling. Zero off the support.
+    coef_cov_ : ndarray of shape (n_support, n_support)
+        Covariance of the errors of the coefficients on ``support_``, as if the support had been
+        known and nothing were shrunk; it covers the noise of the reports and their sampling.
     alpha_ : float
         The largest strength of the penalty.
-    level_ : float
-        The strength in standard deviations of the noise of the gradient; NaN if alpha was given.
     noise_scale_ : float
         Standard deviation of one report in an entry of the statistic, in the last round.
     n_reports_ : int
@@ -359,13 +358,10 @@ class LDPSparseRegression(SparseLinearModel):
         for shard in shards[1:]:
             whole.merge(shard)
         settings = self._settings(protocol.n_features, protocol)
-        level = universal_level(protocol.n_features)
-        if self.alpha == "cv":
-            level = choose_level(settings, shards)
+        level = choose_level(settings, shards) if self.alpha == "cv" else None
         session = Session(settings, level=level).answer(whole)
         made_here = whole.accept_simulated if simulated is None else simulated
         self._keep(settings, session.result(), [protocol], whole.n_reports, simulated=made_here)
-        self.level_ = level if settings.alpha is None else np.nan
 
     def _fit_labels(self, protocol: Protocol, reports: Any, X: Any, simulated: bool) -> None:
         if self.alpha == "cv":
@@ -390,7 +386,6 @@ class LDPSparseRegression(SparseLinearModel):
         self.coef_ = np.asarray(inner.coef_, dtype=np.float64)
         self.intercept_ = float(inner.intercept_)
         self.support_ = np.flatnonzero(self.coef_)
-        self.coef_cov_ = np.zeros((0, 0))
         active = X[:, self.support_].astype(np.float64)
         active -= active.mean(axis=0) if self.fit_intercept else 0.0
         self.coef_cov_ = spread**2 * np.linalg.pinv(active.T @ active)
@@ -460,7 +455,7 @@ class LDPSparseRegression(SparseLinearModel):
         p = settings.n_features
         self.coef_ = estimate.coef[:p]
         self.support_ = np.flatnonzero(self.coef_)
-        self.coef_cov_ = estimate.covariance[:p, :p]
+        self.coef_cov_ = estimate.covariance[np.ix_(self.support_, self.support_)]
         self.intercept_ = (
             float(estimate.coef[p] * protocols[-1].constant) if settings.fit_intercept else 0.0
         )
@@ -483,7 +478,6 @@ class LDPSparseRegression(SparseLinearModel):
         told: tuple[str, ...],
     ) -> None:
         """Set what does not depend on the estimate."""
-        self.level_ = universal_level(last.n_features) if self.alpha == "auto" else np.nan
         self.n_features_in_ = last.n_features
         self.noise_scale_ = noise_per_report(last)
         self.report_nbytes_ = REPORT.itemsize

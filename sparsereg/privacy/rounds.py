@@ -28,19 +28,14 @@ import numpy as np
 
 from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.privacy.aggregator import Aggregator
-from sparsereg.privacy.clipping import (
-    TYPICAL,
-    SquaredNorm,
-    attenuation,
-    radius_in_scores,
-)
+from sparsereg.privacy.clipping import TYPICAL, SquaredNorm, Step, corrected
 from sparsereg.privacy.estimate import (
     Estimate,
     Evidence,
     debiased_scores,
     fit_evidence,
+    repaired,
     strongest,
-    universal_level,
 )
 from sparsereg.privacy.protocol import Protocol
 from sparsereg.privacy.statistics import NoiseLaw, PrivateStatistics
@@ -72,12 +67,15 @@ PLANS: dict[tuple[str, bool], tuple[Round, ...]] = {
     ),
 }
 
-# What is assumed of y before the first answer, with clipping="gaussian": its bound is so many
-# standard deviations. The scale of y in a Gram matrix is this share of that of x, at which the
-# noise of the gradient is about least; and this share of the records is not clipped.
-_SIGMAS_IN_BOUND, _Y_SHARE, _UNCLIPPED = 3.0, 0.4, 0.9
+# What clipping="gaussian" assumes before it knows better: the bound of y is so many standard
+# deviations, and that of x so many root mean squares of its norm. The scale of y in a Gram matrix
+# is this share of that of x, at which the noise of the gradient is about least; and this share of
+# the records is not clipped.
+_SIGMAS_IN_BOUND, _RADIUS_IN_NORMS, _Y_SHARE, _UNCLIPPED = 3.0, 1.5, 0.4, 0.9
 # The residual variance of a new point comes from noisy products: it falls no further than this.
 _LEAST_FALL = 0.02
+# Rounds of correcting clipping for the step it tells of, and the most that step may explain.
+_N_CORRECTIONS, _MOST_EXPLAINED = 3, 0.95
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,8 @@ class Session:
         Of the rounds so far.
     n_reports : int
     level : float or None
-        Strength of the penalty in standard deviations of the noise; None is the universal one.
+        Strength of the penalty in standard deviations of the noise of X'y; None is the universal
+        level, in those of the gradient.
     """
 
     settings: Settings
@@ -132,8 +131,6 @@ class Session:
 
     def __post_init__(self) -> None:
         told = self.settings
-        if self.level is None:
-            self.level = universal_level(told.n_features)
         self._plan = PLANS[told.interaction, told.covariance is not None]
         self._size = told.n_features + int(told.fit_intercept)
         self._coef = np.zeros(self._size)
@@ -144,10 +141,12 @@ class Session:
         self._weighted, self._precision = np.zeros(self._size), np.zeros(self._size)
         self._open: Protocol | None = None
         self._estimate: Estimate | None = None
+        self._anchor = np.zeros(self._size)
         if told.covariance is not None:
             self._gram = np.zeros((self._size, self._size))
             self._gram[: told.n_features, : told.n_features] = told.covariance
-            self._gram[told.n_features :, told.n_features :] = self._constant**2
+            no_noise = np.zeros_like(self._gram)
+            self._gram = repaired(self._gram, no_noise, int(told.fit_intercept), self._constant)
 
     @property
     def shares(self) -> tuple[float, ...]:
@@ -253,7 +252,8 @@ class Session:
             if np.trace(known) > 0:
                 return SquaredNorm.of(known)
         share = columns.size / self._size
-        return SquaredNorm(share * self.settings.x_radius**2, float(columns.size))
+        typical = self.settings.x_radius / _RADIUS_IN_NORMS
+        return SquaredNorm(share * typical**2, float(columns.size))
 
     # Answers
 
@@ -261,33 +261,53 @@ class Session:
         columns, kept = stats.columns, 1.0
         if self.settings.clipping is not None:
             law = self._squared_norm(columns)
-            t = radius_in_scores(stats.lift, law)
-            kept = attenuation(t, law)
-            self._residual_scale = protocol.radius / (t * np.sqrt(law.mean))
+            step = Step(0.0, 0.0)
+            for _ in range(_N_CORRECTIONS if self._gram is not None else 1):
+                t, kept = corrected(stats.lift, law, step)
+                self._residual_scale = protocol.radius / (t * np.sqrt(law.mean))
+                step = self._missing_step(columns, stats, kept)
         values, spread = stats.xty / stats.n / kept, stats.noise.xty / stats.n / kept
         if self._gram is None:  # nothing but a search for a support
             scores = (values / spread)[: self.settings.n_features]
             self._support = strongest(scores, self.settings.n_nonzero)
             return
         self._add_evidence(columns, values + self._gram[columns] @ self._coef, spread)
+        share = 1.0 / spread**2 / self._precision[columns]
+        self._anchor[columns] = (1.0 - share) * self._anchor[columns] + share * self._coef[columns]
         if fit:
             self._fit()
+
+    def _missing_step(self, columns: IndexArray, stats: PrivateStatistics, kept: float) -> Step:
+        """Return what a score tells of the step from its coefficients to the truth."""
+        if self._gram is None:
+            return Step(0.0, 0.0)
+        slope, spread = stats.xty / stats.n / kept, stats.noise.xty / stats.n / kept
+        inverse = np.linalg.inv(self._gram[np.ix_(columns, columns)])
+        explained = max(float(slope @ inverse @ slope - inverse.diagonal() @ spread**2), 0.0)
+        size = max(float(slope @ slope - spread @ spread), 0.0)
+        share = min(explained / self._residual_scale**2, _MOST_EXPLAINED)
+        return Step(share, size / explained if explained > 0 else 0.0)
 
     def _take_gram(self, stats: PrivateStatistics, fit: bool) -> None:
         assert stats.gram is not None
         self._gram = np.zeros((self._size, self._size))
         place = np.ix_(stats.columns, stats.columns)
-        self._gram[place] = stats.gram / stats.n
         self._gram_noise[place] = stats.noise.gram / stats.n
+        self._gram[place] = repaired(
+            stats.gram / stats.n,
+            self._gram_noise[place],
+            int(self.settings.fit_intercept),
+            self._constant,
+        )
         self._support = stats.columns[stats.columns < self.settings.n_features]
         values, spread = stats.xty / stats.n, stats.noise.xty / stats.n
         self._add_evidence(stats.columns, values, spread)
         if fit:
             self._fit()
         if len(self.protocols) < len(self._plan):
-            # Beside a score at these coefficients, the error of G counts for its own products only.
+            # Beside a score at these coefficients, these products err with G, too.
             own = NoiseLaw(spread, self._gram_noise[place])
-            self._weighted[:], self._precision[:], self._gram_noise[:] = 0.0, 0.0, 0.0
+            self._weighted[:], self._precision[:] = 0.0, 0.0
             self._add_evidence(stats.columns, values, own.of_gradient(self._coef[stats.columns]))
             if stats.yty is not None:
                 self._residual_scale = self._residual_of(stats)
@@ -300,7 +320,8 @@ class Session:
         assert self._gram is not None
         precision = self._precision[columns]
         place = np.ix_(columns, columns)
-        noise = NoiseLaw(1.0 / np.sqrt(precision), self._gram_noise[place])
+        spread = 1.0 / np.sqrt(precision)
+        noise = NoiseLaw(spread, self._gram_noise[place], self._anchor[columns])
         n_constant = int(self.settings.fit_intercept)
         return Evidence(self._gram[place], self._weighted[columns] / precision, noise, n_constant)
 
@@ -312,7 +333,7 @@ class Session:
         estimate = fit_evidence(
             evidence,
             penalty=told.penalty,
-            level=self.level,  # type: ignore[arg-type]
+            level=self.level,
             alpha=told.alpha,
             n_nonzero=told.n_nonzero,
             backend=told.backend,

@@ -17,8 +17,8 @@ from sparsereg.privacy.aggregator import Aggregator
 from sparsereg.privacy.estimate import universal_level
 from sparsereg.privacy.rounds import Session, Settings
 
-# Multiples of the universal level that are tried.
-_MULTIPLES = np.geomspace(2.0, 0.1, 12)
+# Multiples of the universal level that are tried; large ones for noise in the Gram matrix.
+_MULTIPLES = np.geomspace(10.0, 0.05, 14)
 
 
 def choose_level(settings: Settings, shards: Sequence[Aggregator]) -> float:

@@ -34,14 +34,19 @@ class NoiseLaw:
         Of the entries of X'y.
     gram : ndarray of shape (q, q)
         Of the entries of the Gram matrix, which is symmetric; zeros where it is known.
+    anchor : ndarray of shape (q,) or None
+        Coefficients at which the error of the Gram matrix does not matter, because X'y was computed
+        with the same matrix from a score at them; None is zero.
     """
 
     xty: FloatArray
     gram: FloatArray
+    anchor: FloatArray | None = None
 
     def of_gradient(self, coef: FloatArray) -> FloatArray:
         """Return the standard deviations of ``xty - gram @ coef``, of shape (q,)."""
-        return np.sqrt(self.xty**2 + self.gram**2 @ np.asarray(coef) ** 2)
+        away = np.asarray(coef) if self.anchor is None else coef - self.anchor
+        return np.sqrt(self.xty**2 + self.gram**2 @ away**2)
 
 
 @dataclass(frozen=True)
