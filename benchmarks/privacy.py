@@ -60,7 +60,7 @@ class Arm:
     name: str
     told: str
     fit: Fit
-    is_ours: bool = False
+    max_draws: int = 10**6
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,8 @@ class Setting:
         For the first of our arms.
     baseline : str
         The arm whose error is subtracted; empty for none.
+    max_draws : int
+        Large settings, and slow arms, get no more draws than this.
     """
 
     name: str
@@ -94,6 +96,7 @@ class Setting:
     epsilon: float = 1.0
     target: float | None = None
     baseline: str = ""
+    max_draws: int = 10**6
 
 
 def normal_draw(setting: Setting, seed: int) -> Draw:
@@ -136,9 +139,8 @@ def _with_labels(
 ) -> Draw:
     y = (X @ truth.astype(np.float32)).astype(np.float64)
     y += _NOISE * rng.standard_normal(setting.n)
-    distance = np.abs(np.subtract.outer(np.arange(setting.d), np.arange(setting.d)))
-    covariance = setting.rho**distance if setting.d <= 1000 else np.empty((0, 0))
-    return Draw(X, y, truth, covariance)
+    features = np.arange(setting.d if setting.d <= 1000 else 0)  # no arm needs more
+    return Draw(X, y, truth, setting.rho ** np.abs(np.subtract.outer(features, features)))
 
 
 # Numbers of categories of the variables of `categories_draw`: 105 columns, as in a census table.
@@ -159,7 +161,7 @@ def categories_draw(setting: Setting, seed: int) -> Draw:
             X[np.arange(n), first + category] = 1.0 / np.sqrt(len(_CATEGORIES))
             latent += effect[category] / np.sqrt(len(_CATEGORIES))
             first += share.size
-        signs = np.where(rng.random(n) < 1.0 / (1.0 + np.exp(-1.5 * latent)), 1.0, -1.0)
+        signs = np.where(rng.random(n) < 1.0 / (1.0 + np.exp(-1.1 * latent)), 1.0, -1.0)
         return X, signs
 
     X, y = rows(setting.n)
@@ -220,10 +222,13 @@ def published_iht(draw: Draw, setting: Setting, seed: int) -> np.ndarray:
 
     fits = [
         LDPIHT(
-            setting.epsilon, n_nonzero=kept, x_bound=bound, y_bound=bound, random_state=seed
+            setting.epsilon,
+            n_nonzero=2 * setting.s,
+            x_bound=bound,
+            y_bound=bound,
+            random_state=seed,
         ).fit(draw.X, draw.y)
-        for kept in (setting.s, 2 * setting.s)
-        for bound in (1.0, 2.0)
+        for bound in (0.5, 1.0, 2.0)
     ]
     return min((model.coef_ for model in fits), key=draw.error)
 
@@ -243,16 +248,15 @@ _ROUNDS = {"interaction": "sequential", "clipping": "gaussian"}
 _KNOWN = "covariance, normality"
 
 SEQUENTIAL = (
-    Arm("ours, sequential", _KNOWN, ours(covariance="known", **_ROUNDS), True),
+    Arm("ours, sequential", _KNOWN, ours(covariance="known", **_ROUNDS)),
     Arm(
         "ours, sequential",
         f"{_KNOWN}, s",
         ours(covariance="known", n_nonzero="known", **_ROUNDS),
-        True,
     ),
-    Arm("ours, sequential", "normality", ours(**_ROUNDS), True),
-    Arm("ours, none", _KNOWN, ours(covariance="known", clipping="gaussian"), True),
-    Arm("Zhu et al. 2024, IHT", "s, tuned by the truth", published_iht),
+    Arm("ours, sequential", "normality", ours(**_ROUNDS)),
+    Arm("ours, none", _KNOWN, ours(covariance="known", clipping="gaussian")),
+    Arm("Zhu et al. 2024, IHT", "s, tuned by the truth", published_iht, max_draws=2),
     ZERO,
     NOT_PRIVATE,
 )
@@ -260,41 +264,34 @@ _EACH = Arm(
     "ours, sequential, each report",
     _KNOWN,
     ours(covariance="known", simulate="exact", **_ROUNDS),
-    True,
+    max_draws=2,
 )
 MOMENTS = (
-    Arm("ours, none", "normality", ours(clipping="gaussian"), True),
-    Arm("ours, none, l1", "normality", ours(clipping="gaussian", penalty="l1"), True),
+    Arm("ours, none", "normality", ours(clipping="gaussian")),
+    Arm("ours, none, l1", "normality", ours(clipping="gaussian", penalty="l1")),
     Arm("Zhu et al. 2024, closed form", "tuned by the truth", published_closed_form),
     ZERO,
     NOT_PRIVATE,
 )
 PUBLIC = (
-    Arm("ours, none", _KNOWN, ours(covariance="known", clipping="gaussian"), True),
+    Arm("ours, none", _KNOWN, ours(covariance="known", clipping="gaussian")),
     Arm(
         "ours, none, l1",
         _KNOWN,
         ours(covariance="known", clipping="gaussian", penalty="l1"),
-        True,
     ),
     ZERO,
     NOT_PRIVATE,
 )
 LABELS = (
-    Arm("ours, labels", "X", ours(protect="label", y_bound=1.6), True),
-    Arm("ours, labels, l1", "X", ours(protect="label", y_bound=1.6, penalty="l1"), True),
+    Arm("ours, labels", "X", ours(protect="label", y_bound=1.6)),
+    Arm("ours, labels, l1", "X", ours(protect="label", y_bound=1.6, penalty="l1")),
     ZERO,
     NOT_PRIVATE,
 )
 _BINARY = {"x_radius": 1.0, "y_bound": 1.0, "radius": 1.0, "penalty": "l1", "alpha": "cv"}
 CATEGORIES = (
-    Arm("ours, none", "covariance, from public rows", ours(covariance="known", **_BINARY), True),
-    Arm(
-        "ours, none",
-        "nothing",
-        ours(**{**_BINARY, "radius": None}),
-        True,
-    ),
+    Arm("ours, none", "covariance, from public rows", ours(covariance="known", **_BINARY)),
     ZERO,
     Arm("least squares, not private", "all data", least_squares),
 )
@@ -308,7 +305,7 @@ SETTINGS = (
     Setting("sequential, s=4", normal_draw, 800_000, 100, 4, SEQUENTIAL, rho=0.5),
     Setting("joint moments", equal_draw, 1_000_000, 20, 3, MOMENTS, target=0.30),
     Setting("joint moments", equal_draw, 1_000_000, 20, 3, MOMENTS, rho=0.5),
-    Setting("joint moments", equal_draw, 10_000_000, 20, 3, MOMENTS, target=0.09),
+    Setting("joint moments", equal_draw, 10_000_000, 20, 3, MOMENTS, target=0.09, max_draws=2),
     Setting("public covariance", equal_draw, 1_000_000, 50, 5, PUBLIC, target=0.11),
     Setting("public covariance", equal_draw, 1_000_000, 50, 5, PUBLIC, rho=0.5),
     Setting("labels", decaying_draw, 16_000, 32_000, 5, LABELS, epsilon=0.95, target=0.35),
@@ -346,15 +343,19 @@ def measure(settings: tuple[Setting, ...], n_draws: int, console: Console) -> di
     blocks = []
     for setting in settings:
         errors: list[list[float]] = [[] for _ in setting.arms]
-        for seed in range(n_draws):
+        for seed in range(min(n_draws, setting.max_draws)):
             with console.status(f"{setting.name} n={setting.n}: draw {seed + 1} of {n_draws}"):
                 draw = setting.draw(setting, seed)
-                found = [draw.error(arm.fit(draw, setting, seed)) for arm in setting.arms]
+                found = {
+                    arm: draw.error(arm.fit(draw, setting, seed))
+                    for arm in setting.arms
+                    if seed < arm.max_draws
+                }
                 del draw
-            names = [arm.name for arm in setting.arms]
-            offset = found[names.index(setting.baseline)] if setting.baseline else 0.0
-            for series, value in zip(errors, found, strict=True):
-                series.append(value - offset)
+            offset = next((e for arm, e in found.items() if arm.name == setting.baseline), 0.0)
+            for arm, series in zip(setting.arms, errors, strict=True):
+                if arm in found:
+                    series.append(found[arm] - offset)
         blocks.append(_summary(setting, errors))
         ours_first = blocks[-1]["arms"][0]
         console.print(f"{setting.name} n={setting.n:g}: {ours_first['median']:.3f}")

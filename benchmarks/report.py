@@ -206,7 +206,7 @@ def _ablation(results: dict[str, Any]) -> tuple[list[str], list[list[str]], list
 
 def _privacy(results: dict[str, Any]) -> tuple[list[str], list[list[str]], list[str]]:
     """One row for each setting and arm: the median error, its range, and the target of ours."""
-    header = ["setting", "arm", "told", "median error", "range", "target"]
+    header = ["setting", "arm", "told", "median error", "range", "draws", "target"]
     rows = []
     for block in results["privacy"]:
         where = f"{block['setting']}: n={block['n']:g} d={block['d']} ρ={block['rho']:g}"
@@ -217,9 +217,20 @@ def _privacy(results: dict[str, Any]) -> tuple[list[str], list[list[str]], list[
             if k == 0 and block["target"] is not None:
                 verdict = f"{'≤' if block['met'] else 'MISSED:'} {block['target']:g}"
             spread = f"{min(arm['errors']):.3f} - {max(arm['errors']):.3f}"
-            rows.append([where, arm["arm"], arm["told"], f"{arm['median']:.3f}", spread, verdict])
+            rows.append(
+                [
+                    where,
+                    arm["arm"],
+                    arm["told"],
+                    f"{arm['median']:.3f}",
+                    spread,
+                    str(len(arm["errors"])),
+                    verdict,
+                ]
+            )
     notes = [
-        f"{results['protocol']['draws']} draws a setting. Targets are for the first arm. Published "
+        f"{results['protocol']['draws']} draws a setting, fewer for slow arms. Targets are for the "
+        f"first arm. Published "
         f"algorithms get, on every draw, the best of their tunings, chosen by the truth."
     ]
     notes += [

@@ -20,8 +20,8 @@ from sparsereg.privacy.protocol import Protocol
 from sparsereg.privacy.reports import SIMULATED, ReportArray, make_reports, seeds_of
 from sparsereg.privacy.statistics import selected_moments
 
-# Numbers in the directions of the records that are worked on at a time.
-_AT_ONCE = 1 << 21
+# Numbers in the directions of the records that are worked on at a time: they stay in the cache.
+_AT_ONCE = 1 << 15
 
 
 def simulate_reports(
