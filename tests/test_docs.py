@@ -22,6 +22,7 @@ PUBLIC_MODULES = [
     "sparsereg.losses",
     "sparsereg.model_selection",
     "sparsereg.penalties",
+    "sparsereg.privacy",
 ]
 
 
