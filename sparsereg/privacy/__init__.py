@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from sparsereg.privacy.auditing import AuditResult, audit
     from sparsereg.privacy.baselines import LDPIHT, NLDPRegression
     from sparsereg.privacy.client import Randomizer
+    from sparsereg.privacy.lasso import LDPLasso
     from sparsereg.privacy.pipeline import PublicScaler, UnitNormRows, check_pipeline
     from sparsereg.privacy.protocol import Protocol
-    from sparsereg.privacy.regression import LDPLasso, LDPSparseRegression
+    from sparsereg.privacy.regression import LDPSparseRegression
     from sparsereg.privacy.rounds import Session
     from sparsereg.privacy.statement import PrivacyStatement
     from sparsereg.privacy.statistics import NoiseLaw, PrivateStatistics, nearest_psd
@@ -34,7 +35,7 @@ _PUBLIC = {
     "AuditResult": "auditing",
     "BudgetExceededError": "accounting",
     "LDPIHT": "baselines",
-    "LDPLasso": "regression",
+    "LDPLasso": "lasso",
     "LDPSparseRegression": "regression",
     "NLDPRegression": "baselines",
     "NoiseLaw": "statistics",

@@ -14,13 +14,12 @@ from sklearn.utils.validation import validate_data
 
 from sparsereg.backends.protocol import FloatArray
 from sparsereg.backends.registry import resolve_backend
-from sparsereg.linear_model import Lasso, SparseRegressor
 from sparsereg.linear_model._base import SparseLinearModel
 from sparsereg.linear_model._data import unchanged_on_failure
 from sparsereg.linear_model._docs import documented
-from sparsereg.penalties import L0, L0Constraint
-from sparsereg.privacy.aggregator import Aggregator, debiased_labels
-from sparsereg.privacy.estimate import PENALTIES, Estimate, universal_level
+from sparsereg.privacy.aggregator import Aggregator
+from sparsereg.privacy.estimate import PENALTIES, Estimate
+from sparsereg.privacy.labels import fit_labels
 from sparsereg.privacy.protocol import Protocol
 from sparsereg.privacy.reports import REPORT
 from sparsereg.privacy.rounds import PLANS, Session, Settings
@@ -369,42 +368,20 @@ class LDPSparseRegression(SparseLinearModel):
                 'alpha="cv" is for reports of records. With private labels, take debiased_labels '
                 "and any estimator with its own cross-validation."
             )
-        labels, valid = debiased_labels(protocol, reports, accept_simulated=simulated)
-        if len(labels) != len(X):
-            raise ValueError(
-                f"There are {len(labels)} reports and {len(X)} rows of X. Give one per row."
-            )
-        X, labels = (X, labels) if valid.all() else (X[valid], labels[valid])
-        spread = noise_per_report(protocol)
-        mean = X.mean(axis=0, dtype=np.float64) if self.fit_intercept else 0.0
-        squares = np.einsum("ij,ij->j", X, X, dtype=np.float64) / len(X) - np.square(mean)
-        scales = np.sqrt(np.maximum(squares, 0.0))
-        strengths = np.full(X.shape[1], float(self.alpha)) if self.alpha != "auto" else (
-            universal_level(X.shape[1]) * spread / np.sqrt(len(X)) * scales
-        )  # fmt: skip
-        inner = self._label_model(strengths).fit(X, labels)
-        self.coef_ = np.asarray(inner.coef_, dtype=np.float64)
-        self.intercept_ = float(inner.intercept_)
-        self.support_ = np.flatnonzero(self.coef_)
-        active = X[:, self.support_].astype(np.float64)
-        active -= active.mean(axis=0) if self.fit_intercept else 0.0
-        self.coef_cov_ = spread**2 * np.linalg.pinv(active.T @ active)
-        self.alpha_ = float(np.max(strengths, initial=0.0))
-        self._state(protocol, [protocol], int(valid.sum()), simulated, ("the rows of X",))
-
-    def _label_model(self, strengths: FloatArray) -> Any:
-        if self.n_nonzero is not None:
-            return SparseRegressor(L0Constraint(self.n_nonzero), fit_intercept=self.fit_intercept)
-        top = max(float(np.max(strengths, initial=0.0)), np.finfo(np.float64).tiny)
-        weights = strengths / top
-        if self.penalty == "l1":
-            return Lasso(top, penalty_weights=weights, fit_intercept=self.fit_intercept)
-        term = (
-            L0(top**2 / 2.0, weights=weights**2)
-            if self.penalty == "l0"
-            else PENALTIES[self.penalty](top, weights=weights)
+        fit = fit_labels(
+            protocol,
+            reports,
+            X,
+            penalty=self.penalty,
+            alpha=None if isinstance(self.alpha, str) else float(self.alpha),
+            n_nonzero=self.n_nonzero,
+            fit_intercept=self.fit_intercept,
+            accept_simulated=simulated,
         )
-        return SparseRegressor(term, fit_intercept=self.fit_intercept, strategy="path")
+        self.coef_, self.intercept_, self.alpha_ = fit.coef, fit.intercept, fit.alpha
+        self.support_ = np.flatnonzero(fit.coef)
+        self.coef_cov_ = fit.covariance
+        self._state(protocol, [protocol], fit.n_reports, simulated, ("the rows of X",))
 
     def _settings(self, n_features: int, protocol: Protocol | None = None) -> Settings:
         source: Any = self if protocol is None else protocol
@@ -500,64 +477,6 @@ class LDPSparseRegression(SparseLinearModel):
         tags.regressor_tags.poor_score = True  # noise is meant to hide what few rows say
         tags.non_deterministic = self.random_state is None
         return tags
-
-
-class LDPLasso(LDPSparseRegression):
-    """The lasso on private reports, without interaction.
-
-    :class:`LDPSparseRegression` with ``penalty="l1"`` and ``interaction="none"``; see there for
-    parameters, attributes and methods.
-
-    Examples
-    --------
-    >>> from sparsereg.privacy import Aggregator, LDPLasso, Protocol, Randomizer
-    >>> protocol = Protocol(n_features=2, epsilon=1.0)
-    >>> records = [([0.3, 0.1], 0.2), ([-0.5, 0.2], -0.4), ([0.1, 0.9], 0.3)]
-    >>> reports = [Randomizer(protocol).privatize(x, y) for x, y in records]
-    >>> model = LDPLasso().fit_reports(Aggregator(protocol).update(reports))
-    >>> model.n_reports_, model.coef_.shape
-    (3, (2,))
-    """
-
-    penalty = "l1"
-    interaction = "none"
-    n_nonzero = None
-    _parameter_constraints: ClassVar[dict[str, list]] = {
-        name: rule
-        for name, rule in LDPSparseRegression._parameter_constraints.items()
-        if name not in ("penalty", "interaction", "n_nonzero")
-    }
-
-    def __init__(
-        self,
-        epsilon: float = 1.0,
-        *,
-        protect: str = "record",
-        covariance: Any = None,
-        clipping: str | None = None,
-        x_radius: float = 1.0,
-        y_bound: float = 1.0,
-        radius: float | None = None,
-        alpha: float | str = "auto",
-        fit_intercept: bool = True,
-        simulate: str = "exact",
-        protocol: Protocol | None = None,
-        backend: str = "auto",
-        random_state: Any = None,
-    ) -> None:
-        self.epsilon = epsilon
-        self.protect = protect
-        self.covariance = covariance
-        self.clipping = clipping
-        self.x_radius = x_radius
-        self.y_bound = y_bound
-        self.radius = radius
-        self.alpha = alpha
-        self.fit_intercept = fit_intercept
-        self.simulate = simulate
-        self.protocol = protocol
-        self.backend = backend
-        self.random_state = random_state
 
 
 def _as_shards(reports: Any) -> list[Aggregator]:
