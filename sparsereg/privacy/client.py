@@ -154,11 +154,9 @@ def _numbers(values: Any) -> FloatArray:
 
 def lifted(protocol: Protocol, X: FloatArray, y: FloatArray) -> FloatArray:
     """Return the direction of each record: integers of ``UNIT``, of shape (n, dimension + 1)."""
-    with np.errstate(all="ignore"):  # coefficients near the largest float may overflow
-        statistics = bounded_statistics(protocol, X, y) / protocol.radius
-        statistics = np.nan_to_num(statistics, nan=0.0, posinf=0.0, neginf=0.0)
-        squares = np.einsum("ij,ij->i", statistics, statistics)
-        rest = np.sqrt(np.maximum(1.0 - squares, 0.0))
+    statistics = bounded_statistics(protocol, X, y) / protocol.radius
+    squares = np.einsum("ij,ij->i", statistics, statistics)
+    rest = np.sqrt(np.maximum(1.0 - squares, 0.0))
     return np.rint(UNIT * np.column_stack([statistics, rest]))
 
 

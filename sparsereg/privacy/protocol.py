@@ -195,6 +195,11 @@ class Protocol:
             self._set("y_scale", float(self.y_scale))
         elif self.y_scale is not None:
             raise ValueError("y_scale has no meaning for a score. Leave it out.")
+        if not math.isfinite(self.largest_norm):
+            raise ValueError(
+                "The statistic of a record within these bounds may overflow. Give smaller "
+                "x_radius, y_bound, y_scale or coef, by a change of units."
+            )
         if self.radius is None:
             self._set("radius", self.largest_norm)
         _check_positive(self.radius, "radius")
@@ -243,10 +248,11 @@ class Protocol:
     @property
     def largest_norm(self) -> float:
         """What the norm of the statistic is at most, by ``x_radius`` and ``y_bound`` alone."""
-        sq_x = self.x_radius**2 + self.constant**2
+        sq_x = self.x_radius * self.x_radius + self.constant * self.constant
         if self.statistic == "gram":
-            return sq_x + (self.y_scale * self.y_bound) ** 2
-        size = math.sqrt(math.fsum(value * value for value in self.coef or ()))
+            y = self.y_scale * self.y_bound
+            return sq_x + y * y
+        size = math.hypot(*(self.coef or ()))
         return math.sqrt(sq_x) * (self.y_bound + size * math.sqrt(sq_x))
 
     def to_json(self) -> str:

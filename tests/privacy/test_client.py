@@ -27,7 +27,7 @@ FOLDER = Path(sparsereg.privacy.__file__).parent
 PROTOCOLS = [
     Protocol(3, 1.0),
     Protocol(3, 1.0, statistic="score", coef=(1e5, 0.0, 0.0, 0.0)),
-    Protocol(3, 1.0, statistic="score", x_radius=9.0, radius=1.0, coef=(1e308, -1e308, 0.0, 0.0)),
+    Protocol(3, 1.0, statistic="score", x_radius=9.0, radius=1.0, coef=(1e305, -1e305, 0.0, 0.0)),
     Protocol(3, 1.0, protect="label"),
 ]
 

@@ -79,6 +79,8 @@ def test_values_that_were_left_out_are_filled_in():
         ({"statistic": "score", "y_scale": 1.0}, "no meaning for a score"),
         ({"protect": "label", "radius": 1.0}, "no meaning for labels"),
         ({"protect": "label", "support": (1,)}, "no meaning for labels"),
+        ({"x_radius": 1e200}, "may overflow"),
+        ({"statistic": "score", "coef": (1e308, 1e308, 0.0, 0.0), "radius": 1.0}, "may overflow"),
         ({"n_outputs": 1}, "n_outputs=1"),
         ({"n_outputs": 4, "subset_size": 4}, "from 1 to 3"),
         ({"n_features": 1000}, "Name fewer features"),
