@@ -25,6 +25,7 @@ FAMILIES: dict[str, str] = {
     "l0-path": "the best models of all sizes, and of one: objectives and time against abess",
     "subset-selection": "ours only: the simulation of Hastie, Tibshirani and Tibshirani",
     "phase-transition": "ours only: what l1, l1/2, CEL0 and l0 recover without noise",
+    "privacy": "errors of locally private regression, and the cost of reports",
     "lasso-ablation": "ours only: the time without each of the solver's ideas in turn",
     "cold-start": "fresh processes: time to import, to the first fit and to compile the kernels",
 }
@@ -36,6 +37,7 @@ _OF_THEIR_OWN = {
     "l0-path",
     "subset-selection",
     "phase-transition",
+    "privacy",
     "lasso-ablation",
     "cold-start",
 }

@@ -5,9 +5,12 @@ Wrong input raises ``ValueError`` or ``TypeError``, as scikit-learn does.
 
 from sklearn.exceptions import ConvergenceWarning
 
+from sparsereg.privacy.accounting import BudgetExceededError
+
 __all__ = [
     "BackendFallbackWarning",
     "BackendUnavailableError",
+    "BudgetExceededError",
     "ConvergenceWarning",
     "PathInterruptedWarning",
 ]

@@ -21,7 +21,7 @@ needs_source_tree = pytest.mark.skipif(
     reason="the source tree is not here",
 )
 # where the name to import is not the name to install
-DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "dp_accounting": "dp-accounting"}
 # what pins our dependencies to old versions is measured in an environment of its own
 OWN_ENVIRONMENT = {"adelie"}
 

@@ -29,6 +29,7 @@ PUBLIC = {
     "CEL0Regressor",
     "ElasticNet",
     "ElasticNetCV",
+    "GramFit",
     "L0Path",
     "L0Regressor",
     "L0RegressorCV",
@@ -48,6 +49,7 @@ PUBLIC = {
     "__version__",
     "config_context",
     "enet_path",
+    "fit_gram",
     "get_config",
     "l0_path",
     "lasso_path",
@@ -62,6 +64,7 @@ SUBMODULES = [
     "model_selection",
     "penalties",
     "plotting",
+    "privacy",
 ]
 
 

@@ -404,3 +404,30 @@ class Backend(Protocol):
         or -1); fixes further columns in ``state`` where one side of them is beyond ``cutoff``.
         Formulas are in :mod:`sparsereg.backends.numba.l0_relaxation`.
         """
+
+    def accumulate_reports(
+        self,
+        seeds: npt.NDArray[np.uint64],
+        indices: npt.NDArray[np.int64],
+        table: npt.NDArray[np.int16],
+        sums: npt.NDArray[np.int64],
+    ) -> None:
+        """Add to ``sums`` the codeword of each private report, regenerated from its seed.
+
+        The integers are those of :mod:`sparsereg.privacy.codebook`, exactly; ``table`` is its table
+        of normal values, and sums are as long as a codeword.
+        """
+
+    def rank_outputs(
+        self,
+        directions: FloatArray,
+        seeds: npt.NDArray[np.uint64],
+        ranks: npt.NDArray[np.int64],
+        n_codewords: int,
+        table: npt.NDArray[np.int16],
+    ) -> npt.NDArray[np.int64]:
+        """Return the codeword at a rank of each direction's order of its codebook.
+
+        For simulations of many clients: what ``numpy.argsort(-codewords @ direction)`` has at the
+        rank, ties in the order of the codewords. Directions are integers, of shape (n, dimension).
+        """

@@ -5,6 +5,7 @@ from sparsereg.linear_model.adaptive_lasso import AdaptiveLasso
 from sparsereg.linear_model.adaptive_lasso_cv import AdaptiveLassoCV
 from sparsereg.linear_model.elastic_net import ElasticNet, Lasso
 from sparsereg.linear_model.elastic_net_cv import ElasticNetCV, LassoCV
+from sparsereg.linear_model.gram import GramFit, fit_gram
 from sparsereg.linear_model.l0 import CEL0Regressor, L0Regressor
 from sparsereg.linear_model.l0_cv import L0RegressorCV
 from sparsereg.linear_model.l0_path import L0Path, l0_path
@@ -24,6 +25,7 @@ __all__ = [
     "CEL0Regressor",
     "ElasticNet",
     "ElasticNetCV",
+    "GramFit",
     "L0Path",
     "L0Regressor",
     "L0RegressorCV",
@@ -42,6 +44,7 @@ __all__ = [
     "SparseRegressorCV",
     "Summary",
     "enet_path",
+    "fit_gram",
     "l0_path",
     "lasso_path",
     "sparse_path",

@@ -20,6 +20,7 @@ from sparsereg.backends.numba import (
     multi_task,
     penalty_kernels,
     refit,
+    reports,
 )
 from sparsereg.backends.protocol import ActiveSet, Design, FloatArray, IndexArray, KernelForm
 
@@ -313,6 +314,25 @@ class NumbaBackend:
             gram, correlation, sq_y, costs, slopes, knots, ridge, bounds, state, coef, gradient,
             cutoff, tol, max_rounds, rounding,
         )  # fmt: skip
+
+    def accumulate_reports(  # noqa: D102
+        self,
+        seeds: npt.NDArray[np.uint64],
+        indices: npt.NDArray[np.int64],
+        table: npt.NDArray[np.int16],
+        sums: npt.NDArray[np.int64],
+    ) -> None:
+        reports.accumulate_reports(seeds, indices, table, sums)
+
+    def rank_outputs(  # noqa: D102
+        self,
+        directions: FloatArray,
+        seeds: npt.NDArray[np.uint64],
+        ranks: npt.NDArray[np.int64],
+        n_codewords: int,
+        table: npt.NDArray[np.int16],
+    ) -> npt.NDArray[np.int64]:
+        return reports.rank_outputs(directions, seeds, ranks, n_codewords, table)
 
 
 backend = NumbaBackend()
