@@ -1,0 +1,461 @@
+"""From readings to coefficients: consistent sets, singletons, colors, peeling.
+
+A *consistent set* (bin, u, w) is what one regression says of a bin: u = sum a_j v_j and
+w = sum a_j t_j v_j over its non-zeros v_j among the members. A *singleton* has one of them: w / u
+is then the address of j, which must be a member of the bin, and v = u / a_j. A *ball* is a found
+pair (j, v), its *color* the regression it belongs to.
+
+*Peeling* takes every found ball off the bins it lies in; what is left may be another singleton.
+Sets of unknown color are tried against each color of which a ball is known in their bin.
+
+Every quantity carries the standard error that rounding has given it, so that "zero" and "an
+integer address" have a meaning at every size of the problem.
+
+Source: Yin, Pedarsani, Chen and Ramchandran, "Learning mixtures of sparse linear regressions using
+sparse graph codes", IEEE Trans. Inf. Theory 65(3), 2019; real addresses in place of roots of unity.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sparsereg.backends.numba.jit import kernel
+from sparsereg.backends.numba.sparse_graph import (
+    _ODD,
+    BINARY,
+    bin_of,
+    check_bit,
+    is_member,
+    mix,
+    sign_of,
+    weight_of,
+    write_signature,
+)
+
+# Standard errors that count as zero, and the coarsest address that is still read as an integer.
+_SIGMAS, _COARSEST = 8.0, 0.05
+OPEN = -1
+
+
+@kernel()
+def _distinct(values, tol, out):
+    """Write the values that differ by more than tol, ascending; return how many."""
+    k = np.int64(0)
+    for x in values:
+        place = k
+        known = False
+        for i in range(k):
+            if abs(out[i] - x) <= tol:
+                known = True
+                break
+            if out[i] > x:
+                place = i
+                break
+        if known or (place > 0 and abs(out[place - 1] - x) <= tol):
+            continue
+        for i in range(k, place, -1):
+            out[i] = out[i - 1]
+        out[place] = x
+        k += 1
+    return k
+
+
+@kernel()
+def consistent_sets(readings, n_repeats, offsets, tol, indptr, color, u, w, levels):
+    """Write the consistent sets of every bin; return how many there are, written or not.
+
+    ``readings``, of shape (bins, rows per bin), holds the first query n_repeats times, the second
+    as often, and their sum in the rest. A set of color l is (u, w, s) with
+    u + w - s = offsets[l]; what is written is (u - offset, w - offset). ``levels`` gets the
+    number of distinct readings of the first query of each bin. Arrays that are too short are
+    filled as far as they reach.
+    """
+    n_bins, n_rows = readings.shape
+    first, second = np.empty(n_repeats), np.empty(n_repeats)
+    total = np.empty(n_rows - 2 * n_repeats)
+    n_sets = np.int64(0)
+    for b in range(n_bins):
+        indptr[b] = n_sets
+        n_first = _distinct(readings[b, :n_repeats], tol, first)
+        n_second = _distinct(readings[b, n_repeats : 2 * n_repeats], tol, second)
+        n_total = _distinct(readings[b, 2 * n_repeats :], tol, total)
+        levels[b] = n_first
+        for c in range(offsets.size):
+            offset = offsets[c]
+            begin = n_sets
+            empty = False
+            for i in range(n_first):
+                for k in range(n_second):
+                    found = False
+                    for s in range(n_total):
+                        found |= abs(first[i] + second[k] - total[s] - offset) <= 4.0 * tol
+                    if not found:
+                        continue
+                    # nothing of this color in the bin: what else seems to fit is a coincidence
+                    if abs(first[i] - offset) <= tol and abs(second[k] - offset) <= tol:
+                        empty = True
+                        if offsets.size == 1:
+                            continue
+                    if n_sets < u.size:
+                        color[n_sets] = c
+                        u[n_sets] = first[i] - offset
+                        w[n_sets] = second[k] - offset
+                    n_sets += 1
+            if empty and offsets.size > 1:
+                n_sets = begin
+    indptr[n_bins] = n_sets
+    return n_sets
+
+
+@kernel()
+def _singleton(seed, n, starts, b, u, w, error):
+    """Return (j, v, standard error of v, error of the address); j is -1 for what is not one.
+
+    ``error`` is the standard error of u; that of w is twice as large.
+    """
+    if abs(u) <= _SIGMAS * error:
+        return np.int64(-1), 0.0, 0.0, 0.0
+    bound = _SIGMAS * 4.0 * error / abs(u) * n
+    x = (w / u - 1.0) * n
+    j = np.int64(-1)
+    if bound <= _COARSEST and -0.5 < x < n - 0.5:
+        nearest = np.int64(np.rint(x))
+        if abs(x - nearest) <= bound and is_member(seed, starts, b, nearest):
+            j = nearest
+    if j < 0:
+        return j, 0.0, 0.0, 0.0
+    a = weight_of(seed, j)
+    return j, u / a, error / abs(a), bound
+
+
+@kernel()
+def _is_zero(u, w, error):
+    return abs(u) <= _SIGMAS * error and abs(w) <= 2.0 * _SIGMAS * error
+
+
+@kernel()
+def _slot(table, key, keys):
+    """Return where a key is, or is to be put, in a table of positions in keys (-1: free)."""
+    mask = np.uint64(table.size - 1)
+    at = mix(np.uint64(key) * _ODD) & mask
+    while table[at] >= 0 and keys[table[at]] != key:
+        at = (at + np.uint64(1)) & mask
+    return at
+
+
+@kernel()
+def peel(
+    seed, n, starts, indptr, color, u, w, tol, totals, variance, counts,
+    feature, ball_color, value, error, address, n_known, table, keys, state, queue, queued,
+):  # fmt: skip
+    """Peel until nothing changes; return (number of balls, conflicts, updates of bins).
+
+    ``totals`` (colors, bins, 2), ``variance`` and ``counts`` (colors, bins) start at zero. The
+    first ``n_known`` balls are given; new ones are written behind them. ``table`` (a power of 2,
+    filled with -1) and ``keys`` remember them. ``state`` of a set becomes the color by which it is
+    explained, or stays OPEN.
+    """
+    n_colors, n_bins = counts.shape
+    blind = n_known > 0
+    conflicts = updates = np.int64(0)
+    head = waiting = np.int64(0)
+    n_balls = np.int64(0)
+    for k in range(n_known):
+        key = feature[k] * n_colors + ball_color[k]
+        at = _slot(table, key, keys)
+        if table[at] >= 0:
+            conflicts += 1
+            continue
+        keys[n_balls] = key
+        table[at] = n_balls
+        feature[n_balls], ball_color[n_balls] = feature[k], ball_color[k]
+        value[n_balls], error[n_balls], address[n_balls] = value[k], error[k], address[k]
+        n_balls += 1
+    placed = np.int64(0)
+    if not blind:
+        for b in range(n_bins):
+            queue[b] = b
+            queued[b] = True
+        waiting = np.int64(n_bins)
+    while True:
+        while placed < n_balls:
+            # take a new ball off its bins, and look at them again
+            j, c = feature[placed], ball_color[placed]
+            a = weight_of(seed, j)
+            moved, spread = a * value[placed], (a * error[placed]) ** 2
+            for stage in range(starts.size - 1):
+                b = bin_of(seed, starts, stage, j)
+                totals[c, b, 0] += moved
+                totals[c, b, 1] += moved * (1.0 + j / n)
+                variance[c, b] += spread
+                counts[c, b] += 1
+                if not queued[b]:
+                    queued[b] = True
+                    queue[(head + waiting) % n_bins] = b
+                    waiting += 1
+            placed += 1
+        if waiting == 0:
+            return n_balls, conflicts, updates
+        b = queue[head]
+        head = (head + 1) % n_bins
+        waiting -= 1
+        queued[b] = False
+        updates += 1
+        for s in range(indptr[b], indptr[b + 1]):
+            if state[s] != OPEN:
+                continue
+            for c in range(n_colors):
+                if (color[s] != c) if not blind else (counts[c, b] == 0):
+                    continue
+                ru, rw = u[s] - totals[c, b, 0], w[s] - totals[c, b, 1]
+                sigma = np.sqrt(tol**2 + variance[c, b])
+                if _is_zero(ru, rw, sigma):
+                    state[s] = c
+                    break
+                j, v, v_error, bound = _singleton(seed, n, starts, b, ru, rw, sigma)
+                if j < 0:
+                    continue
+                key = j * n_colors + c
+                at = _slot(table, key, keys)
+                if table[at] >= 0:
+                    conflicts += 1
+                    continue
+                if n_balls == feature.size:
+                    continue
+                keys[n_balls] = key
+                table[at] = n_balls
+                feature[n_balls], ball_color[n_balls] = j, c
+                value[n_balls], error[n_balls], address[n_balls] = v, v_error, bound
+                n_balls += 1
+                break
+
+
+@kernel()
+def _root(parent, i):
+    while parent[i] != i:
+        parent[i] = parent[parent[i]]
+        i = parent[i]
+    return i
+
+
+@kernel()
+def _node(table, keys, node_value, node_error, j, v, v_error, n_nodes, create):
+    """Return the node of ball (j, v): an old one, n_nodes if it is new, or -1."""
+    mask = np.uint64(table.size - 1)
+    at = mix(np.uint64(j) * _ODD) & mask
+    while table[at] >= 0:
+        k = table[at]
+        if keys[k] == j and abs(node_value[k] - v) <= _SIGMAS * (node_error[k] + v_error):
+            return np.int64(k)
+        at = (at + np.uint64(1)) & mask
+    if not create or n_nodes == keys.size:
+        return np.int64(-1)
+    table[at] = n_nodes
+    return np.int64(n_nodes)
+
+
+@kernel()
+def color_graph(
+    seed, n, starts, indptr, u, w, tol, semi, feature, value, error, address,
+    parent, heads, links, table,
+):  # fmt: skip
+    """Find the balls that are singletons somewhere, and join those of the same color.
+
+    Two balls have the same color if a set is their sum: a strong doubleton; with ``semi``, one of
+    them may be seen there for the first time. ``parent`` becomes their union-find forest. Returns
+    the number of balls.
+    """
+    n_nodes = np.int64(0)
+    n_stages = starts.size - 1
+    for only_singletons in (True, False):
+        grown = True
+        while grown:
+            before = n_nodes
+            for b in range(indptr.size - 1):
+                for s in range(indptr[b], indptr[b + 1]):
+                    if _is_zero(u[s], w[s], tol):
+                        continue
+                    j, v, v_error, bound = _singleton(seed, n, starts, b, u[s], w[s], tol)
+                    partner = np.int64(-1)
+                    if only_singletons != (j >= 0):
+                        continue
+                    if j < 0:
+                        entry = heads[b]
+                        while entry >= 0 and j < 0:
+                            partner = entry // n_stages
+                            a = weight_of(seed, feature[partner])
+                            moved = a * value[partner]
+                            t = 1.0 + feature[partner] / n
+                            sigma = np.sqrt(tol**2 + (a * error[partner]) ** 2)
+                            j, v, v_error, bound = _singleton(
+                                seed, n, starts, b, u[s] - moved, w[s] - moved * t, sigma
+                            )
+                            if j == feature[partner]:
+                                j = np.int64(-1)
+                            entry = links[entry]
+                        if j < 0:
+                            continue
+                    k = _node(
+                        table, feature, value, error, j, v, v_error, n_nodes,
+                        semi or only_singletons,
+                    )  # fmt: skip
+                    if k < 0:
+                        continue
+                    if k == n_nodes:
+                        feature[k], value[k], error[k], address[k] = j, v, v_error, bound
+                        parent[k] = k
+                        for stage in range(n_stages):
+                            place = bin_of(seed, starts, stage, j)
+                            links[k * n_stages + stage] = heads[place]
+                            heads[place] = k * n_stages + stage
+                        n_nodes += 1
+                    if partner >= 0:
+                        one, other = _root(parent, partner), _root(parent, k)
+                        parent[max(one, other)] = min(one, other)
+            grown = semi and not only_singletons and n_nodes > before
+    for k in range(n_nodes):
+        parent[k] = _root(parent, k)
+    return n_nodes
+
+
+@kernel()
+def _lattice_singleton(seed, n, n_bits, starts, b, z):
+    """Return (j, v) of a bin with one non-zero, v in quanta; j is -1 for what is not one."""
+    if z[0] == 0:
+        return np.int64(-1), np.int64(0)
+    j = np.int64(0)
+    for k in range(n_bits):
+        if z[1 + k] == z[0]:
+            j |= np.int64(1) << k
+        elif z[1 + k] != 0:
+            return np.int64(-1), np.int64(0)
+    if j >= n or not is_member(seed, starts, b, j):
+        return np.int64(-1), np.int64(0)
+    for v in range(z.size - 1 - n_bits):
+        if z[1 + n_bits + v] != z[0] * np.int64(check_bit(seed, v, j)):
+            return np.int64(-1), np.int64(0)
+    return j, z[0] * np.int64(sign_of(seed, j))
+
+
+@kernel()
+def peel_lattice(seed, n, n_bits, starts, left, visible, feature, ball_color, value, found):
+    """Peel bins of integers; return (number of balls, sweeps).
+
+    ``left``, of shape (bins, colors, 1 + digits), is what the first kinds of query say of the bins,
+    in quanta, and becomes what is not explained; only ``visible`` (bins, colors) is looked at. ``found`` is a free table, a
+    power of 2, filled with -1.
+    """
+    n_bins, n_colors, n_kinds = left.shape
+    mask = np.uint64(found.size - 1)
+    signature = np.empty(2 * n_kinds - 1)
+    n_balls = sweeps = np.int64(0)
+    changed = True
+    while changed:
+        changed = False
+        sweeps += 1
+        for b in range(n_bins):
+            for c in range(n_colors):
+                if not visible[b, c]:
+                    continue
+                j, v = _lattice_singleton(seed, n, n_bits, starts, b, left[b, c])
+                if j < 0 or n_balls == feature.size:
+                    continue
+                key = j * n_colors + c
+                at = mix(np.uint64(key) * _ODD) & mask
+                while found[at] >= 0 and found[at] != key:
+                    at = (at + np.uint64(1)) & mask
+                if found[at] >= 0:
+                    continue
+                found[at] = key
+                feature[n_balls], ball_color[n_balls], value[n_balls] = j, c, v
+                n_balls += 1
+                changed = True
+                write_signature(BINARY, seed, n, n_bits, j, signature)
+                for stage in range(starts.size - 1):
+                    at_bin = bin_of(seed, starts, stage, j)
+                    for q in range(n_kinds):
+                        left[at_bin, c, q] -= v * np.int64(signature[q])
+    return n_balls, sweeps
+
+
+@kernel()
+def two_levels(readings, sigma, weight, levels, gaps):
+    """Write the two integers that most likely are the means of each row of readings.
+
+    Of a reading, the first integer is the mean with probability ``weight``, else the second;
+    ``sigma`` is the standard deviation, all in quanta. ``gaps`` gets the log-likelihood by which
+    the pair beats all others. Integers far from every reading are not tried.
+    """
+    n_rows, n_reads = readings.shape
+    reach = 3.5 * sigma + 0.5
+    for row in range(n_rows):
+        y = readings[row]
+        low, high = np.int64(np.floor(y.min())), np.int64(np.ceil(y.max()))
+        near = np.empty(high - low + 1, dtype=np.int64)
+        n_near = np.int64(0)
+        for a in range(low, high + 1):
+            for s in range(n_reads):
+                if abs(y[s] - a) <= reach:
+                    near[n_near] = a
+                    n_near += 1
+                    break
+        density = np.empty((n_near, n_reads))
+        for i in range(n_near):
+            for s in range(n_reads):
+                density[i, s] = np.exp(-0.5 * ((y[s] - near[i]) / sigma) ** 2) + 1e-300
+        best, second = -np.inf, -np.inf
+        for i in range(n_near):
+            for k in range(n_near):
+                if k < i and weight == 0.5:
+                    continue
+                total = 0.0
+                for s in range(n_reads):
+                    total += np.log(weight * density[i, s] + (1.0 - weight) * density[k, s])
+                if total > best:
+                    best, second = total, best
+                    levels[row, 0], levels[row, 1] = near[i], near[k]
+                elif total > second:
+                    second = total
+        gaps[row] = best - second
+
+
+@kernel()
+def align(levels, offsets, contents, visible):
+    """Tell the two colors of each bin apart by its sums.
+
+    ``levels``, of shape (bins, kinds, 2), are the two means of each kind of query, in any order:
+    kind 0, then as many digits as complements of them. Color l has
+    digit + complement - kind 0 = offsets[l]. Where exactly one assignment fits all of them,
+    ``contents`` (bins, colors, 1 + digits) gets the means less the offset, and ``visible`` is true.
+    """
+    n_digits = (levels.shape[1] - 1) // 2
+    tried = np.empty((2, n_digits + 1), dtype=np.int64)
+    for b in range(levels.shape[0]):
+        n_fits = 0
+        for swap in range(2):
+            zero, one = levels[b, 0, swap], levels[b, 0, 1 - swap]
+            if swap == 1 and zero == one:
+                break
+            tried[0, 0], tried[1, 0] = zero - offsets[0], one - offsets[1]
+            fits = True
+            for k in range(1, n_digits + 1):
+                digit, rest = levels[b, k], levels[b, n_digits + k]
+                ways = 0
+                for i in range(2):
+                    if i == 1 and digit[0] == digit[1]:
+                        break
+                    for h in range(2):
+                        if h == 1 and rest[0] == rest[1]:
+                            break
+                        first = digit[i] + rest[h] - zero == offsets[0]
+                        if first and digit[1 - i] + rest[1 - h] - one == offsets[1]:
+                            ways += 1
+                            tried[0, k] = digit[i] - offsets[0]
+                            tried[1, k] = digit[1 - i] - offsets[1]
+                if ways != 1:
+                    fits = False
+                    break
+            if fits:
+                n_fits += 1
+                contents[b] = tried
+        visible[b, :] = n_fits == 1

@@ -1,0 +1,379 @@
+"""From answers to coefficients: which primitive is called when, and what may be believed.
+
+1. The pilot's own rows say how many regressions there are, and where each one's answers lie.
+2. Readings of a bin that belong together are found by their sums (the summation check).
+3. Without a pilot, balls that share a doubleton get the same color.
+4. Peeling finds the rest.
+5. What was found is held against every single answer.
+
+A ball counts as certain if its address could not have come out by chance, or if two bins are fully
+explained with it. Everything else stays in the report.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from sparsereg.backends.protocol import Backend, Balls, ConsistentSets, FloatArray
+from sparsereg.mixture.layout import Layout
+
+# Distances between readings, in units of their standard error, that rounding explains.
+_EQUAL = 8.0
+# An address this sharp is no coincidence, even of millions.
+_SHARP_ADDRESS = 1e-7
+# Bins that fit the design, as a part of those with something in them, below which none is decoded.
+_TOO_FEW = 0.25
+# How much larger the smallest colored component must be than the largest that is left.
+_GIANT = 3.0
+
+
+class MeasurementError(ValueError):
+    """The measurements cannot be answers to the queries of the design."""
+
+
+@dataclass
+class DecodeReport:
+    """What happened while decoding.
+
+    Attributes
+    ----------
+    method : str
+        Of the design.
+    n_bins, n_bins_read : int
+        Bins of the design, and bins in which readings were found that belong together.
+    n_components_found : int
+        Regressions that were told apart.
+    component_sizes : list of int
+        Sizes of the largest connected components of balls; empty with a pilot.
+    n_conflicts : int
+        Findings that contradict each other: a sign of coefficients that two regressions share, of
+        noise, or of too few bins.
+    n_unexplained : int
+        Measurements that no regression explains.
+    residual_max : float
+        Largest distance of an explained measurement from what explains it, in units of y.
+    n_updates : int
+        Visits of bins while peeling.
+    n_uncertain : int
+        Coefficients that were found and are not certain: they are not in ``coef_``.
+    features, components : ndarray of int
+        Every coefficient that was found, certain or not: its feature and its regression (its
+        connected component, where colors could not be told).
+    values : ndarray
+        Their values.
+    certain : ndarray of bool
+        Whether they are in ``coef_``.
+    complete : bool
+        Whether every measurement is explained.
+    messages : list of str
+        What went wrong, and what helps.
+    """
+
+    method: str
+    n_bins: int
+    n_bins_read: int = 0
+    n_components_found: int = 0
+    component_sizes: list[int] = field(default_factory=list)
+    n_conflicts: int = 0
+    n_unexplained: int = 0
+    residual_max: float = 0.0
+    n_updates: int = 0
+    n_uncertain: int = 0
+    features: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    components: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    values: FloatArray = field(default_factory=lambda: np.empty(0))
+    certain: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, bool))
+    complete: bool = False
+    messages: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Decoded:
+    """What decoding brings, in the order in which regressions were found.
+
+    Attributes
+    ----------
+    features, components : ndarray of int
+        Where the coefficients are.
+    values : ndarray
+    offsets : ndarray of shape (n_components,)
+        What each regression answers to the pilot; zero without one.
+    labels : ndarray of int of shape (n_rows,)
+        The regression of each row; -1 where none explains it, or where several do.
+    noise_variance : float
+        Mean square of what the labels leave.
+    report : DecodeReport
+    """
+
+    features: npt.NDArray[np.int64]
+    components: npt.NDArray[np.int64]
+    values: FloatArray
+    offsets: FloatArray
+    labels: npt.NDArray[np.int64]
+    noise_variance: float
+    report: DecodeReport
+
+
+def decode(layout: Layout, method: str, y: FloatArray, backend: Backend, *, rtol: float,
+           semi: bool) -> Decoded:  # fmt: skip
+    """Decode answers to the rows of a layout.
+
+    Parameters
+    ----------
+    layout : Layout
+    method : str
+        Of the design.
+    y : ndarray of shape (n_rows,)
+    backend : Backend
+    rtol : float
+        Standard error of an exact answer, in units of the largest.
+    semi : bool
+        Whether a doubleton may bring in a ball that is a singleton nowhere.
+
+    Returns
+    -------
+    Decoded
+
+    Raises
+    ------
+    MeasurementError
+        If hardly any bin fits the design.
+    """
+    report = DecodeReport(method, layout.graph.n_bins)
+    if layout.is_noisy:
+        return _decode_noisy(layout, y, backend, report)
+    tol = rtol * float(np.max(np.abs(y), initial=0.0))
+    readings = np.ascontiguousarray(
+        y[layout.n_pilot :].reshape(layout.graph.n_bins, layout.rows_per_bin)
+    )
+    offsets = _levels_of_pilot(layout, y[: layout.n_pilot], _EQUAL * tol, report)
+    sets = backend.consistent_sets(readings, layout.repeats[0], offsets, _EQUAL * tol)
+    _check_sets(layout, sets, readings, _EQUAL * tol, report)
+    if layout.has_pilot:
+        known, identified, n_colors = _no_balls(), True, len(offsets)
+    else:
+        n_colors = layout.n_components
+        known, identified = _color(layout, sets, tol, backend, semi, report)
+        offsets = np.zeros(n_colors)
+    if identified:
+        peeled = backend.peel(layout.graph, sets, tol, n_colors, known)
+        balls, report.n_updates = peeled.balls, peeled.updates
+        report.n_conflicts += peeled.conflicts + _contradictions(peeled.state, peeled.left, tol)
+        if not layout.has_pilot:
+            identified = _colors_differ(balls, report)
+        certain = _is_certain(layout, sets, peeled.state, balls, backend) & identified
+    else:
+        balls, certain = known, np.zeros(known.feature.size, dtype=bool)
+    return _judge(layout, y, balls, certain, offsets, 1e3 * tol, 0.0, backend, report)
+
+
+def _levels_of_pilot(
+    layout: Layout, pilot: FloatArray, tol: float, report: DecodeReport
+) -> FloatArray:
+    """Return the distinct answers to the pilot: one for each regression."""
+    if not layout.has_pilot:
+        return np.zeros(1)
+    ordered = np.sort(pilot)
+    levels = ordered[np.concatenate([[True], np.diff(ordered) > tol])]
+    if len(levels) > max(len(pilot) // 2, layout.n_components):
+        raise MeasurementError(
+            f"The measurements look noisy: {len(pilot)} answers to the same query have "
+            f"{len(levels)} different values, and exact answers of {layout.n_components} "
+            f"regressions have {layout.n_components}. Use method='robust' where coefficients are "
+            f"on a lattice, or SparseMixtureRegressor; if the answers are exact, pass them in "
+            f"float64 and in the order of the design."
+        )
+    if len(levels) != layout.n_components:
+        report.messages.append(
+            f"The pilot shows {len(levels)} regressions and the design is for "
+            f"{layout.n_components}: "
+            + ("some coincide, or are rarer than min_weight" if len(levels) < layout.n_components
+               else "all of them are decoded, with fewer rows each than they should have")
+            + ". Set n_components and min_weight to what is there."
+        )  # fmt: skip
+    return levels
+
+
+def _check_sets(
+    layout: Layout, sets: ConsistentSets, readings: FloatArray, tol: float, report: DecodeReport
+) -> None:
+    has_set = np.diff(sets.indptr) > 0
+    report.n_bins_read = int(np.count_nonzero(has_set))
+    occupied = int(np.count_nonzero(np.any(np.abs(readings) > tol, axis=1)))
+    if report.n_bins_read < _TOO_FEW * occupied:
+        most = "noisy" if np.mean(sets.levels) > layout.n_components + 0.5 else "out of order"
+        raise MeasurementError(
+            f"The measurements look {most}: in {report.n_bins_read} of {occupied} bins some of "
+            f"them add up as answers to this design do. Pass exact float64 answers, one for each "
+            f"row of the design and in its order; use method='robust' or SparseMixtureRegressor "
+            f"for noisy ones, and method='pilot' if there are intercepts."
+        )
+
+
+def _color(
+    layout: Layout,
+    sets: ConsistentSets,
+    tol: float,
+    backend: Backend,
+    semi: bool,
+    report: DecodeReport,
+) -> tuple[Balls, bool]:
+    """Find balls and their colors; return those of the giant components, if these stand out."""
+    balls = backend.color_graph(layout.graph, sets, tol, semi)
+    roots, sizes = np.unique(balls.color, return_counts=True)
+    order = np.argsort(-sizes, kind="stable")
+    largest = sizes[order]
+    n_colors = layout.n_components
+    report.component_sizes = largest[: n_colors + 2].tolist()
+    report.n_components_found = int(min(len(largest), n_colors))
+    left_over = largest[n_colors] if len(largest) > n_colors else 0
+    if len(largest) < n_colors or largest[n_colors - 1] < _GIANT * left_over:
+        report.messages.append(
+            f"The colors cannot be told: the connected components of coefficients have sizes "
+            f"{report.component_sizes}, and {n_colors} of them should stand out. Coefficients that "
+            f"regressions share, or too few bins, do this: use method='pilot', or extend() the "
+            f"design."
+        )
+        return balls, False
+    place = np.full(len(roots), -1)
+    place[order[:n_colors]] = np.arange(n_colors)
+    color = place[np.searchsorted(roots, balls.color)]
+    kept = color >= 0
+    return Balls(*(part[kept] for part in balls._replace(color=color))), True
+
+
+def _colors_differ(balls: Balls, report: DecodeReport) -> bool:
+    """Whether no coefficient was found in two colors, and none with two values in one."""
+    order = np.lexsort((balls.value, balls.feature))
+    feature, value = balls.feature[order], balls.value[order]
+    close = np.abs(np.diff(value)) <= _EQUAL * (balls.error[order][1:] + balls.error[order][:-1])
+    shared = int(np.count_nonzero((np.diff(feature) == 0) & close))
+    if report.n_conflicts + shared == 0:
+        return True
+    report.n_conflicts += shared
+    report.messages.append(
+        f"{report.n_conflicts} findings contradict each other, so that it is not certain which "
+        f"coefficient belongs to which regression. Coefficients that regressions share do this: "
+        f"use method='pilot', or extend() the design."
+    )
+    return False
+
+
+def _contradictions(state: npt.NDArray[np.int64], left: FloatArray, tol: float) -> int:
+    """Count the sets that were explained once and no longer are."""
+    return int(np.count_nonzero(np.any(np.abs(left[state >= 0]) > 1e3 * tol, axis=1)))
+
+
+def _is_certain(
+    layout: Layout,
+    sets: ConsistentSets,
+    state: npt.NDArray[np.int64],
+    balls: Balls,
+    backend: Backend,
+) -> npt.NDArray[np.bool_]:
+    sharp = balls.address <= _SHARP_ADDRESS
+    if sharp.all():
+        return sharp
+    bins = np.repeat(np.arange(layout.graph.n_bins), np.diff(sets.indptr))
+    n_colors = int(balls.color.max(initial=0)) + 1
+    explained = np.zeros((max(n_colors, int(state.max(initial=0)) + 1), layout.graph.n_bins), bool)
+    explained[state[state >= 0], bins[state >= 0]] = True
+    blunt = np.flatnonzero(~sharp)
+    places = backend.graph_neighbors(layout.graph, balls.feature[blunt])
+    sharp[blunt] = explained[balls.color[blunt][:, None], places].sum(axis=1) >= 2
+    return sharp
+
+
+def _judge(
+    layout: Layout,
+    y: FloatArray,
+    balls: Balls,
+    certain: npt.NDArray[np.bool_],
+    offsets: FloatArray,
+    tol: float,
+    sigma: float,
+    backend: Backend,
+    report: DecodeReport,
+) -> Decoded:
+    """Hold what is certain against every answer."""
+    report.features, report.components, report.values = balls.feature, balls.color, balls.value
+    report.certain, report.n_uncertain = certain, int(np.count_nonzero(~certain))
+    feature, color, value = (part[certain] for part in balls[:3])
+    fitted = np.empty((len(offsets), len(y)))
+    for c, offset in enumerate(offsets):
+        of_color = color == c
+        content = backend.graph_spread(layout.graph, feature[of_color], value[of_color])
+        fitted[c, : layout.n_pilot] = offset
+        fitted[c, layout.n_pilot :] = offset + content[:, layout.kinds].ravel()
+    distance = np.abs(y - fitted)
+    labels = np.argmin(distance, axis=0)
+    nearest = distance[labels, np.arange(len(y))]
+    limit = tol + 6.0 * sigma
+    explained = nearest <= limit
+    ambiguous = np.count_nonzero(distance <= nearest + tol, axis=0) > 1
+    labels[~explained | ambiguous] = -1
+    report.n_components_found = report.n_components_found or len(offsets)
+    report.n_unexplained = int(np.count_nonzero(~explained))
+    report.residual_max = float(np.max(nearest[explained], initial=0.0))
+    report.complete = report.n_unexplained == 0 and report.n_conflicts == 0
+    if report.n_unexplained:
+        report.messages.append(
+            f"{report.n_unexplained} of {len(y)} measurements are not explained: {len(value)} "
+            f"coefficients were found, and more are hidden. Raise n_nonzero or bin_ratio, or "
+            f"min_weight down to the rarest regression's: measure the rows that design.extend() "
+            f"adds and decode again."
+        )
+    noise = float(np.mean(nearest[explained] ** 2)) if sigma > 0 and explained.any() else 0.0
+    return Decoded(feature, color, value, offsets, labels, noise, report)
+
+
+def _no_balls() -> Balls:
+    ints, floats = np.empty(0, dtype=np.int64), np.empty(0)
+    return Balls(ints, ints, floats, floats, floats)
+
+
+def _decode_noisy(
+    layout: Layout, y: FloatArray, backend: Backend, report: DecodeReport
+) -> Decoded:
+    """Decode noisy answers of two regressions whose coefficients are multiples of a quantum."""
+    sigma, quanta = layout.noise_std / layout.quantum, y / layout.quantum
+    pilot = quanta[None, : layout.n_pilot]
+    readings = quanta[layout.n_pilot :].reshape(layout.graph.n_bins, len(layout.repeats), -1)
+    levels, lead = backend.lattice_levels(np.ascontiguousarray(pilot), sigma, 0.5)
+    offsets = levels[0]
+    near = np.abs(pilot[0] - offsets[0]) <= np.abs(pilot[0] - offsets[1])
+    weight = float(np.clip(np.mean(near), layout.min_weight, 1.0 - layout.min_weight))
+    off = np.minimum(np.abs(pilot[0] - offsets[0]), np.abs(pilot[0] - offsets[1]))
+    if np.sqrt(np.mean(off**2)) > 2.0 * sigma:
+        raise MeasurementError(
+            f"The answers to the pilot scatter by {np.sqrt(np.mean(off**2)) * layout.quantum:.3g} "
+            f"around two levels, more than noise_std={layout.noise_std:g} allows. Set noise_std "
+            f"and quantum to what they are, and pass the answers in the order of the design."
+        )
+    if offsets[0] == offsets[1] or lead[0] < 3.0:
+        report.messages.append(
+            "The pilot does not tell the two regressions apart: they coincide, or this pilot "
+            "happens to answer alike. Use a design of another random_state."
+        )
+        offsets = offsets[:1] if offsets[0] == offsets[1] else offsets
+    if len(offsets) == 1:
+        offsets = np.repeat(offsets, 2)
+        contents, visible = (
+            np.zeros((layout.graph.n_bins, 2, 1 + layout.graph.n_bits + layout.graph.n_checks),
+                     dtype=np.int64), np.zeros((layout.graph.n_bins, 2), dtype=bool),
+        )  # fmt: skip
+    else:
+        contents, visible = backend.lattice_contents(readings, sigma, weight, offsets)
+    report.n_bins_read = int(np.count_nonzero(visible[:, 0]))
+    balls, left, report.n_updates = backend.peel_lattice(layout.graph, contents, visible)
+    balls = balls._replace(value=balls.value * layout.quantum)
+    # a ball is believed where a bin besides the one that showed it is explained with it
+    explained = visible & ~np.any(left, axis=2)
+    places = backend.graph_neighbors(layout.graph, balls.feature)
+    certain = explained[places, balls.color[:, None]].sum(axis=1) >= 2
+    return _judge(
+        layout, y, balls, certain, offsets * layout.quantum, 0.0, layout.noise_std, backend, report
+    )
