@@ -12,12 +12,13 @@ explained with it. Everything else stays in the report.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from sparsereg.backends.protocol import Backend, Balls, ConsistentSets, FloatArray
+from sparsereg.backends.protocol import Backend, Balls, ConsistentSets, FloatArray, Peeled
 from sparsereg.mixture.layout import Layout
 
 # Distances between readings, in units of their standard error, that rounding explains.
@@ -28,6 +29,8 @@ _SHARP_ADDRESS = 1e-7
 _TOO_FEW = 0.25
 # How much larger the smallest colored component must be than the largest that is left.
 _GIANT = 3.0
+# Components beside those of the number of colors that may be tried in their place.
+_MORE_COMPONENTS = 2
 
 
 class MeasurementError(ValueError):
@@ -153,21 +156,14 @@ def decode(layout: Layout, method: str, y: FloatArray, backend: Backend, *, rtol
     sets = backend.consistent_sets(readings, layout.repeats[0], offsets, _EQUAL * tol)
     _check_sets(layout, sets, readings, _EQUAL * tol, report)
     if layout.has_pilot:
-        known, identified, n_colors = _no_balls(), True, len(offsets)
+        peeled, told = backend.peel(layout.graph, sets, tol, len(offsets), _no_balls()), True
+        report.n_conflicts = peeled.conflicts + _contradictions(peeled, tol)
     else:
-        n_colors = layout.n_components
-        known, identified = _color(layout, sets, tol, backend, semi, report)
-        offsets = np.zeros(n_colors)
-    if identified:
-        peeled = backend.peel(layout.graph, sets, tol, n_colors, known)
-        balls, report.n_updates = peeled.balls, peeled.updates
-        report.n_conflicts += peeled.conflicts + _contradictions(peeled.state, peeled.left, tol)
-        if not layout.has_pilot:
-            identified = _colors_differ(balls, report)
-        certain = _is_certain(layout, sets, peeled.state, balls, backend) & identified
-    else:
-        balls, certain = known, np.zeros(known.feature.size, dtype=bool)
-    return _judge(layout, y, balls, certain, offsets, 1e3 * tol, 0.0, backend, report)
+        offsets = np.zeros(layout.n_components)
+        peeled, told = _color_and_peel(layout, sets, tol, backend, semi, report)
+    report.n_updates = peeled.updates
+    certain = _is_certain(layout, sets, peeled, backend) & told
+    return _judge(layout, y, peeled.balls, certain, offsets, 1e3 * tol, 0.0, backend, report)
 
 
 def _levels_of_pilot(
@@ -213,23 +209,48 @@ def _check_sets(
         )
 
 
-def _color(
+def _color_and_peel(
     layout: Layout,
     sets: ConsistentSets,
     tol: float,
     backend: Backend,
     semi: bool,
     report: DecodeReport,
-) -> tuple[Balls, bool]:
-    """Find balls and their colors; return those of the giant components, if these stand out."""
-    balls = backend.color_graph(layout.graph, sets, tol, semi)
+) -> tuple[Peeled, bool]:
+    """Give colors to the largest components and peel; return whether the colors are certain.
+
+    They are if every set is explained without contradiction, or if the components stand out. On
+    small problems a color may have two large components; then other choices are tried.
+    """
+    balls, n_colors = backend.color_graph(layout.graph, sets, tol, semi), layout.n_components
     roots, sizes = np.unique(balls.color, return_counts=True)
     order = np.argsort(-sizes, kind="stable")
     largest = sizes[order]
-    n_colors = layout.n_components
-    report.component_sizes = largest[: n_colors + 2].tolist()
+    report.component_sizes = largest[: n_colors + _MORE_COMPONENTS].tolist()
     report.n_components_found = int(min(len(largest), n_colors))
+    first: tuple[Peeled, int] | None = None
+    choices = itertools.combinations(range(min(len(largest), n_colors + _MORE_COMPONENTS)),
+                                     report.n_components_found)  # fmt: skip
+    for chosen in choices:
+        place = np.full(len(roots), -1)
+        place[order[list(chosen)]] = np.arange(len(chosen))
+        color = place[np.searchsorted(roots, balls.color)]
+        known = Balls(*(part[color >= 0] for part in balls._replace(color=color)))
+        peeled = backend.peel(layout.graph, sets, tol, n_colors, known)
+        conflicts = peeled.conflicts + _contradictions(peeled, tol) + _n_shared(peeled.balls)
+        if conflicts == 0 and np.all(peeled.state >= 0):
+            return peeled, len(chosen) == n_colors
+        first = first or (peeled, conflicts)
+    assert first is not None  # no component at all is one choice, of none
+    peeled, report.n_conflicts = first
     left_over = largest[n_colors] if len(largest) > n_colors else 0
+    if report.n_conflicts:
+        report.messages.append(
+            f"{report.n_conflicts} findings contradict each other, so that it is not certain which "
+            f"coefficient belongs to which regression. Coefficients that regressions share do "
+            f"this: use method='pilot', or extend() the design."
+        )
+        return peeled, False
     if len(largest) < n_colors or largest[n_colors - 1] < _GIANT * left_over:
         report.messages.append(
             f"The colors cannot be told: the connected components of coefficients have sizes "
@@ -237,43 +258,28 @@ def _color(
             f"regressions share, or too few bins, do this: use method='pilot', or extend() the "
             f"design."
         )
-        return balls, False
-    place = np.full(len(roots), -1)
-    place[order[:n_colors]] = np.arange(n_colors)
-    color = place[np.searchsorted(roots, balls.color)]
-    kept = color >= 0
-    return Balls(*(part[kept] for part in balls._replace(color=color))), True
+        return peeled, False
+    return peeled, True
 
 
-def _colors_differ(balls: Balls, report: DecodeReport) -> bool:
-    """Whether no coefficient was found in two colors, and none with two values in one."""
+def _n_shared(balls: Balls) -> int:
+    """Count the coefficients that were found with the same value in two colors."""
     order = np.lexsort((balls.value, balls.feature))
-    feature, value = balls.feature[order], balls.value[order]
-    close = np.abs(np.diff(value)) <= _EQUAL * (balls.error[order][1:] + balls.error[order][:-1])
-    shared = int(np.count_nonzero((np.diff(feature) == 0) & close))
-    if report.n_conflicts + shared == 0:
-        return True
-    report.n_conflicts += shared
-    report.messages.append(
-        f"{report.n_conflicts} findings contradict each other, so that it is not certain which "
-        f"coefficient belongs to which regression. Coefficients that regressions share do this: "
-        f"use method='pilot', or extend() the design."
-    )
-    return False
+    feature, value, error = balls.feature[order], balls.value[order], balls.error[order]
+    close = np.diff(value) <= _EQUAL * (error[1:] + error[:-1])
+    return int(np.count_nonzero((np.diff(feature) == 0) & close))
 
 
-def _contradictions(state: npt.NDArray[np.int64], left: FloatArray, tol: float) -> int:
+def _contradictions(peeled: Peeled, tol: float) -> int:
     """Count the sets that were explained once and no longer are."""
-    return int(np.count_nonzero(np.any(np.abs(left[state >= 0]) > 1e3 * tol, axis=1)))
+    left = np.abs(peeled.left[peeled.state >= 0])
+    return int(np.count_nonzero(np.any(left > 1e3 * tol, axis=1)))
 
 
 def _is_certain(
-    layout: Layout,
-    sets: ConsistentSets,
-    state: npt.NDArray[np.int64],
-    balls: Balls,
-    backend: Backend,
+    layout: Layout, sets: ConsistentSets, peeled: Peeled, backend: Backend
 ) -> npt.NDArray[np.bool_]:
+    balls, state = peeled.balls, peeled.state
     sharp = balls.address <= _SHARP_ADDRESS
     if sharp.all():
         return sharp

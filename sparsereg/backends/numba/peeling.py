@@ -218,7 +218,8 @@ def peel(
                 key = j * n_colors + c
                 at = _slot(table, key, keys)
                 if table[at] >= 0:
-                    conflicts += 1
+                    # of unknown color: another color's value at a feature that both have
+                    conflicts += not blind
                     continue
                 if n_balls == feature.size:
                     continue
