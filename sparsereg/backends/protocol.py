@@ -135,8 +135,8 @@ class QueryGraph(NamedTuple):
         return 3 if self.code == 0 else 1 + 2 * (self.n_bits + self.n_checks)
 
 
-class ConsistentSets(NamedTuple):
-    """What readings say of each bin: those of bin b are at ``indptr[b]`` to ``indptr[b + 1]``.
+class ReadSets(NamedTuple):
+    """What readings say of each bin: the sets of bin b are ``indptr[b]`` to ``indptr[b + 1] - 1``.
 
     Attributes
     ----------
@@ -144,7 +144,9 @@ class ConsistentSets(NamedTuple):
     color : ndarray of int64
         The offset that a set belongs to.
     u, w : ndarray of float64
-        Its values of the first two queries.
+        Its values of the first two queries, less the offset.
+    n_consistent : ndarray of int64 of shape (bins,)
+        Number of sets of a bin whose sum was read, too.
     levels : ndarray of int64 of shape (bins,)
         Number of distinct readings of the first query.
     """
@@ -153,6 +155,7 @@ class ConsistentSets(NamedTuple):
     color: npt.NDArray[np.int64]
     u: FloatArray
     w: FloatArray
+    n_consistent: npt.NDArray[np.int64]
     levels: npt.NDArray[np.int64]
 
 
@@ -499,22 +502,23 @@ class Backend(Protocol):
     def graph_collect(self, graph: QueryGraph, sums: FloatArray) -> FloatArray:
         """Return the adjoint of ``graph_spread`` over all features."""
 
-    def consistent_sets(
-        self, readings: FloatArray, n_repeats: int, offsets: FloatArray, tol: float
-    ) -> ConsistentSets:
-        """Find the readings of each bin that one regression explains.
+    def read_sets(
+        self, readings: FloatArray, n_repeats: int, offsets: FloatArray, tol: float, pairs: bool
+    ) -> ReadSets:
+        """Find the readings of each bin that one regression may explain.
 
         ``readings``, of shape (bins, rows of a bin), holds the first query ``n_repeats`` times, the
-        second as often, then their sum. A set of color l has u + w - sum = offsets[l].
+        second as often, then their sum. A set of color l has u + w - sum = offsets[l]; with
+        ``pairs``, two of the three make up a set where no three do.
         """
 
     def color_graph(
-        self, graph: QueryGraph, sets: ConsistentSets, tol: float, semi: bool
+        self, graph: QueryGraph, sets: ReadSets, tol: float, semi: bool
     ) -> Balls:
         """Find balls without knowing colors, and connect those that share a set."""
 
     def peel(
-        self, graph: QueryGraph, sets: ConsistentSets, tol: float, n_colors: int, known: Balls
+        self, graph: QueryGraph, sets: ReadSets, tol: float, n_colors: int, known: Balls
     ) -> Peeled:
         """Take found balls off their bins until nothing new is found.
 

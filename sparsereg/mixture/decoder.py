@@ -18,14 +18,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from sparsereg.backends.protocol import Backend, Balls, ConsistentSets, FloatArray, Peeled
+from sparsereg.backends.protocol import Backend, Balls, FloatArray, Peeled, ReadSets
+from sparsereg.mixture.density_evolution import visibility
 from sparsereg.mixture.layout import Layout
 
 # Distances between readings, in units of their standard error, that rounding explains.
 _EQUAL = 8.0
 # An address this sharp is no coincidence, even of millions.
 _SHARP_ADDRESS = 1e-7
-# Bins that fit the design, as a part of those with something in them, below which none is decoded.
+# Bins whose sums fit, as a part of those expected, below which nothing is decoded.
 _TOO_FEW = 0.25
 # How much larger the smallest colored component must be than the largest that is left.
 _GIANT = 3.0
@@ -153,7 +154,9 @@ def decode(layout: Layout, method: str, y: FloatArray, backend: Backend, *, rtol
         y[layout.n_pilot :].reshape(layout.graph.n_bins, layout.rows_per_bin)
     )
     offsets = _levels_of_pilot(layout, y[: layout.n_pilot], _EQUAL * tol, report)
-    sets = backend.consistent_sets(readings, layout.repeats[0], offsets, _EQUAL * tol)
+    sets = backend.read_sets(
+        readings, layout.repeats[0], offsets, _EQUAL * tol, layout.has_pilot
+    )
     _check_sets(layout, sets, readings, _EQUAL * tol, report)
     if layout.has_pilot:
         peeled, told = backend.peel(layout.graph, sets, tol, len(offsets), _no_balls()), True
@@ -194,12 +197,13 @@ def _levels_of_pilot(
 
 
 def _check_sets(
-    layout: Layout, sets: ConsistentSets, readings: FloatArray, tol: float, report: DecodeReport
+    layout: Layout, sets: ReadSets, readings: FloatArray, tol: float, report: DecodeReport
 ) -> None:
-    has_set = np.diff(sets.indptr) > 0
-    report.n_bins_read = int(np.count_nonzero(has_set))
+    """Raise unless the sums of the design are seen about as often as they should be."""
+    report.n_bins_read = int(np.count_nonzero(sets.n_consistent))
     occupied = int(np.count_nonzero(np.any(np.abs(readings) > tol, axis=1)))
-    if report.n_bins_read < _TOO_FEW * occupied:
+    expected = visibility(layout.min_weight, layout.repeats[0], layout.repeats[2])
+    if report.n_bins_read < _TOO_FEW * expected * occupied:
         most = "noisy" if np.mean(sets.levels) > layout.n_components + 0.5 else "out of order"
         raise MeasurementError(
             f"The measurements look {most}: in {report.n_bins_read} of {occupied} bins some of "
@@ -211,7 +215,7 @@ def _check_sets(
 
 def _color_and_peel(
     layout: Layout,
-    sets: ConsistentSets,
+    sets: ReadSets,
     tol: float,
     backend: Backend,
     semi: bool,
@@ -277,7 +281,7 @@ def _contradictions(peeled: Peeled, tol: float) -> int:
 
 
 def _is_certain(
-    layout: Layout, sets: ConsistentSets, peeled: Peeled, backend: Backend
+    layout: Layout, sets: ReadSets, peeled: Peeled, backend: Backend
 ) -> npt.NDArray[np.bool_]:
     balls, state = peeled.balls, peeled.state
     sharp = balls.address <= _SHARP_ADDRESS

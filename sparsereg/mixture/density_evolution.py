@@ -4,7 +4,11 @@ A feature is a member of d bins; a bin holds on average ``load`` = K_l d / M of 
 a regression. A regression with probability q is seen in a bin, that is in each of its three kinds
 of rows (R, R and V of them), with probability
 
-    g = (1 - (1 - q)^R)^2 (1 - (1 - q)^V).
+    g = a^2 b,   a = 1 - (1 - q)^R,   b = 1 - (1 - q)^V.
+
+With a pilot any two of the three will do, as the third follows from them and the pilot; then
+
+    g = a^2 + 2 a (1 - a) b.
 
 Let p be the probability that a non-zero is still hidden, as seen from one of its bins. Its other
 d - 1 bins show it where all else in them is known, so that with known colors (the pilot)
@@ -40,7 +44,9 @@ BRANCHING = 1.8
 _MAX_ITERATIONS = 10_000
 
 
-def visibility(weight: float, n_repeats: int, n_verify: int) -> float:
+def visibility(
+    weight: float, n_repeats: int, n_verify: int, *, coloring: bool = True
+) -> float:
     """Return the probability that a bin shows a regression of this probability.
 
     Parameters
@@ -49,9 +55,11 @@ def visibility(weight: float, n_repeats: int, n_verify: int) -> float:
         Probability that a measurement is of this regression.
     n_repeats, n_verify : int
         Rows of each of the first two queries, and of their sum.
+    coloring : bool, default=True
+        Whether all three are needed; with a pilot two are enough.
     """
-    hidden = 1.0 - weight
-    return (1.0 - hidden**n_repeats) ** 2 * (1.0 - hidden**n_verify)
+    one, total = 1.0 - (1.0 - weight) ** n_repeats, 1.0 - (1.0 - weight) ** n_verify
+    return one**2 * total if coloring else one**2 + 2.0 * one * (1.0 - one) * total
 
 
 class Evolution(NamedTuple):
@@ -206,9 +214,9 @@ def cheapest_code(
     """
     most = int(np.ceil(np.log(0.01) / np.log1p(-min(weight, 0.99)))) + 1
     best, fewest = None, np.inf
-    for repeats in [n_repeats] if n_repeats else range(1, most + 1):
+    for repeats in [n_repeats] if n_repeats else range(2, most + 1):
         for verify in [n_verify] if n_verify else range(max(1, repeats - 2), repeats + 1):
-            visible = visibility(weight, repeats, verify)
+            visible = visibility(weight, repeats, verify, coloring=coloring)
             for degree in [left_degree] if left_degree else range(3, 21):
                 if (2 * repeats + verify) * degree >= 8.0 * fewest:  # loads stay below 8
                     continue

@@ -134,7 +134,7 @@ def resolve(
             weight, error, coloring=coloring,
             left_degree=left_degree, n_repeats=n_repeats, n_verify=n_verify,
         )  # fmt: skip
-        visible = visibility(weight, code.n_repeats, code.n_verify)
+        visible = visibility(weight, code.n_repeats, code.n_verify, coloring=coloring)
         repeats = (code.n_repeats, code.n_repeats, code.n_verify)
     degree = code.left_degree
     if bin_ratio is None:

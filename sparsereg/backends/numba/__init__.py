@@ -25,13 +25,13 @@ from sparsereg.backends.numba import (
 from sparsereg.backends.protocol import (
     ActiveSet,
     Balls,
-    ConsistentSets,
     Design,
     FloatArray,
     IndexArray,
     KernelForm,
     Peeled,
     QueryGraph,
+    ReadSets,
 )
 
 __all__ = ["NumbaBackend", "backend"]
@@ -330,18 +330,18 @@ class NumbaBackend:
     def graph_collect(self, graph: QueryGraph, sums: FloatArray) -> FloatArray:  # noqa: D102
         return mixtures.collect(graph, sums)
 
-    def consistent_sets(  # noqa: D102
-        self, readings: FloatArray, n_repeats: int, offsets: FloatArray, tol: float
-    ) -> ConsistentSets:
-        return mixtures.consistent_sets(readings, n_repeats, offsets, tol)
+    def read_sets(  # noqa: D102
+        self, readings: FloatArray, n_repeats: int, offsets: FloatArray, tol: float, pairs: bool
+    ) -> ReadSets:
+        return mixtures.read_sets(readings, n_repeats, offsets, tol, pairs)
 
     def color_graph(  # noqa: D102
-        self, graph: QueryGraph, sets: ConsistentSets, tol: float, semi: bool
+        self, graph: QueryGraph, sets: ReadSets, tol: float, semi: bool
     ) -> Balls:
         return mixtures.color_graph(graph, sets, tol, semi)
 
     def peel(  # noqa: D102
-        self, graph: QueryGraph, sets: ConsistentSets, tol: float, n_colors: int, known: Balls
+        self, graph: QueryGraph, sets: ReadSets, tol: float, n_colors: int, known: Balls
     ) -> Peeled:
         return mixtures.peel(graph, sets, tol, n_colors, known)
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sparsereg.backends.numba import peeling, sparse_graph
 from sparsereg.backends.protocol import (
     Balls,
-    ConsistentSets,
+    ReadSets,
     FloatArray,
     IndexArray,
     Peeled,
@@ -71,24 +71,27 @@ def collect(graph: QueryGraph, sums: FloatArray) -> FloatArray:
     return out
 
 
-def consistent_sets(
-    readings: FloatArray, n_repeats: int, offsets: FloatArray, tol: float
-) -> ConsistentSets:
-    """Find the consistent sets of every bin."""
+def read_sets(
+    readings: FloatArray, n_repeats: int, offsets: FloatArray, tol: float, pairs: bool
+) -> ReadSets:
+    """Find the sets of every bin."""
     n_bins = len(readings)
-    indptr, levels = np.empty(n_bins + 1, dtype=np.int64), np.empty(n_bins, dtype=np.int64)
+    indptr = np.empty(n_bins + 1, dtype=np.int64)
+    n_consistent, levels = np.empty(n_bins, dtype=np.int64), np.empty(n_bins, dtype=np.int64)
     room = n_bins * (len(offsets) + 2)
     while True:
         color, u, w = np.empty(room, dtype=np.int64), np.empty(room), np.empty(room)
-        n_sets = peeling.consistent_sets(
-            readings, n_repeats, offsets, tol, indptr, color, u, w, levels
+        n_sets = peeling.read_sets(
+            readings, n_repeats, offsets, tol, pairs, indptr, color, u, w, n_consistent, levels
         )
         if n_sets <= room:
-            return ConsistentSets(indptr, color[:n_sets], u[:n_sets], w[:n_sets], levels)
+            return ReadSets(
+                indptr, color[:n_sets], u[:n_sets], w[:n_sets], n_consistent, levels
+            )
         room = n_sets
 
 
-def color_graph(graph: QueryGraph, sets: ConsistentSets, tol: float, semi: bool) -> Balls:
+def color_graph(graph: QueryGraph, sets: ReadSets, tol: float, semi: bool) -> Balls:
     """Find balls, and the connected components they belong to."""
     room = 2 * sets.u.size + 1  # a doubleton can bring in one more than it has
     balls = _empty_balls(room)
@@ -102,7 +105,7 @@ def color_graph(graph: QueryGraph, sets: ConsistentSets, tol: float, semi: bool)
 
 
 def peel(
-    graph: QueryGraph, sets: ConsistentSets, tol: float, n_colors: int, known: Balls
+    graph: QueryGraph, sets: ReadSets, tol: float, n_colors: int, known: Balls
 ) -> Peeled:
     """Take found balls off their bins until nothing new is found."""
     n_known, n_sets, n_bins = known.feature.size, sets.u.size, graph.n_bins

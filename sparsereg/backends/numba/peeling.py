@@ -1,7 +1,7 @@
 """From readings to coefficients: consistent sets, singletons, colors, peeling.
 
-A *consistent set* (bin, u, w) is what one regression says of a bin: u = sum a_j v_j and
-w = sum a_j t_j v_j over its non-zeros v_j among the members. A *singleton* has one of them: w / u
+A *set* (bin, u, w) is what one regression says of a bin: u = sum a_j v_j and w = sum a_j t_j v_j
+over its non-zeros v_j among the members. It is *consistent* if u + w was read, too. A *singleton* has one of them: w / u
 is then the address of j, which must be a member of the bin, and v = u / a_j. A *ball* is a found
 pair (j, v), its *color* the regression it belongs to.
 
@@ -23,6 +23,7 @@ from sparsereg.backends.numba.jit import kernel
 from sparsereg.backends.numba.sparse_graph import (
     _ODD,
     BINARY,
+    address_of,
     bin_of,
     check_bit,
     is_member,
@@ -61,13 +62,23 @@ def _distinct(values, tol, out):
 
 
 @kernel()
-def consistent_sets(readings, n_repeats, offsets, tol, indptr, color, u, w, levels):
-    """Write the consistent sets of every bin; return how many there are, written or not.
+def _has(values, k, x, tol):
+    for i in range(k):
+        if abs(values[i] - x) <= tol:
+            return True
+    return False
+
+
+@kernel()
+def read_sets(readings, n_repeats, offsets, tol, pairs, indptr, color, u, w, n_consistent, levels):
+    """Write the sets of every bin; return how many there are, written or not.
 
     ``readings``, of shape (bins, rows per bin), holds the first query n_repeats times, the second
-    as often, and their sum in the rest. A set of color l is (u, w, s) with
-    u + w - s = offsets[l]; what is written is (u - offset, w - offset). ``levels`` gets the
-    number of distinct readings of the first query of each bin. Arrays that are too short are
+    as often, and their sum in the rest. A set of color l is consistent if u + w - sum is
+    offsets[l]; what is written is (u - offset, w - offset). With ``pairs``, a color without a
+    consistent set in a bin gets every set that two of the three kinds of readings make up: it is
+    peeling that finds the right one. ``n_consistent`` and ``levels`` get the numbers of consistent
+    sets and of distinct readings of the first query of each bin. Arrays that are too short are
     filled as far as they reach.
     """
     n_bins, n_rows = readings.shape
@@ -80,29 +91,50 @@ def consistent_sets(readings, n_repeats, offsets, tol, indptr, color, u, w, leve
         n_second = _distinct(readings[b, n_repeats : 2 * n_repeats], tol, second)
         n_total = _distinct(readings[b, 2 * n_repeats :], tol, total)
         levels[b] = n_first
+        n_consistent[b] = 0
         for c in range(offsets.size):
             offset = offsets[c]
             begin = n_sets
             empty = False
             for i in range(n_first):
                 for k in range(n_second):
-                    found = False
-                    for s in range(n_total):
-                        found |= abs(first[i] + second[k] - total[s] - offset) <= 4.0 * tol
-                    if not found:
+                    x, y = first[i] - offset, second[k] - offset
+                    if not _has(total, n_total, x + y + offset, 4.0 * tol):
                         continue
+                    n_consistent[b] += 1
                     # nothing of this color in the bin: what else seems to fit is a coincidence
-                    if abs(first[i] - offset) <= tol and abs(second[k] - offset) <= tol:
-                        empty = True
-                        if offsets.size == 1:
-                            continue
+                    empty |= abs(x) <= tol and abs(y) <= tol
+                    if n_sets < u.size:
+                        color[n_sets], u[n_sets], w[n_sets] = c, x, y
+                    n_sets += 1
+            if empty and offsets.size == 1:
+                n_sets -= 1
+                for s in range(begin, min(n_sets, u.size - 1)):
+                    if abs(u[s]) <= tol and abs(w[s]) <= tol:
+                        u[s], w[s] = u[n_sets], w[n_sets]
+            elif empty:
+                if begin < u.size:
+                    color[begin], u[begin], w[begin] = c, 0.0, 0.0
+                n_sets = begin + 1
+            if not pairs or n_sets > begin:
+                continue
+            for i in range(n_first):
+                for k in range(n_second):
                     if n_sets < u.size:
                         color[n_sets] = c
-                        u[n_sets] = first[i] - offset
-                        w[n_sets] = second[k] - offset
+                        u[n_sets], w[n_sets] = first[i] - offset, second[k] - offset
                     n_sets += 1
-            if empty and offsets.size > 1:
-                n_sets = begin
+            for s in range(n_total):
+                for i in range(n_first):
+                    if n_sets < u.size:
+                        color[n_sets] = c
+                        u[n_sets], w[n_sets] = first[i] - offset, total[s] - first[i]
+                    n_sets += 1
+                for k in range(n_second):
+                    if n_sets < u.size:
+                        color[n_sets] = c
+                        u[n_sets], w[n_sets] = total[s] - second[k], second[k] - offset
+                    n_sets += 1
     indptr[n_bins] = n_sets
     return n_sets
 
@@ -116,7 +148,7 @@ def _singleton(seed, n, starts, b, u, w, error):
     if abs(u) <= _SIGMAS * error:
         return np.int64(-1), 0.0, 0.0, 0.0
     bound = _SIGMAS * 4.0 * error / abs(u) * n
-    x = (w / u - 1.0) * n
+    x = (w / u - 1.0) * (n + 1.0) - 1.0
     j = np.int64(-1)
     if bound <= _COARSEST and -0.5 < x < n - 0.5:
         nearest = np.int64(np.rint(x))
@@ -186,7 +218,7 @@ def peel(
             for stage in range(starts.size - 1):
                 b = bin_of(seed, starts, stage, j)
                 totals[c, b, 0] += moved
-                totals[c, b, 1] += moved * (1.0 + j / n)
+                totals[c, b, 1] += moved * address_of(n, j)
                 variance[c, b] += spread
                 counts[c, b] += 1
                 if not queued[b]:
@@ -286,7 +318,7 @@ def color_graph(
                             partner = entry // n_stages
                             a = weight_of(seed, feature[partner])
                             moved = a * value[partner]
-                            t = 1.0 + feature[partner] / n
+                            t = address_of(n, feature[partner])
                             sigma = np.sqrt(tol**2 + (a * error[partner]) ** 2)
                             j, v, v_error, bound = _singleton(
                                 seed, n, starts, b, u[s] - moved, w[s] - moved * t, sigma

@@ -7,7 +7,7 @@ whoever needs the neighbors of one feature computes them, and nobody ever holds 
 A bin has a few kinds of queries, all on its members. Kind q weighs feature j by ``signature``:
 
 - ratio code: a_j, a_j t_j and a_j (1 + t_j), with a_j = +-U(1/2, 3/2) and the address
-  t_j = 1 + j / n, so that the second over the first tells j;
+  t_j = 1 + (j + 1) / (n + 1), so that the second over the first tells j;
 - binary code: s_j = +-1; s_j bit_k(j) for each binary digit of j and s_j h_v(j) with some random
   bits h_v; then s_j (1 - bit_k(j)) and s_j (1 - h_v(j)): integers, for coefficients on a lattice.
 
@@ -69,6 +69,12 @@ def weight_of(seed, j):
 
 
 @kernel()
+def address_of(n, j):
+    """Return t_j, between 1 and 2 and never either of them."""
+    return 1.0 + (j + 1.0) / (n + 1.0)
+
+
+@kernel()
 def sign_of(seed, j):
     """Return s_j, 1 or -1."""
     return 1.0 if hashed(seed, _WEIGHT, j) & _ONE else -1.0
@@ -85,7 +91,7 @@ def write_signature(code, seed, n, n_bits, j, out):
     """Write the weight of feature j in each kind of query of a bin."""
     if code == RATIO:
         a = weight_of(seed, j)
-        t = 1.0 + j / n
+        t = address_of(n, j)
         out[0] = a
         out[1] = a * t
         out[2] = a * (1.0 + t)
