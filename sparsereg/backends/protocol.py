@@ -145,9 +145,11 @@ class ReadSets(NamedTuple):
         The offset that a set belongs to.
     u, w : ndarray of float64
         Its values of the first two queries, less the offset.
-    n_consistent : ndarray of int64 of shape (bins,)
+    n_consistent : ndarray of shape (bins,)
         Number of sets of a bin whose sum was read, too.
-    levels : ndarray of int64 of shape (bins,)
+    misfit : ndarray of shape (bins,)
+        Sum of the squares by which these sums are off.
+    levels : ndarray of shape (bins,)
         Number of distinct readings of the first query.
     """
 
@@ -155,8 +157,9 @@ class ReadSets(NamedTuple):
     color: npt.NDArray[np.int64]
     u: FloatArray
     w: FloatArray
-    n_consistent: npt.NDArray[np.int64]
-    levels: npt.NDArray[np.int64]
+    n_consistent: FloatArray
+    misfit: FloatArray
+    levels: FloatArray
 
 
 class Balls(NamedTuple):

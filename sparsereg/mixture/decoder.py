@@ -22,7 +22,9 @@ from sparsereg.backends.protocol import Backend, Balls, FloatArray, Peeled, Read
 from sparsereg.mixture.density_evolution import visibility
 from sparsereg.mixture.layout import Layout
 
-# Distances between readings, in units of their standard error, that rounding explains.
+# Least standard error of a reading, in units of the largest.
+_ROUNDING = 2.0**-52
+# Distances, in units of their standard error, that rounding explains.
 _EQUAL = 8.0
 # An address this sharp is no coincidence, even of millions.
 _SHARP_ADDRESS = 1e-7
@@ -133,7 +135,7 @@ def decode(layout: Layout, method: str, y: FloatArray, backend: Backend, *, rtol
     y : ndarray of shape (n_rows,)
     backend : Backend
     rtol : float
-        Standard error of an exact answer, in units of the largest.
+        Answers that differ by no more than this part of the largest are taken to be equal.
     semi : bool
         Whether a doubleton may bring in a ball that is a singleton nowhere.
 
@@ -149,15 +151,17 @@ def decode(layout: Layout, method: str, y: FloatArray, backend: Backend, *, rtol
     report = DecodeReport(method, layout.graph.n_bins)
     if layout.is_noisy:
         return _decode_noisy(layout, y, backend, report)
-    tol = rtol * float(np.max(np.abs(y), initial=0.0))
+    largest = float(np.max(np.abs(y), initial=0.0))
+    equal = rtol * largest
     readings = np.ascontiguousarray(
         y[layout.n_pilot :].reshape(layout.graph.n_bins, layout.rows_per_bin)
     )
-    offsets = _levels_of_pilot(layout, y[: layout.n_pilot], _EQUAL * tol, report)
-    sets = backend.read_sets(
-        readings, layout.repeats[0], offsets, _EQUAL * tol, layout.has_pilot
-    )
-    _check_sets(layout, sets, readings, _EQUAL * tol, report)
+    offsets = _levels_of_pilot(layout, y[: layout.n_pilot], equal, report)
+    sets = backend.read_sets(readings, layout.repeats[0], offsets, equal, layout.has_pilot)
+    _check_sets(layout, sets, readings, equal, report)
+    # a sum is off by the errors of three readings, and of the offset
+    tol = 0.5 * np.sqrt(sets.misfit.sum() / max(sets.n_consistent.sum(), 1.0))
+    tol = max(float(tol), _ROUNDING * largest)
     if layout.has_pilot:
         peeled, told = backend.peel(layout.graph, sets, tol, len(offsets), _no_balls()), True
         report.n_conflicts = peeled.conflicts + _contradictions(peeled, tol)

@@ -42,6 +42,8 @@ from sparsereg.backends.protocol import FloatArray
 # The branching factor the coloring is designed for: the published constants have it.
 BRANCHING = 1.8
 _MAX_ITERATIONS = 10_000
+# With fewer bins each, small problems have pairs of non-zeros that share all of their bins.
+_LEAST_DEGREE = 5
 
 
 def visibility(
@@ -217,7 +219,7 @@ def cheapest_code(
     for repeats in [n_repeats] if n_repeats else range(2, most + 1):
         for verify in [n_verify] if n_verify else range(max(1, repeats - 2), repeats + 1):
             visible = visibility(weight, repeats, verify, coloring=coloring)
-            for degree in [left_degree] if left_degree else range(3, 21):
+            for degree in [left_degree] if left_degree else range(_LEAST_DEGREE, 21):
                 if (2 * repeats + verify) * degree >= 8.0 * fewest:  # loads stay below 8
                     continue
                 load = largest_load(degree, visible, error_fraction, coloring=coloring)

@@ -32,9 +32,9 @@ _PILOT_HITS = 40
 _PILOT_MISS = 1e-4
 # A small problem needs more bins than a large one per non-zero: this much over the root of the
 # number of non-zeros of a regression. Chosen by simulation, `bench mixture` shows what it gives.
-_FINITE_SIZE = {"pilot": 1.0, "coloring": 0.0, "robust": 2.0}
+_FINITE_SIZE = {"pilot": 4.0, "coloring": 0.0, "robust": 2.0}
 # Decodings, one in so many, that may lose a coefficient to density evolution's fixed point.
-_LOST = 0.01
+_LOST = 0.001
 # Share of the bins of a noisy design that may be misread.
 _MISREAD = 0.1
 _CHECKS = 2
@@ -145,9 +145,8 @@ def resolve(
     n_bins = max(n_bins, degree)
     starts = _stages(n_bins, degree, extensions)
     share = 0.0 if coloring else min(1.0, _PILOT_HITS / n_nonzero)
-    n_pilot = 0 if coloring else math.ceil(math.log(_PILOT_MISS / n_components, 1.0 - weight))
-    if noisy:
-        n_pilot = max(n_pilot, 4 * repeats[0])
+    miss = math.log(_PILOT_MISS / n_components) / math.log1p(-min(weight, 0.99))
+    n_pilot = 0 if coloring else max(math.ceil(miss), 4 * repeats[0] if noisy else 4)
     graph = QueryGraph(
         _BINARY if noisy else _RATIO, seed, n_features, n_bits, _CHECKS if noisy else 0, starts,
         share, 1.0,
@@ -170,7 +169,7 @@ def _stages(n_bins: int, degree: int, extensions: tuple[int, ...]) -> npt.NDArra
 
 def _degree_of_noisy(error: float) -> int:
     visible = 1.0 - _MISREAD
-    return min(range(3, 16), key=lambda d: d / max(largest_load(d, visible, error), 1e-9))
+    return min(range(5, 16), key=lambda d: d / max(largest_load(d, visible, error), 1e-9))
 
 
 def _reads(noise: float, weight: float, n_kinds: int) -> int:

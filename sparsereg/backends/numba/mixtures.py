@@ -77,17 +77,15 @@ def read_sets(
     """Find the sets of every bin."""
     n_bins = len(readings)
     indptr = np.empty(n_bins + 1, dtype=np.int64)
-    n_consistent, levels = np.empty(n_bins, dtype=np.int64), np.empty(n_bins, dtype=np.int64)
+    misfit = np.empty((n_bins, 3))
     room = n_bins * (len(offsets) + 2)
     while True:
         color, u, w = np.empty(room, dtype=np.int64), np.empty(room), np.empty(room)
         n_sets = peeling.read_sets(
-            readings, n_repeats, offsets, tol, pairs, indptr, color, u, w, n_consistent, levels
+            readings, n_repeats, offsets, tol, pairs, indptr, color, u, w, misfit
         )
         if n_sets <= room:
-            return ReadSets(
-                indptr, color[:n_sets], u[:n_sets], w[:n_sets], n_consistent, levels
-            )
+            return ReadSets(indptr, color[:n_sets], u[:n_sets], w[:n_sets], *misfit.T)
         room = n_sets
 
 

@@ -62,24 +62,25 @@ def _distinct(values, tol, out):
 
 
 @kernel()
-def _has(values, k, x, tol):
+def _distance(values, k, x):
+    """Return how far x is from the nearest of the first k values."""
+    nearest = np.inf
     for i in range(k):
-        if abs(values[i] - x) <= tol:
-            return True
-    return False
+        nearest = min(nearest, abs(values[i] - x))
+    return nearest
 
 
 @kernel()
-def read_sets(readings, n_repeats, offsets, tol, pairs, indptr, color, u, w, n_consistent, levels):
+def read_sets(readings, n_repeats, offsets, tol, pairs, indptr, color, u, w, misfit):
     """Write the sets of every bin; return how many there are, written or not.
 
     ``readings``, of shape (bins, rows per bin), holds the first query n_repeats times, the second
     as often, and their sum in the rest. A set of color l is consistent if u + w - sum is
     offsets[l]; what is written is (u - offset, w - offset). With ``pairs``, a color without a
     consistent set in a bin gets every set that two of the three kinds of readings make up: it is
-    peeling that finds the right one. ``n_consistent`` and ``levels`` get the numbers of consistent
-    sets and of distinct readings of the first query of each bin. Arrays that are too short are
-    filled as far as they reach.
+    peeling that finds the right one. ``misfit`` gets the number of consistent sets of each bin, the
+    sum of squares by which they miss the offset, and the number of distinct readings of the first
+    query. Arrays that are too short are filled as far as they reach.
     """
     n_bins, n_rows = readings.shape
     first, second = np.empty(n_repeats), np.empty(n_repeats)
@@ -90,8 +91,7 @@ def read_sets(readings, n_repeats, offsets, tol, pairs, indptr, color, u, w, n_c
         n_first = _distinct(readings[b, :n_repeats], tol, first)
         n_second = _distinct(readings[b, n_repeats : 2 * n_repeats], tol, second)
         n_total = _distinct(readings[b, 2 * n_repeats :], tol, total)
-        levels[b] = n_first
-        n_consistent[b] = 0
+        misfit[b, 0], misfit[b, 1], misfit[b, 2] = 0.0, 0.0, np.float64(n_first)
         for c in range(offsets.size):
             offset = offsets[c]
             begin = n_sets
@@ -99,9 +99,11 @@ def read_sets(readings, n_repeats, offsets, tol, pairs, indptr, color, u, w, n_c
             for i in range(n_first):
                 for k in range(n_second):
                     x, y = first[i] - offset, second[k] - offset
-                    if not _has(total, n_total, x + y + offset, 4.0 * tol):
+                    off = _distance(total, n_total, x + y + offset)
+                    if off > tol:
                         continue
-                    n_consistent[b] += 1
+                    misfit[b, 0] += 1.0
+                    misfit[b, 1] += off**2
                     # nothing of this color in the bin: what else seems to fit is a coincidence
                     empty |= abs(x) <= tol and abs(y) <= tol
                     if n_sets < u.size:
