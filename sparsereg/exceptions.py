@@ -9,6 +9,7 @@ __all__ = [
     "BackendFallbackWarning",
     "BackendUnavailableError",
     "ConvergenceWarning",
+    "MeasurementError",
     "PathInterruptedWarning",
 ]
 
@@ -23,3 +24,15 @@ class BackendFallbackWarning(UserWarning):
 
 class PathInterruptedWarning(UserWarning):
     """A path or a cross-validation was interrupted (Ctrl-C); the finished part was kept."""
+
+
+class MeasurementError(ValueError):
+    """Measurements cannot be answers to the queries of a design.
+
+    Attributes
+    ----------
+    report : DecodeReport or None
+        What was found out before.
+    """
+
+    report: object = None

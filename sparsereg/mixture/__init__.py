@@ -1,1 +1,18 @@
-"""Mixtures."""
+"""Mixtures of sparse linear regressions, from designed queries or from given data."""
+
+from sparsereg.mixture.coloring_regressor import MixedColoringRegressor
+from sparsereg.mixture.decoder import DecodeReport
+from sparsereg.mixture.design import SparseGraphDesign
+from sparsereg.mixture.generators import MixtureOracle, make_sparse_mixture
+from sparsereg.mixture.metrics import label_error, match_components, mixture_errors
+
+__all__ = [
+    "DecodeReport",
+    "MixedColoringRegressor",
+    "MixtureOracle",
+    "SparseGraphDesign",
+    "label_error",
+    "make_sparse_mixture",
+    "match_components",
+    "mixture_errors",
+]

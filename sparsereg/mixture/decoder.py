@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsereg.backends.protocol import Backend, Balls, FloatArray, Peeled, ReadSets
+from sparsereg.exceptions import MeasurementError
 from sparsereg.mixture.density_evolution import visibility
 from sparsereg.mixture.layout import Layout
 
@@ -30,14 +31,12 @@ _EQUAL = 8.0
 _SHARP_ADDRESS = 1e-7
 # Bins whose sums fit, as a part of those expected, below which nothing is decoded.
 _TOO_FEW = 0.25
-# How much larger the smallest colored component must be than the largest that is left.
-_GIANT = 3.0
+# Standard scores beyond which noise does not go.
+_LARGEST_Z = 6.0
+# How much larger the smallest colored component must be than the largest that is left, and how large.
+_GIANT, _LEAST_GIANT = 3.0, 5
 # Components beside those of the number of colors that may be tried in their place.
 _MORE_COMPONENTS = 2
-
-
-class MeasurementError(ValueError):
-    """The measurements cannot be answers to the queries of the design."""
 
 
 @dataclass
@@ -109,8 +108,10 @@ class Decoded:
         What each regression answers to the pilot; zero without one.
     labels : ndarray of int of shape (n_rows,)
         The regression of each row; -1 where none explains it, or where several do.
+    weights : ndarray of shape (n_components,)
+        Share of each regression in the rows where all of them answer differently.
     noise_variance : float
-        Mean square of what the labels leave.
+        Mean square of what the labels leave; 0 for exact answers.
     report : DecodeReport
     """
 
@@ -119,6 +120,7 @@ class Decoded:
     values: FloatArray
     offsets: FloatArray
     labels: npt.NDArray[np.int64]
+    weights: FloatArray
     noise_variance: float
     report: DecodeReport
 
@@ -149,8 +151,18 @@ def decode(layout: Layout, method: str, y: FloatArray, backend: Backend, *, rtol
         If hardly any bin fits the design.
     """
     report = DecodeReport(method, layout.graph.n_bins)
-    if layout.is_noisy:
-        return _decode_noisy(layout, y, backend, report)
+    try:
+        if layout.is_noisy:
+            return _decode_noisy(layout, y, backend, report)
+        return _decode_exact(layout, y, backend, rtol, semi, report)
+    except MeasurementError as error:
+        error.report = report
+        raise
+
+
+def _decode_exact(
+    layout: Layout, y: FloatArray, backend: Backend, rtol: float, semi: bool, report: DecodeReport
+) -> Decoded:
     largest = float(np.max(np.abs(y), initial=0.0))
     equal = rtol * largest
     readings = np.ascontiguousarray(
@@ -259,7 +271,7 @@ def _color_and_peel(
             f"this: use method='pilot', or extend() the design."
         )
         return peeled, False
-    if len(largest) < n_colors or largest[n_colors - 1] < _GIANT * left_over:
+    if len(largest) < n_colors or largest[n_colors - 1] < max(_GIANT * left_over, _LEAST_GIANT):
         report.messages.append(
             f"The colors cannot be told: the connected components of coefficients have sizes "
             f"{report.component_sizes}, and {n_colors} of them should stand out. Coefficients that "
@@ -323,12 +335,11 @@ def _judge(
         fitted[c, : layout.n_pilot] = offset
         fitted[c, layout.n_pilot :] = offset + content[:, layout.kinds].ravel()
     distance = np.abs(y - fitted)
-    labels = np.argmin(distance, axis=0)
-    nearest = distance[labels, np.arange(len(y))]
-    limit = tol + 6.0 * sigma
-    explained = nearest <= limit
+    nearest_label = np.argmin(distance, axis=0)
+    nearest = distance[nearest_label, np.arange(len(y))]
+    explained = nearest <= tol if sigma == 0 else _fits(layout, nearest / sigma)
     ambiguous = np.count_nonzero(distance <= nearest + tol, axis=0) > 1
-    labels[~explained | ambiguous] = -1
+    labels = np.where(explained & ~ambiguous, nearest_label, -1)
     report.n_components_found = report.n_components_found or len(offsets)
     report.n_unexplained = int(np.count_nonzero(~explained))
     report.residual_max = float(np.max(nearest[explained], initial=0.0))
@@ -341,7 +352,21 @@ def _judge(
             f"adds and decode again."
         )
     noise = float(np.mean(nearest[explained] ** 2)) if sigma > 0 and explained.any() else 0.0
-    return Decoded(feature, color, value, offsets, labels, noise, report)
+    ordered = np.sort(fitted, axis=0)
+    told_apart = explained & np.all(np.diff(ordered, axis=0) > tol, axis=0)
+    counts = np.bincount(nearest_label[told_apart], minlength=len(offsets)).astype(np.float64)
+    weights = counts / counts.sum() if counts.any() else np.full(len(offsets), 1 / len(offsets))
+    return Decoded(feature, color, value, offsets, labels, weights, noise, report)
+
+
+def _fits(layout: Layout, standardized: FloatArray) -> npt.NDArray[np.bool_]:
+    """Whether the residuals of the bin of each row are those of noise, by their sum of squares."""
+    fits = np.abs(standardized) <= _LARGEST_Z
+    by_bin = standardized[layout.n_pilot :].reshape(layout.graph.n_bins, -1)
+    n_rows = by_bin.shape[1]
+    most = n_rows + _LARGEST_Z * np.sqrt(2.0 * n_rows)
+    fits[layout.n_pilot :] &= np.repeat(np.sum(by_bin**2, axis=1) <= most, n_rows)
+    return fits
 
 
 def _no_balls() -> Balls:

@@ -28,11 +28,13 @@ _RATIO, _BINARY = 0, 1
 
 # A pilot that meets this many non-zeros on average tells regressions apart.
 _PILOT_HITS = 40
+# Size of its weights where answers are noisy: the two levels must not coincide.
+_NOISY_PILOT = 8.0
 # Probability that some regression is not seen among the rows of the pilot alone.
 _PILOT_MISS = 1e-4
 # A small problem needs more bins than a large one per non-zero: this much over the root of the
 # number of non-zeros of a regression. Chosen by simulation, `bench mixture` shows what it gives.
-_FINITE_SIZE = {"pilot": 4.0, "coloring": 0.0, "robust": 2.0}
+_FINITE_SIZE = {"pilot": 4.0, "coloring": 0.0, "robust": 3.5}
 # Decodings, one in so many, that may lose a coefficient to density evolution's fixed point.
 _LOST = 0.001
 # Share of the bins of a noisy design that may be misread.
@@ -149,7 +151,7 @@ def resolve(
     n_pilot = 0 if coloring else max(math.ceil(miss), 4 * repeats[0] if noisy else 4)
     graph = QueryGraph(
         _BINARY if noisy else _RATIO, seed, n_features, n_bits, _CHECKS if noisy else 0, starts,
-        share, 1.0,
+        share, _NOISY_PILOT if noisy else 1.0,
     )  # fmt: skip
     load = per_component * degree / n_bins
     return Layout(

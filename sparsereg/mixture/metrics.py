@@ -46,7 +46,8 @@ class MixtureErrors(NamedTuple):
     precision, recall : float
         Of the supports; 1 where there is nothing to find, or nothing was found.
     n_false : int
-        Coefficients that were reported as non-zero and are off by more than ``tol``.
+        Coefficients that were reported as non-zero and are off by more than ``tol``, under the
+        matching that has fewest of them.
     exact : bool
         Whether every coefficient is right to ``tol``.
     """
@@ -76,6 +77,8 @@ def mixture_errors(
     """
     order = match_components(true, estimated)
     true, estimated = _padded(true, estimated)
+    wrong = np.array([[_n_false(row, other, tol) for other in estimated] for row in true])
+    n_false = int(wrong[linear_sum_assignment(wrong)].sum())
     estimated = estimated[order]
     is_there, found = true != 0, estimated != 0
     off = np.abs(true - estimated) > tol
@@ -85,9 +88,13 @@ def mixture_errors(
         float(np.linalg.norm(true - estimated)) / (norm or 1.0),
         both / max(np.count_nonzero(found), 1) if found.any() else 1.0,
         both / max(np.count_nonzero(is_there), 1) if is_there.any() else 1.0,
-        int(np.count_nonzero(off & found)),
+        n_false,
         not off.any(),
     )
+
+
+def _n_false(true: np.ndarray, estimated: np.ndarray, tol: float) -> int:
+    return int(np.count_nonzero((estimated != 0) & (np.abs(true - estimated) > tol)))
 
 
 def label_error(true: npt.ArrayLike, estimated: npt.ArrayLike) -> float:

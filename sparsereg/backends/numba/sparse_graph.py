@@ -107,15 +107,16 @@ def write_signature(code, seed, n, n_bits, j, out):
 
 @kernel()
 def pilot_weight(code, seed, share, scale, j):
-    """Return p_j: zero with probability 1 - share, else of either sign."""
+    """Return p_j: zero with probability 1 - share, else of either sign.
+
+    Its size is scale times 1/2 to 3/2, or in the binary code an integer from 1 to scale.
+    """
     bits = hashed(seed, _PILOT, j)
     if share < 1.0 and np.float64(bits >> _S11) * _UNIT >= share:
         return 0.0
     other = hashed(seed, _PILOT + 1, j)
-    if code == BINARY:
-        size = scale
-    else:
-        size = scale * (0.5 + np.float64(other >> _S11) * _UNIT)
+    size = scale * np.float64(other >> _S11) * _UNIT
+    size = np.floor(size) + 1.0 if code == BINARY else size + 0.5 * scale
     return size if other & _ONE else -size
 
 
