@@ -521,11 +521,12 @@ class Backend(Protocol):
         """Find balls without knowing colors, and connect those that share a set."""
 
     def peel(
-        self, graph: QueryGraph, sets: ReadSets, tol: float, n_colors: int, known: Balls
+        self, graph: QueryGraph, sets: ReadSets, tol: float, n_colors: int, known: Balls, told: bool
     ) -> Peeled:
         """Take found balls off their bins until nothing new is found.
 
-        Without known balls the colors of the sets are believed; with them, colors are found out.
+        Starts from the known balls. With ``told`` the colors of the sets are believed; else they
+        are found out from the balls that are known in their bin.
         ``tol`` is the standard error of a reading.
         """
 

@@ -22,6 +22,7 @@ from sparsereg.backends.protocol import Backend, Balls, FloatArray, Peeled, Read
 from sparsereg.exceptions import MeasurementError
 from sparsereg.mixture.density_evolution import visibility
 from sparsereg.mixture.layout import Layout
+from sparsereg.mixture.refine import refine
 
 # Least standard error of a reading, in units of the largest.
 _ROUNDING = 2.0**-52
@@ -30,11 +31,13 @@ _EQUAL = 8.0
 # An address this sharp is no coincidence, even of millions.
 _SHARP_ADDRESS = 1e-7
 # Bins whose sums fit, as a part of those expected, below which nothing is decoded.
-_TOO_FEW = 0.25
+_TOO_FEW = 0.5
 # Standard scores beyond which noise does not go.
 _LARGEST_Z = 6.0
 # How much larger the smallest colored component must be than the largest that is left, and how large.
 _GIANT, _LEAST_GIANT = 3.0, 5
+# Share of answers without explanation below which rounding may be the reason.
+_NEARLY_DONE = 0.02
 # Components beside those of the number of colors that may be tried in their place.
 _MORE_COMPONENTS = 2
 
@@ -170,19 +173,32 @@ def _decode_exact(
     )
     offsets = _levels_of_pilot(layout, y[: layout.n_pilot], equal, report)
     sets = backend.read_sets(readings, layout.repeats[0], offsets, equal, layout.has_pilot)
-    _check_sets(layout, sets, readings, equal, report)
+    _check_sets(layout, sets, readings, equal, len(offsets), report)
     # a sum is off by the errors of three readings, and of the offset
     tol = 0.5 * np.sqrt(sets.misfit.sum() / max(sets.n_consistent.sum(), 1.0))
     tol = max(float(tol), _ROUNDING * largest)
     if layout.has_pilot:
-        peeled, told = backend.peel(layout.graph, sets, tol, len(offsets), _no_balls()), True
+        peeled, told = backend.peel(layout.graph, sets, tol, len(offsets), _no_balls(), True), True
         report.n_conflicts = peeled.conflicts + _contradictions(peeled, tol)
     else:
         offsets = np.zeros(layout.n_components)
         peeled, told = _color_and_peel(layout, sets, tol, backend, semi, report)
-    report.n_updates = peeled.updates
+    report.n_updates, n_messages = peeled.updates, len(report.messages)
     certain = _is_certain(layout, sets, peeled, backend) & told
-    return _judge(layout, y, peeled.balls, certain, offsets, 1e3 * tol, 0.0, backend, report)
+    decoded = _judge(layout, y, peeled.balls, certain, offsets, 1e3 * tol, 0.0, backend, report)
+    if layout.has_pilot and 0 < report.n_unexplained < _NEARLY_DONE * len(y):
+        # rounding has piled up along the peeling: take it out, and go on from there
+        exact = refine(layout, decoded, y, backend, tol=1e-4)
+        place = np.flatnonzero(certain)
+        known = Balls(*(part[place] for part in peeled.balls))._replace(
+            value=exact, error=np.full(len(exact), tol), address=np.zeros(len(exact))
+        )
+        peeled = backend.peel(layout.graph, sets, tol, len(offsets), known, True)
+        certain = _is_certain(layout, sets, peeled, backend)
+        report.n_conflicts = peeled.conflicts + _contradictions(peeled, tol)
+        report.messages = report.messages[:n_messages]
+        decoded = _judge(layout, y, peeled.balls, certain, offsets, 1e3 * tol, 0.0, backend, report)
+    return decoded
 
 
 def _levels_of_pilot(
@@ -213,12 +229,21 @@ def _levels_of_pilot(
 
 
 def _check_sets(
-    layout: Layout, sets: ReadSets, readings: FloatArray, tol: float, report: DecodeReport
+    layout: Layout,
+    sets: ReadSets,
+    readings: FloatArray,
+    tol: float,
+    n_offsets: int,
+    report: DecodeReport,
 ) -> None:
     """Raise unless the sums of the design are seen about as often as they should be."""
     report.n_bins_read = int(np.count_nonzero(sets.n_consistent))
     occupied = int(np.count_nonzero(np.any(np.abs(readings) > tol, axis=1)))
-    expected = visibility(layout.min_weight, layout.repeats[0], layout.repeats[2])
+    n_components = max(n_offsets, layout.n_components)
+    seen = visibility(
+        min(layout.min_weight, 1.0 / n_components), layout.repeats[0], layout.repeats[2]
+    )
+    expected = 1.0 - (1.0 - seen) ** n_offsets
     if report.n_bins_read < _TOO_FEW * expected * occupied:
         most = "noisy" if np.mean(sets.levels) > layout.n_components + 0.5 else "out of order"
         raise MeasurementError(
@@ -256,10 +281,10 @@ def _color_and_peel(
         place[order[list(chosen)]] = np.arange(len(chosen))
         color = place[np.searchsorted(roots, balls.color)]
         known = Balls(*(part[color >= 0] for part in balls._replace(color=color)))
-        peeled = backend.peel(layout.graph, sets, tol, n_colors, known)
+        peeled = backend.peel(layout.graph, sets, tol, n_colors, known, False)
         conflicts = peeled.conflicts + _contradictions(peeled, tol) + _n_shared(peeled.balls)
         if conflicts == 0 and np.all(peeled.state >= 0):
-            return peeled, len(chosen) == n_colors
+            return peeled, True
         first = first or (peeled, conflicts)
     assert first is not None  # no component at all is one choice, of none
     peeled, report.n_conflicts = first
@@ -355,8 +380,31 @@ def _judge(
     ordered = np.sort(fitted, axis=0)
     told_apart = explained & np.all(np.diff(ordered, axis=0) > tol, axis=0)
     counts = np.bincount(nearest_label[told_apart], minlength=len(offsets)).astype(np.float64)
+    if not layout.has_pilot and counts.any():
+        counts, labels, color = _only_seen(counts, labels, color, layout, report)
+        offsets = offsets[: len(counts)]
     weights = counts / counts.sum() if counts.any() else np.full(len(offsets), 1 / len(offsets))
     return Decoded(feature, color, value, offsets, labels, weights, noise, report)
+
+
+def _only_seen(
+    counts: FloatArray,
+    labels: npt.NDArray[np.int64],
+    color: npt.NDArray[np.int64],
+    layout: Layout,
+    report: DecodeReport,
+) -> tuple[FloatArray, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Drop the colors that have neither coefficients nor answers of their own."""
+    seen = (counts > 0) | (np.bincount(color, minlength=len(counts)) > 0)
+    place = np.append(np.cumsum(seen) - 1, -1)
+    if not seen.all():
+        report.n_components_found = int(np.count_nonzero(seen))
+        report.messages.append(
+            f"{report.n_components_found} regressions explain all answers and the design is for "
+            f"{layout.n_components}: some coincide, or are rarer than min_weight. Set n_components "
+            f"to what is there."
+        )
+    return counts[seen], place[labels], place[color]
 
 
 def _fits(layout: Layout, standardized: FloatArray) -> npt.NDArray[np.bool_]:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import lsqr
 
 from sparsereg.backends.protocol import Backend, FloatArray, IndexArray
-from sparsereg.mixture.decoder import Decoded
 from sparsereg.mixture.layout import Layout
 
-# Columns share few rows, so that a least-squares problem of this kind is well conditioned.
-_TOLERANCE, _MAX_ITERATIONS = 1e-14, 200
+if TYPE_CHECKING:
+    from sparsereg.mixture.decoder import Decoded
+
+_MAX_ITERATIONS = 200
 
 
-def refine(layout: Layout, decoded: Decoded, y: FloatArray, backend: Backend) -> FloatArray:
+def refine(
+    layout: Layout, decoded: Decoded, y: FloatArray, backend: Backend, *, tol: float = 1e-12
+) -> FloatArray:
     """Return the values of the decoded coefficients after least squares on the labeled rows.
 
     Parameters
@@ -23,6 +28,9 @@ def refine(layout: Layout, decoded: Decoded, y: FloatArray, backend: Backend) ->
     decoded : Decoded
     y : ndarray of shape (n_rows,)
     backend : Backend
+    tol : float, default=1e-12
+        Of least squares, relative to what the present values leave. Columns share few rows, so
+        that the problem is well conditioned.
 
     Returns
     -------
@@ -38,7 +46,7 @@ def refine(layout: Layout, decoded: Decoded, y: FloatArray, backend: Backend) ->
         X = columns(layout, decoded.features[own], backend)[rows]
         residual = y[rows] - offset - X @ values[own]
         values[own] += lsqr(
-            X, residual, atol=_TOLERANCE, btol=_TOLERANCE, iter_lim=_MAX_ITERATIONS
+            X, residual, atol=tol, btol=tol, iter_lim=_MAX_ITERATIONS
         )[0]
     return values
 

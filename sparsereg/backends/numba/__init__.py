@@ -341,9 +341,9 @@ class NumbaBackend:
         return mixtures.color_graph(graph, sets, tol, semi)
 
     def peel(  # noqa: D102
-        self, graph: QueryGraph, sets: ReadSets, tol: float, n_colors: int, known: Balls
+        self, graph: QueryGraph, sets: ReadSets, tol: float, n_colors: int, known: Balls, told: bool
     ) -> Peeled:
-        return mixtures.peel(graph, sets, tol, n_colors, known)
+        return mixtures.peel(graph, sets, tol, n_colors, known, told)
 
     def lattice_contents(  # noqa: D102
         self,

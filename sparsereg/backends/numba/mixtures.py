@@ -103,7 +103,7 @@ def color_graph(graph: QueryGraph, sets: ReadSets, tol: float, semi: bool) -> Ba
 
 
 def peel(
-    graph: QueryGraph, sets: ReadSets, tol: float, n_colors: int, known: Balls
+    graph: QueryGraph, sets: ReadSets, tol: float, n_colors: int, known: Balls, told: bool
 ) -> Peeled:
     """Take found balls off their bins until nothing new is found."""
     n_known, n_sets, n_bins = known.feature.size, sets.u.size, graph.n_bins
@@ -116,7 +116,7 @@ def peel(
     n_balls, conflicts, updates = peeling.peel(
         graph.seed, graph.n_features, graph.starts, sets.indptr, sets.color, sets.u, sets.w, tol,
         totals, np.zeros((n_colors, n_bins)), np.zeros((n_colors, n_bins), dtype=np.int64),
-        *balls, n_known, _table(room), np.empty(room, dtype=np.int64), state,
+        *balls, n_known, told, _table(room), np.empty(room, dtype=np.int64), state,
         np.empty(n_bins, dtype=np.int64), np.zeros(n_bins, dtype=np.bool_),
     )  # fmt: skip
     bins = np.repeat(np.arange(n_bins), np.diff(sets.indptr))

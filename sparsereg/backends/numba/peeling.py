@@ -180,17 +180,17 @@ def _slot(table, key, keys):
 @kernel()
 def peel(
     seed, n, starts, indptr, color, u, w, tol, totals, variance, counts,
-    feature, ball_color, value, error, address, n_known, table, keys, state, queue, queued,
+    feature, ball_color, value, error, address, n_known, told, table, keys, state, queue, queued,
 ):  # fmt: skip
     """Peel until nothing changes; return (number of balls, conflicts, updates of bins).
 
     ``totals`` (colors, bins, 2), ``variance`` and ``counts`` (colors, bins) start at zero. The
-    first ``n_known`` balls are given; new ones are written behind them. ``table`` (a power of 2,
+    first ``n_known`` balls are given; new ones are written behind them. With ``told`` the colors of
+    sets are known; else a set is tried against those that its bin has a known ball of. ``table`` (a power of 2,
     filled with -1) and ``keys`` remember them. ``state`` of a set becomes the color by which it is
     explained, or stays OPEN.
     """
     n_colors, n_bins = counts.shape
-    blind = n_known > 0
     conflicts = updates = np.int64(0)
     head = waiting = np.int64(0)
     n_balls = np.int64(0)
@@ -206,7 +206,7 @@ def peel(
         value[n_balls], error[n_balls], address[n_balls] = value[k], error[k], address[k]
         n_balls += 1
     placed = np.int64(0)
-    if not blind:
+    if told:
         for b in range(n_bins):
             queue[b] = b
             queued[b] = True
@@ -239,7 +239,7 @@ def peel(
             if state[s] != OPEN:
                 continue
             for c in range(n_colors):
-                if (color[s] != c) if not blind else (counts[c, b] == 0):
+                if (color[s] != c) if told else (counts[c, b] == 0):
                     continue
                 ru, rw = u[s] - totals[c, b, 0], w[s] - totals[c, b, 1]
                 sigma = np.sqrt(tol**2 + variance[c, b])
@@ -253,7 +253,7 @@ def peel(
                 at = _slot(table, key, keys)
                 if table[at] >= 0:
                     # of unknown color: another color's value at a feature that both have
-                    conflicts += not blind
+                    conflicts += told
                     continue
                 if n_balls == feature.size:
                     continue
