@@ -502,8 +502,10 @@ class Backend(Protocol):
     ) -> FloatArray:
         """Return what coefficients contribute to each query, of shape (bins, kinds)."""
 
-    def graph_collect(self, graph: QueryGraph, sums: FloatArray) -> FloatArray:
-        """Return the adjoint of ``graph_spread`` over all features."""
+    def graph_collect(
+        self, graph: QueryGraph, features: IndexArray, sums: FloatArray
+    ) -> FloatArray:
+        """Return the adjoint of ``graph_spread``: ``sums`` is of shape (bins, kinds)."""
 
     def read_sets(
         self, readings: FloatArray, n_repeats: int, offsets: FloatArray, tol: float, pairs: bool

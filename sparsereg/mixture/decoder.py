@@ -188,7 +188,7 @@ def _decode_exact(
     decoded = _judge(layout, y, peeled.balls, certain, offsets, 1e3 * tol, 0.0, backend, report)
     if layout.has_pilot and 0 < report.n_unexplained < _NEARLY_DONE * len(y):
         # rounding has piled up along the peeling: take it out, and go on from there
-        exact = refine(layout, decoded, y, backend, tol=1e-4)
+        exact = refine(layout, decoded, y, backend, tol=1e-2)
         place = np.flatnonzero(certain)
         known = Balls(*(part[place] for part in peeled.balls))._replace(
             value=exact, error=np.full(len(exact), tol), address=np.zeros(len(exact))
@@ -357,8 +357,7 @@ def _judge(
     for c, offset in enumerate(offsets):
         of_color = color == c
         content = backend.graph_spread(layout.graph, feature[of_color], value[of_color])
-        fitted[c, : layout.n_pilot] = offset
-        fitted[c, layout.n_pilot :] = offset + content[:, layout.kinds].ravel()
+        fitted[c] = offset + layout.rows_of(content)
     distance = np.abs(y - fitted)
     nearest_label = np.argmin(distance, axis=0)
     nearest = distance[nearest_label, np.arange(len(y))]

@@ -290,23 +290,17 @@ class SparseGraphDesign(BaseEstimator):
         from scipy.sparse.linalg import LinearOperator
 
         layout, backend = self.layout, get_backend(_BACKEND)
-        graph, kinds = layout.graph, layout.kinds
-        features = np.arange(graph.n_features)
+        features = np.arange(layout.graph.n_features)
 
         def matvec(v: np.ndarray) -> np.ndarray:
             v = np.asarray(v, dtype=np.float64).ravel()
-            level = float(backend.graph_pilot(graph, features) @ v)
-            coded = backend.graph_spread(graph, features, v)[:, kinds].ravel()
-            return level + np.concatenate([np.zeros(layout.n_pilot), coded])
+            level = float(backend.graph_pilot(layout.graph, features) @ v)
+            return level + layout.rows_of(backend.graph_spread(layout.graph, features, v))
 
         def rmatvec(r: np.ndarray) -> np.ndarray:
             r = np.asarray(r, dtype=np.float64).ravel()
-            by_row = r[layout.n_pilot :].reshape(graph.n_bins, -1)
-            begins = np.concatenate([[0], np.cumsum(layout.repeats)[:-1]])
-            sums = np.add.reduceat(by_row, begins, axis=1)
-            return backend.graph_collect(graph, sums) + r.sum() * backend.graph_pilot(
-                graph, features
-            )
+            pilot = backend.graph_pilot(layout.graph, features)
+            return backend.graph_collect(layout.graph, features, layout.sums_of(r)) + r.sum() * pilot
 
         return LinearOperator(self.shape, matvec=matvec, rmatvec=rmatvec, dtype=np.float64)
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from sparsereg.backends.protocol import QueryGraph
+from sparsereg.backends.protocol import FloatArray, QueryGraph
 from sparsereg.mixture.density_evolution import (
     CodeParameters,
     Evolution,
@@ -99,6 +99,15 @@ class Layout:
     def kinds(self) -> npt.NDArray[np.int64]:
         """The kind of query of each row of a bin."""
         return np.repeat(np.arange(len(self.repeats)), self.repeats)
+
+    def rows_of(self, contents: FloatArray) -> FloatArray:
+        """Return a value per row from those of each kind of each bin; 0 for the pilot alone."""
+        return np.concatenate([np.zeros(self.n_pilot), contents[:, self.kinds].ravel()])
+
+    def sums_of(self, rows: FloatArray) -> FloatArray:
+        """Return the sums of the rows of each kind of each bin, of shape (bins, kinds)."""
+        by_bin = rows[self.n_pilot :].reshape(self.graph.n_bins, -1)
+        return np.add.reduceat(by_bin, np.cumsum((0, *self.repeats[:-1])), axis=1)
 
 
 @lru_cache(maxsize=64)

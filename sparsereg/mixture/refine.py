@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse.linalg import lsqr
+from scipy.sparse.linalg import LinearOperator, lsqr
 
-from sparsereg.backends.protocol import Backend, FloatArray, IndexArray
+from sparsereg.backends.protocol import Backend, FloatArray
 from sparsereg.mixture.layout import Layout
 
 if TYPE_CHECKING:
@@ -38,28 +37,22 @@ def refine(
         Coefficients whose regression has no labeled rows keep their value.
     """
     values = decoded.values.copy()
+    graph = layout.graph
     for c, offset in enumerate(decoded.offsets):
         own = np.flatnonzero(decoded.components == c)
-        rows = np.flatnonzero((decoded.labels == c) & (np.arange(len(y)) >= layout.n_pilot))
-        if not own.size or not rows.size:
+        mask = decoded.labels == c
+        mask[: layout.n_pilot] = False
+        if not own.size or not mask.any():
             continue
-        X = columns(layout, decoded.features[own], backend)[rows]
-        residual = y[rows] - offset - X @ values[own]
-        values[own] += lsqr(
-            X, residual, atol=tol, btol=tol, iter_lim=_MAX_ITERATIONS
-        )[0]
+        features = decoded.features[own]
+
+        def answer(v: FloatArray, features=features, mask=mask) -> FloatArray:
+            return mask * layout.rows_of(backend.graph_spread(graph, features, v.ravel()))
+
+        def adjoint(r: FloatArray, features=features, mask=mask) -> FloatArray:
+            return backend.graph_collect(graph, features, layout.sums_of(mask * r.ravel()))
+
+        X = LinearOperator((len(y), len(own)), matvec=answer, rmatvec=adjoint, dtype=np.float64)
+        left = mask * (y - offset) - answer(values[own])
+        values[own] += lsqr(X, left, atol=tol, btol=tol, iter_lim=_MAX_ITERATIONS)[0]
     return values
-
-
-def columns(layout: Layout, features: IndexArray, backend: Backend) -> sparse.csr_array:
-    """Return some columns of the design, without the pilot, of shape (n_rows, n_columns)."""
-    graph, kinds = layout.graph, layout.kinds
-    bins = backend.graph_neighbors(graph, features)
-    weights = backend.graph_signatures(graph, features)[:, kinds]
-    first = layout.n_pilot + bins * layout.rows_per_bin
-    rows = first[:, :, None] + np.arange(layout.rows_per_bin)
-    data = np.broadcast_to(weights[:, None, :], rows.shape)
-    position = np.broadcast_to(np.arange(len(features))[:, None, None], rows.shape)
-    return sparse.csr_array(
-        (data.ravel(), (rows.ravel(), position.ravel())), shape=(layout.n_rows, len(features))
-    )

@@ -327,8 +327,10 @@ class NumbaBackend:
     ) -> FloatArray:
         return mixtures.spread(graph, features, values)
 
-    def graph_collect(self, graph: QueryGraph, sums: FloatArray) -> FloatArray:  # noqa: D102
-        return mixtures.collect(graph, sums)
+    def graph_collect(  # noqa: D102
+        self, graph: QueryGraph, features: IndexArray, sums: FloatArray
+    ) -> FloatArray:
+        return mixtures.collect(graph, features, sums)
 
     def read_sets(  # noqa: D102
         self, readings: FloatArray, n_repeats: int, offsets: FloatArray, tol: float, pairs: bool

@@ -62,11 +62,11 @@ def spread(graph: QueryGraph, features: IndexArray, values: FloatArray) -> Float
     return out
 
 
-def collect(graph: QueryGraph, sums: FloatArray) -> FloatArray:
-    """Return the adjoint of ``spread``."""
-    out = np.empty(graph.n_features)
+def collect(graph: QueryGraph, features: IndexArray, sums: FloatArray) -> FloatArray:
+    """Return the adjoint of ``spread``, at some features."""
+    out = np.empty(len(features))
     sparse_graph.collect(
-        graph.code, graph.seed, graph.n_features, graph.n_bits, graph.starts, sums, out
+        graph.code, graph.seed, graph.n_features, graph.n_bits, graph.starts, features, sums, out
     )
     return out
 

@@ -182,14 +182,14 @@ def spread(code, seed, n, n_bits, starts, features, values, out):
 
 
 @kernel()
-def collect(code, seed, n, n_bits, starts, sums, out):
-    """Write to out[j] what feature j weighs ``sums``, of shape (bins, kinds), by: the adjoint."""
+def collect(code, seed, n, n_bits, starts, features, sums, out):
+    """Write to out what features weigh ``sums``, of shape (bins, kinds), by: the adjoint."""
     signature = np.empty(sums.shape[1])
-    for j in range(n):
-        write_signature(code, seed, n, n_bits, j, signature)
+    for i in range(features.size):
+        write_signature(code, seed, n, n_bits, features[i], signature)
         total = 0.0
         for stage in range(starts.size - 1):
-            b = bin_of(seed, starts, stage, j)
+            b = bin_of(seed, starts, stage, features[i])
             for q in range(signature.size):
                 total += signature[q] * sums[b, q]
-        out[j] = total
+        out[i] = total
