@@ -102,7 +102,7 @@ class MixtureModel(RegressorMixin, BaseEstimator):
         """
         return np.argmax(self.responsibilities(X, y), axis=1)
 
-    def score_samples(self, X: Any, y: Any) -> FloatArray:
+    def log_density(self, X: Any, y: Any) -> FloatArray:
         """Return the log-density of y given X under the mixture.
 
         Parameters

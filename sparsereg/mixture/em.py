@@ -8,9 +8,9 @@ M-step of the lasso, in phi_r = b_r / sigma_r and rho_r = 1 / sigma_r, which mak
 
     -(1/n) sum_i log sum_r pi_r rho_r phi(rho_r y_i - x_i' phi_r) + alpha sum_r pi_r^gamma |phi_r|_1
 
-convex in each block and independent of the unit of y. With rho fixed, b_r is a weighted lasso at
-alpha_r = alpha n pi_r^gamma sigma_r / n_r, n_r = sum_i t_ir: our own solver's. With phi fixed, rho
-is the root of a quadratic. Neither step raises the objective.
+independent of the unit of y, and convex given the responsibilities. With rho fixed, b_r is a
+weighted lasso at alpha_r = alpha n pi_r^gamma sigma_r / n_r, n_r = sum_i t_ir: our own solver's.
+With b fixed, rho is the root of a quadratic. Neither step raises the objective.
 
 M-step of iterative hard thresholding: gradient steps with the length that is optimal on the
 support, the k largest coefficients kept, then least squares on them.
@@ -132,6 +132,15 @@ class EMData:
         used = np.flatnonzero(np.any(coef != 0, axis=0))
         return self.backend.fitted_tasks(self.design, used, np.ascontiguousarray(coef[:, used]))
 
+    def rows(self, chosen: IndexArray) -> EMData:
+        """Return the data of some rows."""
+        weights = self.sample_weight[chosen]
+        if not weights.any():
+            raise ValueError("A fold has zero total sample weight. Use fewer folds.")
+        X = self.X[chosen].tocsc() if sparse.issparse(self.X) else self.X[chosen]
+        weights = weights * (len(weights) / weights.sum())
+        return EMData(X, self.y[chosen], weights, self.fit_intercept, self.backend)
+
     def columns(self, chosen: IndexArray) -> FloatArray:
         """Return some columns of X, dense, in float64."""
         part = self.X[:, chosen]
@@ -200,6 +209,24 @@ def fit(
     if best.converged or left <= 0:
         return best
     return _iterate(data, best.mixture, options, best.objective, left, tol, report)
+
+
+def log_likelihood(data: EMData, mixture: Mixture) -> float:
+    """Return the mean log-likelihood of a mixture on some data."""
+    return _e_step(data, mixture, data.fitted(mixture.coef), False)[1]
+
+
+def alpha_bound(data: EMData) -> float:
+    """Return an alpha from which on all coefficients are zero, or nearly all, for any labels.
+
+    The largest mean of |x_ij (y_i - mean)| in units of the standard deviation of y, halved as
+    labels share the rows.
+    """
+    center = float(data.sample_weight @ data.y) / data.y.size if data.fit_intercept else 0.0
+    size = data.sample_weight * np.abs(data.y - center)
+    means = size @ np.abs(data.X) / data.y.size
+    top = 0.5 * float(np.max(means, initial=0.0)) / max(data.var_y, data.floor) ** 0.5
+    return top if top > 0 else 1.0
 
 
 def _iterate(
@@ -273,23 +300,18 @@ def _lasso_step(data: EMData, mixture: Mixture, tau: FloatArray, options: Option
         sigma = mixture.variance[r] ** 0.5
         alpha = options.alpha * n * mixture.weights[r] ** options.gamma * sigma / sums[r]
         coef[r], intercept[r] = _weighted_lasso(data, parts[:, r] * (n / sums[r]), alpha, coef[r])
-    fitted = data.fitted(coef) + intercept[:, None]
-    inverse = 1.0 / np.sqrt(mixture.variance)
-    cross = np.einsum("ir,i,ri->r", parts, data.y, fitted) * inverse
-    squares = parts.T @ data.y**2
+    residual = data.y - data.fitted(coef) - intercept[:, None]
+    squares = np.einsum("ir,ri->r", parts, residual**2)
+    sizes = options.alpha * n * mixture.weights**options.gamma * np.abs(coef).sum(axis=1)
     if options.tied:
-        cross, squares, counts = cross.sum(), squares.sum(), float(n)
+        counts, squares, sizes = np.full_like(sums, n), squares.sum(), sizes.sum()
     else:
         counts = sums
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rho = (cross + np.sqrt(cross**2 + 4.0 * squares * counts)) / (2.0 * squares)
-    usable = np.isfinite(rho) & (counts > _EMPTY * n)
-    rho = np.minimum(np.where(usable, rho, inverse), data.floor**-0.5)
-    factor = inverse / rho  # phi stays, so that b moves with sigma
-    return Mixture(
-        coef * factor[:, None], intercept * factor, mixture.weights, np.broadcast_to(
-            rho**-2.0, inverse.shape).copy(),
-    )  # fmt: skip
+    # minimizes -counts log(rho) + squares rho^2 / 2 + sizes rho
+    root = sizes + np.sqrt(sizes**2 + 4.0 * squares * counts)
+    sigma = root / (2.0 * np.where(counts > _EMPTY * n, counts, np.inf))
+    variance = np.where(counts > _EMPTY * n, np.maximum(sigma**2, data.floor), mixture.variance)
+    return Mixture(coef, intercept, mixture.weights, variance)
 
 
 def _weighted_lasso(
