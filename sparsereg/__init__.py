@@ -78,7 +78,15 @@ _PUBLIC = {
     "lasso_path": "sparsereg.linear_model",
     "sparse_path": "sparsereg.linear_model",
 }
-_SUBMODULES = {"backends", "exceptions", "linear_model", "losses", "model_selection", "penalties"}
+_SUBMODULES = {
+    "backends",
+    "exceptions",
+    "linear_model",
+    "losses",
+    "mixture",
+    "model_selection",
+    "penalties",
+}
 
 __all__ = [
     "AdaptiveLasso",

@@ -20,6 +20,7 @@ PUBLIC_MODULES = [
     "sparsereg.backends",
     "sparsereg.exceptions",
     "sparsereg.losses",
+    "sparsereg.mixture",
     "sparsereg.model_selection",
     "sparsereg.penalties",
 ]

@@ -54,7 +54,15 @@ PUBLIC = {
     "set_config",
     "sparse_path",
 }
-SUBMODULES = ["backends", "exceptions", "linear_model", "losses", "model_selection", "penalties"]
+SUBMODULES = [
+    "backends",
+    "exceptions",
+    "linear_model",
+    "losses",
+    "mixture",
+    "model_selection",
+    "penalties",
+]
 
 
 def modules_loaded_by(statement):
