@@ -245,9 +245,7 @@ def scaling(quick: bool) -> list[dict]:
                report.duration(seconds[-1]), "< 1 s", seconds[-1] < 1.0),
     ]  # fmt: skip
     dimensions = (10**4, 10**5, 10**6) if quick else (10**4, 10**5, 10**6, 10**7)
-    flat = [
-        median(decode_once(d, 100, 2, s)["seconds"] for s in range(5)) for d in dimensions
-    ]
+    flat = [median(decode_once(d, 100, 2, s)["seconds"] for s in range(5)) for d in dimensions]
     told = ", ".join(f"n={d:.0e}: {report.duration(t)}" for d, t in zip(dimensions, flat))
     rows.append(
         _claim("decode time, flat in n", "K=100", told, "within a factor 2",

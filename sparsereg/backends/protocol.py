@@ -517,9 +517,7 @@ class Backend(Protocol):
         ``pairs``, two of the three make up a set where no three do.
         """
 
-    def color_graph(
-        self, graph: QueryGraph, sets: ReadSets, tol: float, semi: bool
-    ) -> Balls:
+    def color_graph(self, graph: QueryGraph, sets: ReadSets, tol: float, semi: bool) -> Balls:
         """Find balls without knowing colors, and connect those that share a set."""
 
     def peel(

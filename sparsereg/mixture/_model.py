@@ -144,11 +144,6 @@ class MixtureModel(RegressorMixin, BaseEstimator):
                 - 0.5 * residual**2 / self.noise_variance_
             )
 
-    @property
-    def sparse_coefs_(self) -> sparse.csr_array:
-        """The coefficients as a sparse array of shape (n_components, n_features)."""
-        return sparse.csr_array(self._coef_rows)
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True

@@ -177,6 +177,7 @@ class MixedColoringRegressor(MixtureModel):
             labels = np.empty_like(self.labels_)
             labels[order] = self.labels_
             self.labels_ = labels
+            self._warn()
         return self
 
     def fit_measurements(self, y: Any, design: SparseGraphDesign) -> MixedColoringRegressor:
@@ -206,18 +207,8 @@ class MixedColoringRegressor(MixtureModel):
         """
         with unchanged_on_failure(self):
             self._check_parameters()
-            design = _check_design(design)
-            y = check_array(_check_precision(y), ensure_2d=False, dtype=np.float64, input_name="y")
-            if y.shape != (design.n_queries,):
-                raise ValueError(
-                    f"y has shape {y.shape} and the design has {design.n_queries} rows. Give one "
-                    f"answer for each row, in order; a design that was extended has all the rows "
-                    f"of the first one in front."
-                )
-            self.n_features_in_ = int(design.n_features)
-            if hasattr(self, "feature_names_in_"):
-                del self.feature_names_in_
-            self._decode(y, design)
+            self._decode_in_order(y, _check_design(design))
+            self._warn()
         return self
 
     def from_oracle(
@@ -260,30 +251,39 @@ class MixedColoringRegressor(MixtureModel):
         rule = {"max_extensions": [Interval(Integral, 0, None, closed="left")],
                 "n_rows": [Interval(Integral, 1, None, closed="left")]}  # fmt: skip
         check_parameters("from_oracle", rule, {"max_extensions": max_extensions, "n_rows": n_rows})
-        design = _check_design(design)
         answers: list[Any] = []
         start = 0
-        for extensions_left in range(max_extensions, -1, -1):
-            for block in design.iter_blocks(n_rows, start=start):
-                answer = np.asarray(measure(block))
-                if answer.shape != (block.shape[0],):
-                    raise ValueError(
-                        f"measure returned an array of shape {answer.shape} for {block.shape[0]} "
-                        f"queries. It must return one answer for each row."
-                    )
-                answers.append(answer)
-            with unchanged_on_failure(self):
-                self._warn_later = extensions_left > 0
-                try:
-                    self.fit_measurements(np.concatenate(answers), design)
-                finally:
-                    del self._warn_later
-            if self.converged_ or not extensions_left:
-                break
-            start, design = design.n_queries, design.extend()
-        if max_extensions:
+        with unchanged_on_failure(self):
+            self._check_parameters()
+            design = _check_design(design)
+            for extensions_left in range(max_extensions, -1, -1):
+                for block in design.iter_blocks(n_rows, start=start):
+                    answer = np.asarray(measure(block))
+                    if answer.shape != (block.shape[0],):
+                        raise ValueError(
+                            f"measure returned an array of shape {answer.shape} for "
+                            f"{block.shape[0]} queries. It must return one answer for each row."
+                        )
+                    answers.append(answer)
+                self._decode_in_order(np.concatenate(answers), design)
+                if self.converged_ or not extensions_left:
+                    break
+                start, design = design.n_queries, design.extend()
             self._warn()
         return self
+
+    def _decode_in_order(self, y: Any, design: SparseGraphDesign) -> None:
+        y = check_array(_check_precision(y), ensure_2d=False, dtype=np.float64, input_name="y")
+        if y.shape != (design.n_queries,):
+            raise ValueError(
+                f"y has shape {y.shape} and the design has {design.n_queries} rows. Give one "
+                f"answer for each row, in order; a design that was extended has all the rows "
+                f"of the first one in front."
+            )
+        self.n_features_in_ = int(design.n_features)
+        if hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        self._decode(y, design)
 
     def _decode(self, y: FloatArray, design: SparseGraphDesign) -> None:
         backend, layout = resolve_backend(self.backend, y), design.layout
@@ -321,8 +321,6 @@ class MixedColoringRegressor(MixtureModel):
         self.converged_ = report.complete
         self.design_ = design
         self.backend_ = backend.name
-        if not getattr(self, "_warn_later", False):
-            self._warn()
 
     def _warn(self) -> None:
         if self.decode_report_.messages:
@@ -331,11 +329,6 @@ class MixedColoringRegressor(MixtureModel):
                 + " What was found is in decode_report_; coef_ holds what is certain.",
                 ConvergenceWarning,
             )
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.non_deterministic = False
-        return tags
 
 
 def _check_design(design: Any) -> SparseGraphDesign:

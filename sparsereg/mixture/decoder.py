@@ -421,9 +421,7 @@ def _no_balls() -> Balls:
     return Balls(ints, ints, floats, floats, floats)
 
 
-def _decode_noisy(
-    layout: Layout, y: FloatArray, backend: Backend, report: DecodeReport
-) -> Decoded:
+def _decode_noisy(layout: Layout, y: FloatArray, backend: Backend, report: DecodeReport) -> Decoded:
     """Decode noisy answers of two regressions whose coefficients are multiples of a quantum."""
     sigma, quanta = layout.noise_std / layout.quantum, y / layout.quantum
     pilot = quanta[None, : layout.n_pilot]

@@ -46,9 +46,7 @@ _MAX_ITERATIONS = 10_000
 _LEAST_DEGREE = 5
 
 
-def visibility(
-    weight: float, n_repeats: int, n_verify: int, *, coloring: bool = True
-) -> float:
+def visibility(weight: float, n_repeats: int, n_verify: int, *, coloring: bool = True) -> float:
     """Return the probability that a bin shows a regression of this probability.
 
     Parameters

@@ -300,7 +300,9 @@ class SparseGraphDesign(BaseEstimator):
         def rmatvec(r: np.ndarray) -> np.ndarray:
             r = np.asarray(r, dtype=np.float64).ravel()
             pilot = backend.graph_pilot(layout.graph, features)
-            return backend.graph_collect(layout.graph, features, layout.sums_of(r)) + r.sum() * pilot
+            return (
+                backend.graph_collect(layout.graph, features, layout.sums_of(r)) + r.sum() * pilot
+            )
 
         return LinearOperator(self.shape, matvec=matvec, rmatvec=rmatvec, dtype=np.float64)
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -145,6 +146,11 @@ class EMModel(MixtureModel):
         """
         return -2.0 * float(self.log_density(X, y).sum()) + 2.0 * self._n_parameters()
 
+    @property
+    def sparse_coef_(self) -> sparse.csr_array:
+        """The coefficients as a sparse array of shape (n_components, n_features)."""
+        return sparse.csr_array(self.coef_)
+
     def _n_parameters(self) -> int:
         return n_parameters(self.coef_, self.fit_intercept, self.variance == "tied")
 
@@ -158,9 +164,7 @@ def n_parameters(coef: np.ndarray, fit_intercept: bool, tied: bool) -> int:
     """Return the number of free parameters of a mixture."""
     n_components = len(coef)
     variances = 1 if tied else n_components
-    return (
-        int(np.count_nonzero(coef)) + n_components * fit_intercept + variances + n_components - 1
-    )
+    return int(np.count_nonzero(coef)) + n_components * fit_intercept + variances + n_components - 1
 
 
 def _last_change(history: list[float]) -> float:

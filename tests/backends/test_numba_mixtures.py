@@ -19,7 +19,10 @@ def dense(graph):
     """Return the weights of every feature, of shape (bins, kinds, features)."""
     features = np.arange(graph.n_features)
     out = np.zeros((graph.n_bins, graph.n_kinds, graph.n_features))
-    bins, weights = backend.graph_neighbors(graph, features), backend.graph_signatures(graph, features)
+    bins, weights = (
+        backend.graph_neighbors(graph, features),
+        backend.graph_signatures(graph, features),
+    )
     for j, k in itertools.product(features, range(bins.shape[1])):
         out[bins[j, k], :, j] += weights[j]
     return out

@@ -132,7 +132,9 @@ def test_exchanging_repeats_changes_nothing():
     y, rows = oracle.answer(design), design.rows
     keys = rows["bin"] * 10 + rows["kind"]
     rng = np.random.default_rng(0)
-    other = np.concatenate([rng.permutation(y[keys == key]) for key in dict.fromkeys(keys.tolist())])
+    other = np.concatenate(
+        [rng.permutation(y[keys == key]) for key in dict.fromkeys(keys.tolist())]
+    )
     fits = [MixedColoringRegressor().fit_measurements(v, design).coef_ for v in (y, other)]
     np.testing.assert_allclose(*fits, atol=1e-12)
 

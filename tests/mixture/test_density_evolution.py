@@ -26,7 +26,11 @@ def test_visibility_is_that_of_drawn_labels(coloring):
     weight, repeats, verify = 0.4, 2, 3
     own = rng.random((200_000, 2 * repeats + verify)) < weight
     kinds = np.stack(
-        [own[:, :repeats].any(1), own[:, repeats : 2 * repeats].any(1), own[:, 2 * repeats :].any(1)]
+        [
+            own[:, :repeats].any(1),
+            own[:, repeats : 2 * repeats].any(1),
+            own[:, 2 * repeats :].any(1),
+        ]
     )
     seen = kinds.all(0) if coloring else kinds.sum(0) >= 2
     expected = visibility(weight, repeats, verify, coloring=coloring)

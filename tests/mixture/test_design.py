@@ -71,9 +71,7 @@ def test_the_rows_of_a_bin_are_what_the_table_says():
     design = SparseGraphDesign(40, 2, 4, method="coloring")
     X, rows = design.matrix().toarray(), design.rows
     for b in range(design.layout.graph.n_bins):
-        first, second, total = (
-            X[(rows["bin"] == b) & (rows["kind"] == kind)] for kind in range(3)
-        )
+        first, second, total = (X[(rows["bin"] == b) & (rows["kind"] == kind)] for kind in range(3))
         assert np.ptp(first, axis=0).max() == 0
         np.testing.assert_allclose(first[0] + second[0], total[0], atol=1e-14)
         members = first[0] != 0

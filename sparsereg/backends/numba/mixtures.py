@@ -8,11 +8,11 @@ import numpy.typing as npt
 from sparsereg.backends.numba import peeling, sparse_graph
 from sparsereg.backends.protocol import (
     Balls,
-    ReadSets,
     FloatArray,
     IndexArray,
     Peeled,
     QueryGraph,
+    ReadSets,
 )
 
 _Ints = npt.NDArray[np.int64]
