@@ -289,7 +289,7 @@ def phase_transition(n_seeds: int, quick: bool) -> dict[str, Any]:
                     decode_once(
                         10 * size, size, 2, s, left_degree=degree, n_repeats=repeats,
                         n_verify=verify, bin_ratio=ratio / (2 * repeats + verify),
-                        error_fraction=0.01, **options,
+                        **options,
                     )["exact"]
                     for s in range(n_seeds if size == 50 else max(n_seeds // 5, 2))
                 ]))

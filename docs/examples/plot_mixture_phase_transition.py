@@ -41,7 +41,7 @@ def success(name, ratio, n_runs=25):
     for seed in range(n_runs):
         coef = make_sparse_mixture(500, n_nonzero, random_state=seed)
         design = SparseGraphDesign(
-            500, 2, n_nonzero, bin_ratio=ratio / rows, error_fraction=0.01, random_state=seed,
+            500, 2, n_nonzero, bin_ratio=ratio / rows, random_state=seed,
             **options,
         )  # fmt: skip
         y = MixtureOracle(coef, random_state=1000 + seed).answer(design)

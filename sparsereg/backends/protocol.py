@@ -146,7 +146,7 @@ class ReadSets(NamedTuple):
     u, w : ndarray of float64
         Its values of the first two queries, less the offset.
     n_consistent : ndarray of shape (bins,)
-        Number of sets of a bin whose sum was read, too.
+        Number of sets of a bin, not zero, whose sum was read, too.
     misfit : ndarray of shape (bins,)
         Sum of the squares by which these sums are off.
     levels : ndarray of shape (bins,)

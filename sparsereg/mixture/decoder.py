@@ -34,7 +34,8 @@ _SHARP_ADDRESS = 1e-7
 _TOO_FEW = 0.5
 # Standard scores beyond which noise does not go.
 _LARGEST_Z = 6.0
-# How much larger the smallest colored component must be than the largest that is left, and how large.
+# The smallest colored component must be so much larger than the largest that is left, and have so
+# many balls.
 _GIANT, _LEAST_GIANT = 3.0, 5
 # Share of answers without explanation below which rounding may be the reason.
 _NEARLY_DONE = 0.02
@@ -51,7 +52,7 @@ class DecodeReport:
     method : str
         Of the design.
     n_bins, n_bins_read : int
-        Bins of the design, and bins in which readings were found that belong together.
+        Bins of the design, and bins with readings, other than of nothing, that add up.
     n_components_found : int
         Regressions that were told apart.
     component_sizes : list of int
@@ -173,7 +174,7 @@ def _decode_exact(
     )
     offsets = _levels_of_pilot(layout, y[: layout.n_pilot], equal, report)
     sets = backend.read_sets(readings, layout.repeats[0], offsets, equal, layout.has_pilot)
-    _check_sets(layout, sets, readings, equal, len(offsets), report)
+    _check_sets(layout, sets, readings, equal, offsets, report)
     # a sum is off by the errors of three readings, and of the offset
     tol = 0.5 * np.sqrt(sets.misfit.sum() / max(sets.n_consistent.sum(), 1.0))
     tol = max(float(tol), _ROUNDING * largest)
@@ -233,17 +234,18 @@ def _check_sets(
     sets: ReadSets,
     readings: FloatArray,
     tol: float,
-    n_offsets: int,
+    offsets: FloatArray,
     report: DecodeReport,
 ) -> None:
     """Raise unless the sums of the design are seen about as often as they should be."""
     report.n_bins_read = int(np.count_nonzero(sets.n_consistent))
-    occupied = int(np.count_nonzero(np.any(np.abs(readings) > tol, axis=1)))
-    n_components = max(n_offsets, layout.n_components)
-    seen = visibility(
-        min(layout.min_weight, 1.0 / n_components), layout.repeats[0], layout.repeats[2]
-    )
-    expected = 1.0 - (1.0 - seen) ** n_offsets
+    first = readings[:, : layout.repeats[0]]
+    distance = np.min(np.abs(first[:, :, None] - offsets), axis=2)
+    occupied = int(np.count_nonzero(np.any(distance > tol, axis=1)))
+    weight = min(layout.min_weight, 1.0 / max(len(offsets), layout.n_components))
+    # a regression that was seen in the first query is seen in the other two
+    expected = visibility(weight, layout.repeats[0], layout.repeats[2])
+    expected /= 1.0 - (1.0 - weight) ** layout.repeats[0]
     if report.n_bins_read < _TOO_FEW * expected * occupied:
         most = "noisy" if np.mean(sets.levels) > layout.n_components + 0.5 else "out of order"
         raise MeasurementError(
@@ -274,8 +276,11 @@ def _color_and_peel(
     report.component_sizes = largest[: n_colors + _MORE_COMPONENTS].tolist()
     report.n_components_found = int(min(len(largest), n_colors))
     first: tuple[Peeled, int] | None = None
-    choices = itertools.combinations(range(min(len(largest), n_colors + _MORE_COMPONENTS)),
-                                     report.n_components_found)  # fmt: skip
+    candidates = range(min(len(largest), n_colors + _MORE_COMPONENTS))
+    choices = itertools.chain.from_iterable(
+        itertools.combinations(candidates, size)
+        for size in range(report.n_components_found, -1, -1)
+    )
     for chosen in choices:
         place = np.full(len(roots), -1)
         place[order[list(chosen)]] = np.arange(len(chosen))

@@ -75,9 +75,9 @@ def make_sparse_mixture(
         return rng.choice([-1.0, 1.0], size) * rng.randint(1, max_multiple + 1, size) * quantum
 
     coef = np.zeros((n_components, n_features))
-    shared = rng.choice(n_features, n_shared, replace=False)
+    shared = rng.choice(n_features, n_shared, replace=False) if n_shared else np.empty(0, int)
     coef[:, shared] = draw(n_shared)
-    rest = np.setdiff1d(np.arange(n_features), shared)
+    rest = np.delete(np.arange(n_features), shared)
     for c, size in enumerate(sizes):
         own = rng.choice(rest, size - n_shared, replace=False)
         coef[c, own] = draw(size - n_shared)

@@ -60,7 +60,7 @@ class Layout:
     n_components : int
     min_weight : float
     evolution : Evolution
-        What density evolution expects, before extensions and without the margin for small problems.
+        What density evolution expects, before extensions.
     quantum, noise_std : float
         Of noisy designs; else 0.
     """
@@ -141,10 +141,17 @@ def resolve(
         repeats: tuple[int, ...] = (reads,) * (1 + 2 * (n_bits + _CHECKS))
     else:
         n_bits = 0
-        code = cheapest_code(
-            weight, error, coloring=coloring,
-            left_degree=left_degree, n_repeats=n_repeats, n_verify=n_verify,
-        )  # fmt: skip
+        if left_degree and n_repeats and n_verify and bin_ratio:  # nothing to choose
+            code = CodeParameters(left_degree, n_repeats, n_verify, 0.0)
+        else:
+            code = cheapest_code(
+                weight,
+                error,
+                coloring=coloring,
+                left_degree=left_degree,
+                n_repeats=n_repeats,
+                n_verify=n_verify,
+            )
         visible = visibility(weight, code.n_repeats, code.n_verify, coloring=coloring)
         repeats = (code.n_repeats, code.n_repeats, code.n_verify)
     degree = code.left_degree

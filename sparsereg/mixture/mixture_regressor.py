@@ -17,7 +17,7 @@ from sparsereg.backends.registry import resolve_backend
 from sparsereg.exceptions import ConvergenceWarning
 from sparsereg.linear_model._data import in_dtype, unchanged_on_failure, validate_fit_data
 from sparsereg.linear_model._docs import documented
-from sparsereg.mixture import em
+from sparsereg.mixture import em, em_starts
 from sparsereg.mixture._model import MixtureModel, canonical_order
 
 # What is checked of the parameters that this class and the one that chooses them share.
@@ -88,7 +88,7 @@ class EMModel(MixtureModel):
         )
 
     def _starts(self, data: em.EMData, n_components: int, n_nonzero: int | None) -> Any:
-        return em.make_starts(
+        return em_starts.make_starts(
             data, n_components, self.n_init, check_random_state(self.random_state),
             spectral=self.init == "spectral", n_nonzero=n_nonzero,
         )  # fmt: skip
@@ -212,8 +212,8 @@ class SparseMixtureRegressor(EMModel):
     max_iter : int, default=300
         Iterations of the run that goes on.
     tol : float, default=1e-6
-        Stop when the objective changes by no more than this, relative to its size where that
-        exceeds 1, and fitted values by no more than ``sqrt(tol)`` standard deviations of y.
+        Stop when the objective changes by no more than this, and fitted values by no more than
+        ``sqrt(tol)`` standard deviations of y.
     {backend}
     random_state : int, RandomState instance or None, default=None
         Of the random starts.

@@ -201,10 +201,7 @@ class SparseMixtureRegressorCV(EMModel):
             data, dtype = self._data(X, y, sample_weight)
             self._check_size(data, max(sizes))
             grid = self._grid(data)
-            if self.criterion == "cv":
-                folds = list(check_cv(self.cv).split(data.X, data.y))
-            else:
-                folds = []
+            folds = list(check_cv(self.cv).split(data.X, data.y)) if self.criterion == "cv" else []
             results: dict[tuple[int, int], em.EMResult] = {}
             self.scores_ = np.full((len(sizes), len(grid)), np.inf)
             jobs = progress(sizes, len(sizes), "mixtures", self.verbose)

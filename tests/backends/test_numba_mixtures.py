@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from sparsereg.backends.numba import peeling
+from sparsereg.backends.numba import lattice
 from sparsereg.backends.protocol import Balls, QueryGraph
 from sparsereg.backends.registry import get_backend
 
@@ -132,6 +132,6 @@ def test_alignment_tells_colors_apart_in_any_order_of_the_levels():
     kinds = np.concatenate([contents, rest], axis=2) + offsets[:, None]
     levels = rng.permuted(kinds.transpose(0, 2, 1), axis=2)
     found, visible = np.zeros((50, 2, 3), dtype=np.int64), np.zeros((50, 2), dtype=bool)
-    peeling.align(levels, offsets, found, visible)
+    lattice.align(levels, offsets, found, visible)
     assert visible[:, 0].mean() > 0.5
     np.testing.assert_array_equal(found[visible[:, 0]], contents[visible[:, 0]])

@@ -8,8 +8,12 @@ from sparsereg.mixture.density_evolution import cheapest_code, evolve, largest_l
 
 @pytest.mark.parametrize(
     ("n_components", "degree", "repeats", "bins_per_nonzero", "hidden", "branching"),
-    [(2, 15, 3, 3.71, 5.11e-6, 1.83), (3, 15, 5, 2.52, 8.79e-6, 1.83), (4, 13, 8, 1.68, 8.13e-6, 1.80)],
-)  # fmt: skip
+    [
+        (2, 15, 3, 3.71, 5.11e-6, 1.83),
+        (3, 15, 5, 2.52, 8.79e-6, 1.83),
+        (4, 13, 8, 1.68, 8.13e-6, 1.80),
+    ],
+)
 def test_fixed_points_of_the_reconstructed_constants(
     n_components, degree, repeats, bins_per_nonzero, hidden, branching
 ):

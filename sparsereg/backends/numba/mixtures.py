@@ -1,11 +1,11 @@
-"""The primitives of mixtures: arrays for the kernels of `sparse_graph` and `peeling`."""
+"""The primitives of mixtures: arrays for the kernels of `sparse_graph`, `peeling` and `lattice`."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from sparsereg.backends.numba import peeling, sparse_graph
+from sparsereg.backends.numba import lattice, peeling, sparse_graph
 from sparsereg.backends.protocol import (
     Balls,
     FloatArray,
@@ -128,7 +128,7 @@ def peel(
 def lattice_levels(readings: FloatArray, sigma: float, weight: float) -> tuple[_Ints, FloatArray]:
     """Return the most likely pairs of integer means, and their lead in log-likelihood."""
     levels, gaps = np.empty((len(readings), 2), dtype=np.int64), np.empty(len(readings))
-    peeling.two_levels(readings, sigma, weight, levels, gaps)
+    lattice.two_levels(readings, sigma, weight, levels, gaps)
     return levels, gaps
 
 
@@ -140,7 +140,7 @@ def lattice_contents(
     levels, _ = lattice_levels(readings.reshape(-1, n_repeats), sigma, weight)
     contents = np.zeros((n_bins, 2, 1 + (n_kinds - 1) // 2), dtype=np.int64)
     visible = np.zeros((n_bins, 2), dtype=np.bool_)
-    peeling.align(levels.reshape(n_bins, n_kinds, 2), offsets, contents, visible)
+    lattice.align(levels.reshape(n_bins, n_kinds, 2), offsets, contents, visible)
     return contents, visible
 
 
@@ -151,7 +151,7 @@ def peel_lattice(
     left = contents.copy()
     room = visible.size + 1
     feature, color, value = (np.empty(room, dtype=np.int64) for _ in range(3))
-    n_balls, sweeps = peeling.peel_lattice(
+    n_balls, sweeps = lattice.peel_lattice(
         graph.seed, graph.n_features, graph.n_bits, graph.starts, left, visible,
         feature, color, value, _table(room),
     )  # fmt: skip

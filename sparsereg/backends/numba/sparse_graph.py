@@ -24,7 +24,7 @@ RATIO, BINARY = 0, 1
 
 # Streams of hashes beside the stages, which are 0, 1, ...
 _WEIGHT, _PILOT, _CHECK = 1 << 40, 1 << 41, 1 << 42
-_ODD = np.uint64(0x9E3779B97F4A7C15)
+ODD = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
 _ONE = np.uint64(1)
@@ -42,8 +42,8 @@ def mix(z):
 @kernel()
 def hashed(seed, stream, j):
     """Return 64 random bits that belong to (seed, stream, j)."""
-    z = mix(np.uint64(seed) + _ODD * np.uint64(stream + 1))
-    return mix(z + _ODD * np.uint64(j + 1))
+    z = mix(np.uint64(seed) + ODD * np.uint64(stream + 1))
+    return mix(z + ODD * np.uint64(j + 1))
 
 
 @kernel()
