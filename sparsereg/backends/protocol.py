@@ -174,6 +174,16 @@ class Balls(NamedTuple):
     error: FloatArray
     address: FloatArray
 
+    def take(self, chosen: Any) -> Balls:
+        """Return some of them: a slice, a mask or positions."""
+        return Balls(
+            self.feature[chosen],
+            self.color[chosen],
+            self.value[chosen],
+            self.error[chosen],
+            self.address[chosen],
+        )
+
 
 class Peeled(NamedTuple):
     """What peeling leaves.

@@ -168,9 +168,7 @@ class MixedColoringRegressor(MixtureModel):
         """
         with unchanged_on_failure(self):
             self._check_parameters()
-            X, y = validate_data(
-                self, X, _check_precision(y), accept_sparse="csr", dtype=np.float64, y_numeric=True
-            )
+            X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64, y_numeric=True)
             design = _check_design(design)
             order = _rows_of_design(X, design)
             self._decode(y[order], design)
@@ -273,7 +271,7 @@ class MixedColoringRegressor(MixtureModel):
         return self
 
     def _decode_in_order(self, y: Any, design: SparseGraphDesign) -> None:
-        y = check_array(_check_precision(y), ensure_2d=False, dtype=np.float64, input_name="y")
+        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
         if y.shape != (design.n_queries,):
             raise ValueError(
                 f"y has shape {y.shape} and the design has {design.n_queries} rows. Give one "
@@ -339,16 +337,6 @@ def _check_design(design: Any) -> SparseGraphDesign:
             f"SparseMixtureRegressor."
         )
     return design
-
-
-def _check_precision(y: Any) -> Any:
-    if getattr(y, "dtype", None) in (np.float32, np.float16):
-        raise ValueError(
-            f"y is {y.dtype}, and the addresses in exact answers need the digits of float64. "
-            f"Record the answers in float64; rounded ones are noisy ones, for method='robust' or "
-            f"SparseMixtureRegressor."
-        )
-    return y
 
 
 def _rows_of_design(X: Any, design: SparseGraphDesign) -> npt.NDArray[np.intp]:

@@ -167,6 +167,12 @@ def decode(layout: Layout, method: str, y: FloatArray, backend: Backend, *, rtol
 def _decode_exact(
     layout: Layout, y: FloatArray, backend: Backend, rtol: float, semi: bool, report: DecodeReport
 ) -> Decoded:
+    if np.any(y) and np.array_equal(y, y.astype(np.float32)):
+        raise MeasurementError(
+            "The measurements look noisy: all of them have been rounded to single precision, and "
+            "the addresses in exact answers need the digits of float64. Record the answers in "
+            "float64; rounded ones are for method='robust' or SparseMixtureRegressor."
+        )
     largest = float(np.max(np.abs(y), initial=0.0))
     equal = rtol * largest
     readings = np.ascontiguousarray(
@@ -191,7 +197,7 @@ def _decode_exact(
         # rounding has piled up along the peeling: take it out, and go on from there
         exact = refine(layout, decoded, y, backend, tol=1e-2)
         place = np.flatnonzero(certain)
-        known = Balls(*(part[place] for part in peeled.balls))._replace(
+        known = peeled.balls.take(place)._replace(
             value=exact, error=np.full(len(exact), tol), address=np.zeros(len(exact))
         )
         peeled = backend.peel(layout.graph, sets, tol, len(offsets), known, True)
@@ -285,7 +291,7 @@ def _color_and_peel(
         place = np.full(len(roots), -1)
         place[order[list(chosen)]] = np.arange(len(chosen))
         color = place[np.searchsorted(roots, balls.color)]
-        known = Balls(*(part[color >= 0] for part in balls._replace(color=color)))
+        known = balls._replace(color=color).take(color >= 0)
         peeled = backend.peel(layout.graph, sets, tol, n_colors, known, False)
         conflicts = peeled.conflicts + _contradictions(peeled, tol) + _n_shared(peeled.balls)
         if conflicts == 0 and np.all(peeled.state >= 0):
@@ -357,7 +363,8 @@ def _judge(
     """Hold what is certain against every answer."""
     report.features, report.components, report.values = balls.feature, balls.color, balls.value
     report.certain, report.n_uncertain = certain, int(np.count_nonzero(~certain))
-    feature, color, value = (part[certain] for part in balls[:3])
+    believed = balls.take(certain)
+    feature, color, value = believed.feature, believed.color, believed.value
     fitted = np.empty((len(offsets), len(y)))
     for c, offset in enumerate(offsets):
         of_color = color == c

@@ -28,7 +28,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 from scipy.special import logsumexp
 
 from sparsereg.backends.protocol import Backend, Design, FloatArray, IndexArray
@@ -134,14 +133,14 @@ class EMData:
         weights = self.sample_weight[chosen]
         if not weights.any():
             raise ValueError("A fold has zero total sample weight. Use fewer folds.")
-        X = self.X[chosen].tocsc() if sparse.issparse(self.X) else self.X[chosen]
+        X = self.X[chosen] if isinstance(self.X, np.ndarray) else self.X[chosen].tocsc()
         weights = weights * (len(weights) / weights.sum())
         return EMData(X, self.y[chosen], weights, self.fit_intercept, self.backend)
 
     def columns(self, chosen: IndexArray) -> FloatArray:
         """Return some columns of X, dense, in float64."""
         part = self.X[:, chosen]
-        return np.asarray(part.toarray() if sparse.issparse(part) else part, dtype=np.float64)
+        return np.asarray(part if isinstance(part, np.ndarray) else part.toarray(), np.float64)
 
 
 @dataclass(frozen=True)
@@ -371,7 +370,7 @@ def _threshold_step(data: EMData, mixture: Mixture, tau: FloatArray, options: Op
         coef = coef + (step * active)[:, None] * gradient
         for r in range(len(coef)):
             coef[r, ~_largest(coef[r], keep)] = 0.0
-    for r in np.flatnonzero(active):
+    for r in np.flatnonzero(active).tolist():
         support = np.flatnonzero(coef[r])
         root = np.sqrt(parts[r])
         A = data.columns(support)

@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy import sparse
 
 from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.mixture.em import EMData, Mixture
@@ -78,7 +77,7 @@ def _screen(
     n = data.y.size
     squares = data.sample_weight * (data.y - center) ** 2
     X = data.X
-    plain = squares @ (X.multiply(X) if sparse.issparse(X) else np.square(X, dtype=np.float64))
+    plain = squares @ (np.square(X, dtype=float) if isinstance(X, np.ndarray) else X.multiply(X))
     cross = squares @ X
     second = (plain - 2.0 * means * cross + means**2 * squares.sum()) / n
     linear = (data.sample_weight * (data.y - center)) @ X / n

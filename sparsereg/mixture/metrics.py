@@ -86,8 +86,8 @@ def mixture_errors(
     both = int(np.count_nonzero(is_there & found))
     return MixtureErrors(
         float(np.linalg.norm(true - estimated)) / (norm or 1.0),
-        both / max(np.count_nonzero(found), 1) if found.any() else 1.0,
-        both / max(np.count_nonzero(is_there), 1) if is_there.any() else 1.0,
+        both / int(np.count_nonzero(found)) if found.any() else 1.0,
+        both / int(np.count_nonzero(is_there)) if is_there.any() else 1.0,
         n_false,
         not off.any(),
     )

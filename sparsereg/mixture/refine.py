@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 from scipy.sparse.linalg import LinearOperator, lsqr
 
 from sparsereg.backends.protocol import Backend, FloatArray
@@ -37,22 +38,27 @@ def refine(
         Coefficients whose regression has no labeled rows keep their value.
     """
     values = decoded.values.copy()
-    graph = layout.graph
     for c, offset in enumerate(decoded.offsets):
         own = np.flatnonzero(decoded.components == c)
-        mask = decoded.labels == c
-        mask[: layout.n_pilot] = False
-        if not own.size or not mask.any():
-            continue
-        features = decoded.features[own]
-
-        def answer(v: FloatArray, features=features, mask=mask) -> FloatArray:
-            return mask * layout.rows_of(backend.graph_spread(graph, features, v.ravel()))
-
-        def adjoint(r: FloatArray, features=features, mask=mask) -> FloatArray:
-            return backend.graph_collect(graph, features, layout.sums_of(mask * r.ravel()))
-
-        X = LinearOperator((len(y), len(own)), matvec=answer, rmatvec=adjoint, dtype=np.float64)
-        left = mask * (y - offset) - answer(values[own])
-        values[own] += lsqr(X, left, atol=tol, btol=tol, iter_lim=_MAX_ITERATIONS)[0]
+        rows = decoded.labels == c
+        rows[: layout.n_pilot] = False
+        if own.size and rows.any():
+            X = _columns(layout, decoded.features[own], rows, backend)
+            left = rows * (y - offset) - X @ values[own]
+            values[own] += lsqr(X, left, atol=tol, btol=tol, iter_lim=_MAX_ITERATIONS)[0]
     return values
+
+
+def _columns(
+    layout: Layout, features: npt.NDArray[np.int64], rows: npt.NDArray[np.bool_], backend: Backend
+) -> LinearOperator:
+    """Return some columns of the design, without the pilot, at some rows and zero elsewhere."""
+
+    def answer(v: FloatArray) -> FloatArray:
+        return rows * layout.rows_of(backend.graph_spread(layout.graph, features, v.ravel()))
+
+    def adjoint(r: FloatArray) -> FloatArray:
+        return backend.graph_collect(layout.graph, features, layout.sums_of(rows * r.ravel()))
+
+    shape = (len(rows), len(features))
+    return LinearOperator(shape, matvec=answer, rmatvec=adjoint, dtype=np.float64)

@@ -99,7 +99,7 @@ def color_graph(graph: QueryGraph, sets: ReadSets, tol: float, semi: bool) -> Ba
         balls.feature, balls.value, balls.error, balls.address, balls.color,
         np.full(graph.n_bins, -1), np.empty(room * n_stages, dtype=np.int64), _table(room),
     )  # fmt: skip
-    return Balls(*(part[:n_nodes] for part in balls))
+    return balls.take(slice(n_nodes))
 
 
 def peel(
@@ -122,7 +122,7 @@ def peel(
     bins = np.repeat(np.arange(n_bins), np.diff(sets.indptr))
     color = np.where(state >= 0, state, sets.color)
     left = np.column_stack([sets.u, sets.w]) - totals[color, bins]
-    return Peeled(Balls(*(part[:n_balls] for part in balls)), state, left, conflicts, updates)
+    return Peeled(balls.take(slice(n_balls)), state, left, conflicts, updates)
 
 
 def lattice_levels(readings: FloatArray, sigma: float, weight: float) -> tuple[_Ints, FloatArray]:
@@ -155,13 +155,14 @@ def peel_lattice(
         graph.seed, graph.n_features, graph.n_bits, graph.starts, left, visible,
         feature, color, value, _table(room),
     )  # fmt: skip
-    found = (feature[:n_balls], color[:n_balls], value[:n_balls].astype(np.float64))
-    return Balls(*found, np.zeros(n_balls), np.zeros(n_balls)), left, sweeps
+    none = np.zeros(n_balls)
+    found = value[:n_balls].astype(np.float64)
+    return Balls(feature[:n_balls], color[:n_balls], found, none, none), left, sweeps
 
 
 def _empty_balls(room: int) -> Balls:
-    ints = (np.empty(room, dtype=np.int64) for _ in range(2))
-    return Balls(*ints, *(np.empty(room) for _ in range(3)))
+    feature, color = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64)
+    return Balls(feature, color, np.empty(room), np.empty(room), np.empty(room))
 
 
 def _table(room: int) -> _Ints:

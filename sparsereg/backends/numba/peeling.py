@@ -39,14 +39,14 @@ def _distinct(values, tol, out):
     """Write the values that differ by more than tol, ascending; return how many."""
     k = np.int64(0)
     for x in values:
-        place = k
+        place = np.int64(k)
         known = False
         for i in range(k):
             if abs(out[i] - x) <= tol:
                 known = True
                 break
             if out[i] > x:
-                place = i
+                place = np.int64(i)
                 break
         if known or (place > 0 and abs(out[place - 1] - x) <= tol):
             continue
@@ -74,9 +74,9 @@ def read_sets(readings, n_repeats, offsets, tol, pairs, indptr, color, u, w, mis
     as often, and their sum in the rest. A set of color l is consistent if u + w - sum is
     offsets[l]; what is written is (u - offset, w - offset). With ``pairs``, a color without a
     consistent set in a bin gets every set that two of the three kinds of readings make up: it is
-    peeling that finds the right one. ``misfit`` gets the number of consistent sets of each bin that are not empty, the
-    sum of squares by which they miss the offset, and the number of distinct readings of the first
-    query. Arrays that are too short are filled as far as they reach.
+    peeling that finds the right one. ``misfit`` gets the number of consistent sets of each bin that
+    are not empty, the sum of squares by which they miss the offset, and the number of distinct
+    readings of the first query. Arrays that are too short are filled as far as they reach.
     """
     n_bins, n_rows = readings.shape
     first, second = np.empty(n_repeats), np.empty(n_repeats)
@@ -345,7 +345,7 @@ def color_graph(
                     if partner >= 0:
                         one, other = _root(parent, partner), _root(parent, k)
                         parent[max(one, other)] = min(one, other)
-            grown = semi and not only_singletons and n_nodes > before
+            grown = bool(semi and not only_singletons and n_nodes > before)
     for k in range(n_nodes):
         parent[k] = _root(parent, k)
     return n_nodes
