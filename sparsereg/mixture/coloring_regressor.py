@@ -23,6 +23,7 @@ from sparsereg.linear_model._docs import documented
 from sparsereg.mixture._model import MixtureModel, canonical_order
 from sparsereg.mixture.decoder import DecodeReport, decode
 from sparsereg.mixture.design import SparseGraphDesign
+from sparsereg.mixture.layout import Layout
 from sparsereg.mixture.refine import refine
 
 # Relative differences of X z beyond which X is not the design's matrix.
@@ -171,7 +172,7 @@ class MixedColoringRegressor(MixtureModel):
             X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64, y_numeric=True)
             design = _check_design(design)
             order = _rows_of_design(X, design)
-            self._decode(y[order], design)
+            self._decode(y[order], design, design.layout)
             labels = np.empty_like(self.labels_)
             labels[order] = self.labels_
             self.labels_ = labels
@@ -272,25 +273,33 @@ class MixedColoringRegressor(MixtureModel):
 
     def _decode_in_order(self, y: Any, design: SparseGraphDesign) -> None:
         y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
-        if y.shape != (design.n_queries,):
+        layout = design.layout
+        if y.shape != (layout.n_rows,):
             raise ValueError(
-                f"y has shape {y.shape} and the design has {design.n_queries} rows. Give one "
-                f"answer for each row, in order; a design that was extended has all the rows "
-                f"of the first one in front."
+                f"y has shape {y.shape} and the design has {layout.n_rows} rows. Give one answer "
+                f"for each row, in order; a design that was extended has all the rows of the first "
+                f"one in front."
             )
         self.n_features_in_ = int(design.n_features)
         if hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
-        self._decode(y, design)
+        self._decode(y, design, layout)
 
-    def _decode(self, y: FloatArray, design: SparseGraphDesign) -> None:
-        backend, layout = resolve_backend(self.backend, y), design.layout
+    def _decode(self, y: FloatArray, design: SparseGraphDesign, layout: Layout) -> None:
+        backend = resolve_backend(self.backend, y)
         decoded = decode(
             layout, design.method, y, backend, rtol=self.rtol, semi=self.decoder == "semi-strong"
         )
+        n_components = len(decoded.offsets)
+        intercept = np.zeros(n_components)
+        if layout.has_pilot and decoded.report.complete:
+            pilot = backend.graph_pilot(layout.graph, decoded.features) * decoded.values
+            answered = np.bincount(decoded.components, pilot, minlength=n_components)
+            intercept = decoded.offsets - answered
+            rounding = 1e-12 * (1.0 + np.abs(decoded.offsets)) * np.sqrt(1.0 + len(pilot))
+            intercept[np.abs(intercept) <= rounding] = 0.0
         if self.refine:
             decoded.values = refine(layout, decoded, y, backend)
-        n_components = len(decoded.offsets)
         coef = sparse.csr_array(
             (decoded.values, (decoded.components, decoded.features)),
             shape=(n_components, layout.graph.n_features),
@@ -300,13 +309,6 @@ class MixedColoringRegressor(MixtureModel):
         self.sparse_coef_ = sparse.csr_array(coef[order])
         self.weights_ = decoded.weights[order]
         self.noise_variance_ = np.full(n_components, decoded.noise_variance)
-        intercept = np.zeros(n_components)
-        if layout.has_pilot and decoded.report.complete:
-            pilot = backend.graph_pilot(layout.graph, decoded.features) * decoded.values
-            answered = np.bincount(decoded.components, pilot, minlength=n_components)
-            intercept = decoded.offsets - answered
-            rounding = 1e-12 * (1.0 + np.abs(decoded.offsets)) * np.sqrt(1.0 + len(pilot))
-            intercept[np.abs(intercept) <= rounding] = 0.0
         self.intercept_ = intercept[order]
         place = np.empty(n_components + 1, dtype=np.int64)
         place[order], place[-1] = np.arange(n_components), -1

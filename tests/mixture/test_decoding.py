@@ -207,6 +207,7 @@ def test_refinement_is_least_squares_on_the_supports():
     y = MixtureOracle(coef, noise_std=0.2, random_state=0)(X)
     model = MixedColoringRegressor(refine=True).fit(X, y, design=design)
     assert model.converged_
+    assert not model.intercept_.any()
     coded = design.rows["bin"] >= 0
     for c, row in enumerate(model.coef_):
         support = np.flatnonzero(row)
