@@ -10,12 +10,14 @@ from sparsereg.mixture import (
 )
 
 ESTIMATORS = [
-    SparseMixtureRegressor(),
+    SparseMixtureRegressor(max_iter=100),
     SparseMixtureRegressor(solver="em-iht", n_nonzero=2, fit_intercept=False),
     SparseMixtureRegressor(3, solver="alternating", n_nonzero=1, variance="free", init="random"),
     SparseMixtureRegressor(1, alpha=0.01, variance="free", gamma=0.5),
-    SparseMixtureRegressorCV((1, 2), n_alphas=3, n_init=2),
-    SparseMixtureRegressorCV(2, solver="em-iht", n_nonzeros=(1, 2), criterion="cv", cv=3),
+    SparseMixtureRegressorCV((1, 2), n_alphas=2, n_init=1, max_iter=20),
+    SparseMixtureRegressorCV(
+        2, solver="em-iht", n_nonzeros=(1, 2), criterion="cv", cv=2, n_init=1, max_iter=20
+    ),
 ]
 
 # These checks fit data of their own, and answers can only be decoded with the design they are to.
