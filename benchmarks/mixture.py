@@ -79,7 +79,7 @@ def decode_once(
     n: int, size: int, n_components: int, seed: int, *, weights: Any = None, n_shared: int = 0,
     values: str = "gauss", decoder: str = "semi-strong", **design: Any,
 ) -> dict[str, Any]:  # fmt: skip
-    """Draw a problem, measure its design, decode, and compare."""
+    """Draw a problem, measure its design, decode, and compare; the fastest of timings counts."""
     from sparsereg.mixture import (
         MixedColoringRegressor,
         MixtureOracle,
@@ -99,9 +99,11 @@ def decode_once(
     model = MixedColoringRegressor(decoder=decoder)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # incomplete decodings are counted, not told
-        start = time.perf_counter()
-        model.fit_measurements(y, queries)
-        seconds = time.perf_counter() - start
+        timings = []
+        for _ in range(n_timings):
+            start = time.perf_counter()
+            model.fit_measurements(y, queries)
+            timings.append(time.perf_counter() - start)
     if n * size <= 10**8:
         errors = mixture_errors(coef, model.coef_)
         exact, false = errors.exact, errors.n_false > 0
@@ -112,7 +114,7 @@ def decode_once(
         "exact": bool(exact),
         "false": bool(false),
         "converged": model.converged_,
-        "seconds": seconds,
+        "seconds": min(timings),
     }
 
 
@@ -233,7 +235,7 @@ def scaling(quick: bool) -> list[dict]:
     sizes = (100, 1000, 10_000) if quick else (100, 1000, 10_000, 100_000)
     # coefficients of one size: with normal ones, the smallest of 1e5 are below float64's reach
     seconds = [
-        median(decode_once(n, k, 2, s, values="lattice")["seconds"] for s in range(3))
+        median(decode_once(n, k, 2, s, values="lattice", n_timings=5)["seconds"] for s in range(3))
         for k in sizes
     ]
     slope = float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
@@ -245,7 +247,10 @@ def scaling(quick: bool) -> list[dict]:
                report.duration(seconds[-1]), "< 1 s", seconds[-1] < 1.0),
     ]  # fmt: skip
     dimensions = (10**4, 10**5, 10**6) if quick else (10**4, 10**5, 10**6, 10**7)
-    flat = [median(decode_once(d, 100, 2, s)["seconds"] for s in range(5)) for d in dimensions]
+    flat = [
+        median(decode_once(d, 100, 2, s, n_timings=5)["seconds"] for s in range(3))
+        for d in dimensions
+    ]
     told = ", ".join(f"n={d:.0e}: {report.duration(t)}" for d, t in zip(dimensions, flat))
     rows.append(
         _claim("decode time, flat in n", "K=100", told, "within a factor 2",
@@ -376,7 +381,7 @@ def dense_em(n_seeds: int, quick: bool) -> list[dict]:
 
     n, size = (60, 10) if quick else (_N, _K)
     rows = []
-    for m in (400,) if quick else (2000, 3000, 4000, 5000):
+    for m in (400,) if quick else (3000, 3500, 4000, 5000):
         outcome, seconds = [], []
         for seed in range(n_seeds):
             coef, X, y = _gaussian(n, size, m, seed)

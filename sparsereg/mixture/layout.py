@@ -34,11 +34,11 @@ _NOISY_PILOT = 8.0
 _PILOT_MISS = 1e-4
 # A small problem needs more bins than a large one per non-zero: this much over the root of the
 # number of non-zeros of a regression. Chosen by simulation, `bench mixture` shows what it gives.
-_FINITE_SIZE = {"pilot": 4.0, "coloring": 0.0, "robust": 3.5}
+_FINITE_SIZE = {"pilot": 4.0, "coloring": 0.0, "robust": 4.5}
 # Decodings, one in so many, that may lose a coefficient to density evolution's fixed point.
 _LOST = 0.001
 # Share of the bins of a noisy design that may be misread.
-_MISREAD = 0.1
+_MISREAD = 0.05
 _CHECKS = 2
 # Bins that an extension adds hold this part of the non-zeros that bins of the design were meant to.
 _LIGHTER = 0.5
