@@ -77,7 +77,8 @@ def measure(n_seeds: int, quick: bool, console: Console) -> dict[str, Any]:
 
 def decode_once(
     n: int, size: int, n_components: int, seed: int, *, weights: Any = None, n_shared: int = 0,
-    values: str = "gauss", decoder: str = "semi-strong", **design: Any,
+    values: str = "gauss", decoder: str = "semi-strong",
+    n_timings: int = 1, **design: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """Draw a problem, measure its design, decode, and compare; the fastest of timings counts."""
     from sparsereg.mixture import (
