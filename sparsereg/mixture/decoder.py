@@ -32,6 +32,8 @@ _EQUAL = 8.0
 _SHARP_ADDRESS = 1e-7
 # Bins whose sums fit, as a part of those expected, below which nothing is decoded.
 _TOO_FEW = 0.5
+# Log-likelihood by which the two levels of the pilot must beat all others.
+_CLEAR_LEAD = 3.0
 # Standard scores beyond which noise does not go.
 _LARGEST_Z = 6.0
 # The smallest colored component must be so much larger than the largest that is left, and have so
@@ -449,20 +451,13 @@ def _decode_noisy(layout: Layout, y: FloatArray, backend: Backend, report: Decod
             f"around two levels, more than noise_std={layout.noise_std:g} allows. Set noise_std "
             f"and quantum to what they are, and pass the answers in the order of the design."
         )
-    if offsets[0] == offsets[1] or lead[0] < 3.0:
+    contents, visible = backend.lattice_contents(readings, sigma, weight, offsets)
+    if offsets[0] == offsets[1] or lead[0] < _CLEAR_LEAD:
         report.messages.append(
             "The pilot does not tell the two regressions apart: they coincide, or this pilot "
             "happens to answer alike. Use a design of another random_state."
         )
-        offsets = offsets[:1] if offsets[0] == offsets[1] else offsets
-    if len(offsets) == 1:
-        offsets = np.repeat(offsets, 2)
-        contents, visible = (
-            np.zeros((layout.graph.n_bins, 2, 1 + layout.graph.n_bits + layout.graph.n_checks),
-                     dtype=np.int64), np.zeros((layout.graph.n_bins, 2), dtype=bool),
-        )  # fmt: skip
-    else:
-        contents, visible = backend.lattice_contents(readings, sigma, weight, offsets)
+        visible[:] = False
     report.n_bins_read = int(np.count_nonzero(visible[:, 0]))
     balls, left, report.n_updates = backend.peel_lattice(layout.graph, contents, visible)
     balls = balls._replace(value=balls.value * layout.quantum)

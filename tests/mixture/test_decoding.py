@@ -200,6 +200,19 @@ def test_noisy_answers_of_lattice_coefficients(sigma):
     assert exact >= 7
 
 
+def test_noisy_answers_of_unequal_weights():
+    exact = 0
+    for seed in range(5):
+        coef, design, oracle = problem(
+            seed, weights=(0.7, 0.3), noise_std=0.2, mixture={"values": "lattice"},
+            method="robust", quantum=1.0, min_weight=0.3,
+        )  # fmt: skip
+        model = decode(coef, design, oracle)
+        exact += mixture_errors(coef, model.coef_).exact
+        np.testing.assert_allclose(model.weights_, [0.7, 0.3], atol=0.05)
+    assert exact >= 4
+
+
 def test_refinement_is_least_squares_on_the_supports():
     coef = make_sparse_mixture(100, 6, values="lattice", random_state=0)
     design = SparseGraphDesign(100, 2, 10, method="robust", quantum=1.0, noise_std=0.2)
@@ -290,6 +303,25 @@ class TestBadInput:
         y = y + 1e-3 * np.random.default_rng(0).standard_normal(len(y))
         with pytest.raises(MeasurementError, match="noisy"):
             MixedColoringRegressor().fit_measurements(y, design)
+
+    def test_shuffled_noisy_answers(self):
+        coef = make_sparse_mixture(200, 10, values="lattice", random_state=0)
+        design = SparseGraphDesign(200, 2, 10, method="robust", quantum=1.0, noise_std=0.1)
+        y = MixtureOracle(coef, noise_std=0.1, random_state=0).answer(design)
+        with pytest.raises(MeasurementError, match="order"):
+            MixedColoringRegressor().fit_measurements(
+                np.random.default_rng(0).permutation(y), design
+            )
+
+    def test_equal_regressions_with_noise(self):
+        coef = make_sparse_mixture(200, 5, 1, values="lattice", random_state=0)
+        coef = np.repeat(coef, 2, axis=0)
+        design = SparseGraphDesign(200, 2, 10, method="robust", quantum=1.0, noise_std=0.1)
+        y = MixtureOracle(coef, noise_std=0.1, random_state=0).answer(design)
+        with pytest.warns(ConvergenceWarning, match="does not tell"):
+            model = MixedColoringRegressor().fit_measurements(y, design)
+        assert not model.converged_
+        assert not model.coef_.any()
 
     def test_more_noise_than_was_said(self):
         coef = make_sparse_mixture(200, 10, values="lattice", random_state=0)
