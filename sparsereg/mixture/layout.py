@@ -38,7 +38,9 @@ _FINITE_SIZE = {"pilot": 4.0, "coloring": 0.0, "robust": 4.5}
 # Decodings, one in so many, that may lose a coefficient to density evolution's fixed point.
 _LOST = 0.001
 # Share of the bins of a noisy design that may be misread.
-_MISREAD = 0.05
+_MISREAD = 0.1
+# Fewest bins of a feature there: misread ones must leave enough.
+_NOISY_DEGREE = 7
 _CHECKS = 2
 # Bins that an extension adds hold this part of the non-zeros that bins of the design were meant to.
 _LIGHTER = 0.5
@@ -187,7 +189,7 @@ def _stages(n_bins: int, degree: int, extensions: tuple[int, ...]) -> npt.NDArra
 
 def _degree_of_noisy(error: float) -> int:
     visible = 1.0 - _MISREAD
-    return min(range(5, 16), key=lambda d: d / max(largest_load(d, visible, error), 1e-9))
+    return min(range(_NOISY_DEGREE, 16), key=lambda d: d / max(largest_load(d, visible, error), 1e-9))
 
 
 def _reads(noise: float, weight: float, n_kinds: int) -> int:
@@ -199,7 +201,7 @@ def _reads(noise: float, weight: float, n_kinds: int) -> int:
     for reads in range(2, 10_000):
         wrong = 2.0 * (1.0 - weight) ** reads
         wrong += 2.0 * math.erfc(math.sqrt(weight * reads / 8.0) / max(noise, 1e-9))
-        if n_kinds * wrong <= _MISREAD:
+        if n_kinds * wrong <= 0.5 * _MISREAD:
             return reads
     raise ValueError(
         f"noise_std is {noise:.3g} times the quantum: more than 10,000 readings of every query "
