@@ -188,8 +188,10 @@ def _stages(n_bins: int, degree: int, extensions: tuple[int, ...]) -> npt.NDArra
 
 
 def _degree_of_noisy(error: float) -> int:
-    visible = 1.0 - _MISREAD
-    return min(range(_NOISY_DEGREE, 16), key=lambda d: d / max(largest_load(d, visible, error), 1e-9))
+    def bins(degree: int) -> float:
+        return degree / max(largest_load(degree, 1.0 - _MISREAD, error), 1e-9)
+
+    return min(range(_NOISY_DEGREE, 16), key=bins)
 
 
 def _reads(noise: float, weight: float, n_kinds: int) -> int:
