@@ -108,6 +108,8 @@ def _spectral(
     second -= float(weights @ y**2) / n * np.eye(len(screened))
     rank = min(n_components, len(screened))
     basis = np.linalg.eigh(second)[1][:, -rank:]
+    largest = np.take_along_axis(basis, np.argmax(np.abs(basis), axis=0)[None], axis=0)
+    basis = basis * np.where(largest < 0, -1.0, 1.0)  # signs are arbitrary, starts should not be
     if rank == 2:
         angle = np.arange(_DIRECTIONS) * 2.0 * np.pi / _DIRECTIONS
         around = np.column_stack([np.cos(angle), np.sin(angle)])

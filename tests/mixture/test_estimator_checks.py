@@ -14,7 +14,7 @@ ESTIMATORS = [
     SparseMixtureRegressor(solver="em-iht", n_nonzero=2, fit_intercept=False),
     SparseMixtureRegressor(3, solver="alternating", n_nonzero=1, variance="free", init="random"),
     SparseMixtureRegressor(1, alpha=0.01, variance="free", gamma=0.5),
-    SparseMixtureRegressorCV((1, 2), n_alphas=2, n_init=1, max_iter=20),
+    SparseMixtureRegressorCV((1, 2), n_alphas=2, n_init=1),
     SparseMixtureRegressorCV(
         2, solver="em-iht", n_nonzeros=(1, 2), criterion="cv", cv=2, n_init=1, max_iter=20
     ),
