@@ -27,6 +27,7 @@ FAMILIES: dict[str, str] = {
     "phase-transition": "ours only: what l1, l1/2, CEL0 and l0 recover without noise",
     "privacy": "errors of locally private regression, and the cost of reports",
     "lasso-ablation": "ours only: the time without each of the solver's ideas in turn",
+    "mixture": "mixtures of sparse regressions: designs, decoders and EM against their targets",
     "cold-start": "fresh processes: time to import, to the first fit and to compile the kernels",
 }
 
@@ -37,6 +38,7 @@ _OF_THEIR_OWN = {
     "l0-path",
     "subset-selection",
     "phase-transition",
+    "mixture",
     "privacy",
     "lasso-ablation",
     "cold-start",

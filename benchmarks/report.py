@@ -52,6 +52,7 @@ def write(
         "local_paths": _local_paths,
         "ablation": _ablation,
         "privacy": _privacy,
+        "claims": _claims,
     }
     if render is None:
         render = next((renderers[key] for key in renderers if key in results), _comparison)
@@ -162,6 +163,25 @@ def _cold_start(results: dict[str, Any]) -> tuple[list[str], list[list[str]], li
     ]
     notes += not_installed_notes(results)
     return header, rows, notes
+
+
+def _claims(results: dict[str, Any]) -> tuple[list[str], list[list[str]], list[str]]:
+    """One row for each experiment: what was measured, beside its target."""
+    from .mixture import rows_of
+
+    phase = results["phase_transition"]
+    notes = [
+        f"Phase transition of {name}: density evolution puts it at m = {at:.1f} K."
+        for name, at in phase["threshold"].items()
+    ]
+    notes += [
+        f"K = {size}, {name}, exact at m / K: "
+        + ", ".join(f"{r}: {share:.0%}" for r, share in zip(phase["ratios"], shares, strict=True))
+        + "."
+        for size, by_decoder in phase["sizes"].items()
+        for name, shares in by_decoder.items()
+    ]
+    return ["experiment", "setting", "result", "target", ""], list(rows_of(results)), notes
 
 
 def _quality(results: dict[str, Any]) -> tuple[list[str], list[list[str]], list[str]]:

@@ -87,6 +87,7 @@ _SUBMODULES = {
     "exceptions",
     "linear_model",
     "losses",
+    "mixture",
     "model_selection",
     "penalties",
     "plotting",

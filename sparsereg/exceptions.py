@@ -12,6 +12,7 @@ __all__ = [
     "BackendUnavailableError",
     "BudgetExceededError",
     "ConvergenceWarning",
+    "MeasurementError",
     "PathInterruptedWarning",
 ]
 
@@ -26,3 +27,15 @@ class BackendFallbackWarning(UserWarning):
 
 class PathInterruptedWarning(UserWarning):
     """A path or a cross-validation was interrupted (Ctrl-C); the finished part was kept."""
+
+
+class MeasurementError(ValueError):
+    """Measurements cannot be answers to the queries of a design.
+
+    Attributes
+    ----------
+    report : DecodeReport or None
+        What was found out before.
+    """
+
+    report: object = None

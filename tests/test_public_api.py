@@ -61,6 +61,7 @@ SUBMODULES = [
     "exceptions",
     "linear_model",
     "losses",
+    "mixture",
     "model_selection",
     "penalties",
     "plotting",

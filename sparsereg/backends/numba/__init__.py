@@ -17,12 +17,23 @@ from sparsereg.backends.numba import (
     homotopy,
     l0_relaxation,
     matrices,
+    mixtures,
     multi_task,
     penalty_kernels,
     refit,
     reports,
 )
-from sparsereg.backends.protocol import ActiveSet, Design, FloatArray, IndexArray, KernelForm
+from sparsereg.backends.protocol import (
+    ActiveSet,
+    Balls,
+    Design,
+    FloatArray,
+    IndexArray,
+    KernelForm,
+    Peeled,
+    QueryGraph,
+    ReadSets,
+)
 
 __all__ = ["NumbaBackend", "backend"]
 
@@ -333,6 +344,69 @@ class NumbaBackend:
         table: npt.NDArray[np.int16],
     ) -> npt.NDArray[np.int64]:
         return reports.rank_outputs(directions, seeds, ranks, n_codewords, table)
+
+    def graph_neighbors(  # noqa: D102
+        self, graph: QueryGraph, features: IndexArray
+    ) -> npt.NDArray[np.int64]:
+        return mixtures.neighbors(graph, features)
+
+    def graph_signatures(self, graph: QueryGraph, features: IndexArray) -> FloatArray:  # noqa: D102
+        return mixtures.signatures(graph, features)
+
+    def graph_pilot(self, graph: QueryGraph, features: IndexArray) -> FloatArray:  # noqa: D102
+        return mixtures.pilot(graph, features)
+
+    def graph_members(  # noqa: D102
+        self, graph: QueryGraph, first: int, last: int
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        return mixtures.members(graph, first, last)
+
+    def graph_spread(  # noqa: D102
+        self, graph: QueryGraph, features: IndexArray, values: FloatArray
+    ) -> FloatArray:
+        return mixtures.spread(graph, features, values)
+
+    def graph_collect(  # noqa: D102
+        self, graph: QueryGraph, features: IndexArray, sums: FloatArray
+    ) -> FloatArray:
+        return mixtures.collect(graph, features, sums)
+
+    def read_sets(  # noqa: D102
+        self, readings: FloatArray, n_repeats: int, offsets: FloatArray, tol: float, pairs: bool
+    ) -> ReadSets:
+        return mixtures.read_sets(readings, n_repeats, offsets, tol, pairs)
+
+    def color_graph(  # noqa: D102
+        self, graph: QueryGraph, sets: ReadSets, tol: float, semi: bool
+    ) -> Balls:
+        return mixtures.color_graph(graph, sets, tol, semi)
+
+    def peel(  # noqa: D102
+        self, graph: QueryGraph, sets: ReadSets, tol: float, n_colors: int, known: Balls, told: bool
+    ) -> Peeled:
+        return mixtures.peel(graph, sets, tol, n_colors, known, told)
+
+    def lattice_contents(  # noqa: D102
+        self,
+        readings: FloatArray,
+        sigma: float,
+        weight: float,
+        offsets: npt.NDArray[np.int64],
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        return mixtures.lattice_contents(readings, sigma, weight, offsets)
+
+    def lattice_levels(  # noqa: D102
+        self, readings: FloatArray, sigma: float, weight: float
+    ) -> tuple[npt.NDArray[np.int64], FloatArray]:
+        return mixtures.lattice_levels(readings, sigma, weight)
+
+    def peel_lattice(  # noqa: D102
+        self,
+        graph: QueryGraph,
+        contents: npt.NDArray[np.int64],
+        visible: npt.NDArray[np.bool_],
+    ) -> tuple[Balls, npt.NDArray[np.int64], int]:
+        return mixtures.peel_lattice(graph, contents, visible)
 
 
 backend = NumbaBackend()
