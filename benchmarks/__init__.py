@@ -23,11 +23,12 @@ FAMILIES: dict[str, str] = {
     "nonconvex": "l0 solutions: share of instances at the best value known, F1, seconds",
     "nonconvex-path": "100 alphas of MCP and of SCAD: time to coordinate-wise minima",
     "lasso-ablation": "ours only: the time without each of the solver's ideas in turn",
+    "neural": "sparse training: published claims on small data, accuracy against sparsity",
     "cold-start": "fresh processes: time to import, to the first fit and to compile the kernels",
 }
 
 # Families that are not a comparison of packages on named data sets.
-_OF_THEIR_OWN = {"nonconvex", "nonconvex-path", "lasso-ablation", "cold-start"}
+_OF_THEIR_OWN = {"nonconvex", "nonconvex-path", "lasso-ablation", "neural", "cold-start"}
 _TOGETHER = {"lasso": ("lasso-fit", "lasso-path", "lasso-cv")}
 
 

@@ -78,7 +78,7 @@ _PUBLIC = {
     "lasso_path": "sparsereg.linear_model",
     "sparse_path": "sparsereg.linear_model",
 }
-_SUBMODULES = {"backends", "exceptions", "linear_model", "losses", "model_selection", "penalties"}
+_SUBMODULES = {"backends", "exceptions", "linear_model", "losses", "model_selection", "nn", "penalties"}
 
 __all__ = [
     "AdaptiveLasso",

@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+import importlib.util
 import pickle
 import subprocess
 import sys
@@ -55,6 +56,8 @@ PUBLIC = {
     "sparse_path",
 }
 SUBMODULES = ["backends", "exceptions", "linear_model", "losses", "model_selection", "penalties"]
+if importlib.util.find_spec("torch") is not None:
+    SUBMODULES.append("nn")
 
 
 def modules_loaded_by(statement):
