@@ -257,9 +257,7 @@ def concave(seeds: Sequence[int], quick: bool) -> list[Outcome]:
     families: dict[str, dict[str, Any]] = {
         "l1": {f"alpha {a:g}": L1(a) for a in (5e-4, 1e-3, 2e-3, 4e-3)},
         "MCP": {f"alpha {a:g}": MCP(a, gamma=30.0) for a in (1e-3, 2e-3, 3e-3, 5e-3)},
-        "CEL0": {
-            f"alpha {a:g}": CEL0(a, column_norms=0.15) for a in (5e-5, 1e-4, 2e-4, 4e-4)
-        },
+        "CEL0": {f"alpha {a:g}": CEL0(a, column_norms=0.15) for a in (5e-5, 1e-4, 2e-4, 4e-4)},
         "l1/2": {f"alpha {a:g}": Lq(a, q=0.5) for a in (1e-4, 2e-4, 4e-4, 8e-4)},
     }
     return [dense] + [
@@ -359,7 +357,10 @@ def autoencoders(seeds: Sequence[int], quick: bool) -> list[Outcome]:
     images = [image.mean(axis=2) for image in load_sample_images().images]
     n = 200 if quick else 4000
     patches = np.vstack(
-        [extract_patches_2d(i, (8, 8), max_patches=n, random_state=0).reshape(n, -1) for i in images]
+        [
+            extract_patches_2d(i, (8, 8), max_patches=n, random_state=0).reshape(n, -1)
+            for i in images
+        ]
     )
     patches -= patches.mean(axis=1, keepdims=True)
     patches = patches.astype(np.float32)[np.random.default_rng(0).permutation(len(patches))]
@@ -410,7 +411,9 @@ def lassonet(seeds: Sequence[int], quick: bool) -> list[Outcome]:
             steps = model.path(X_train, y_train, factor=1.6 if quick else 1.15)
             for k in wanted:
                 step = next((t for t in steps if t.support.size <= k), steps[-1])
-                refit = SparseMLPClassifier((32,), random_state=s, learning_rate=3e-3, batch_size=64)
+                refit = SparseMLPClassifier(
+                    (32,), random_state=s, learning_rate=3e-3, batch_size=64
+                )
                 columns = step.support if step.support.size else np.array([0])
                 refit.fit(X_train[:, columns], y_train)
                 found.setdefault(f"LassoNet, at most {k}", []).append(
@@ -520,7 +523,10 @@ def run(*, quick: bool, output: Path | None, repeats: int | None, time_limit: fl
     minutes.
     """
     results = measure(
-        EXPERIMENTS, quick=quick, n_seeds=repeats or (1 if quick else 3), console=Console(stderr=True)
+        EXPERIMENTS,
+        quick=quick,
+        n_seeds=repeats or (1 if quick else 3),
+        console=Console(stderr=True),
     )
     report.write(results, "neural-quick" if quick else "neural", output)
 

@@ -255,8 +255,8 @@ def _neural(results: dict[str, Any]) -> tuple[list[str], list[list[str]], list[s
     seeds = len(results["protocol"]["seeds"])
     notes.append(
         f"Means over {seeds} seeds, lowest and highest in brackets. Data: "
-        f"{results['protocol']['data']}; photographs of scikit-learn. Accuracy or share of variance "
-        f"explained, on data not trained on."
+        f"{results['protocol']['data']}; photographs of scikit-learn. Accuracy or share of "
+        f"variance explained, on data not trained on."
     )
     return ["experiment", "variant", "left", "score"], rows, notes
 

@@ -78,7 +78,15 @@ _PUBLIC = {
     "lasso_path": "sparsereg.linear_model",
     "sparse_path": "sparsereg.linear_model",
 }
-_SUBMODULES = {"backends", "exceptions", "linear_model", "losses", "model_selection", "nn", "penalties"}
+_SUBMODULES = {
+    "backends",
+    "exceptions",
+    "linear_model",
+    "losses",
+    "model_selection",
+    "nn",
+    "penalties",
+}
 
 __all__ = [
     "AdaptiveLasso",

@@ -55,6 +55,12 @@ def demo(picture: Path, no_picture: bool) -> None:
     rows = [row for family, split in splits for row in _rows(family, split)]
     console.print(_table(rows))
     console.print(_legend(rows))
+    if importlib.util.find_spec("torch") is not None:
+        from sparsereg.commands.demo_neural import LEGEND, neural_table
+
+        console.print("\nNetworks, with PyTorch:\n")
+        console.print(neural_table())
+        console.print(LEGEND)
     if drawn:
         family, split = splits[0]
         model = next(row.model for row in rows if row.family is family)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
+from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple
 
@@ -50,7 +51,7 @@ class _Network(nn.Module):
 
     def __init__(self, sizes: Sequence[int], skip: bool) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(i, o) for i, o in zip(sizes, sizes[1:]))
+        self.layers = nn.ModuleList(nn.Linear(i, o) for i, o in pairwise(sizes))
         self.skip = nn.Linear(sizes[0], sizes[-1], bias=False) if skip else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -288,7 +289,10 @@ class SparseMLP(BaseEstimator):
         if self.early_stopping:
             seed = int(torch.randint(2**31 - 1, (), generator=generator))
             rows, held = train_test_split(
-                rows, test_size=self.validation_fraction, random_state=seed, stratify=self._strata(y)
+                rows,
+                test_size=self.validation_fraction,
+                random_state=seed,
+                stratify=self._strata(y),
             )
             held_out = _on(device, X, target, weights, held)
         return network, _on(device, X, target, weights, rows), held_out

@@ -1,16 +1,16 @@
 """Activations that are zero: thresholds, the prox of any penalty, the k largest.
 
 The derivative of a prox follows from its optimality condition: with x = prox(v) not zero and t the
-step, dx/dv = 1 / (1 + t P''(x)) and dx/dt = -sign(x) P'(|x|) / (1 + t P''(x)); where x is zero, both
-are zero. Top-k activations pass gradients to the entries they keep.
+step, dx/dv = 1 / (1 + t P''(x)) and dx/dt = -sign(x) P'(|x|) / (1 + t P''(x)); where x is zero,
+both are zero. Top-k activations pass gradients to the entries they keep.
 
 What is kept is decided by scores: the values themselves; values times the norms of the columns that
 read them (WINA, and the neurons' outputs in loss-tolerant sparsity); or values plus a multiple of
 values times gradients (gradient sparse autoencoders).
 
 Sources: Gao et al., "Scaling and evaluating sparse autoencoders", 2024 (TopK); Bussmann, Leask and
-Nanda, "BatchTopK sparse autoencoders", 2024; Chen et al., "WINA: weight informed neuron activation",
-2025; Lee et al., "Evaluation and design of sparse autoencoders: top-AFA", 2025.
+Nanda, "BatchTopK sparse autoencoders", 2024; Chen et al., "WINA: weight informed neuron
+activation", 2025; Lee et al., "Evaluation and design of sparse autoencoders: top-AFA", 2025.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class TopK(nn.Module):
         self._columns = (columns,)  # a tuple, so that the next layer is not a child of this one
 
     def forward(self, v: Tensor, scores: Tensor | None = None) -> Tensor:
-        """Return v, of shape (..., n_features), with zeros where the score is not among the largest.
+        """Return v, of shape (..., n_features), with zeros where scores are not among the largest.
 
         ``scores``, like v, replace those of the layer; :func:`gradient_scores` makes one kind.
         """
@@ -210,7 +210,9 @@ class AdaptiveTopK(nn.Module):
         return v * mask
 
 
-def gradient_scores(v: Tensor, gradient: Tensor, columns: Tensor | nn.Linear, beta: float) -> Tensor:
+def gradient_scores(
+    v: Tensor, gradient: Tensor, columns: Tensor | nn.Linear, beta: float
+) -> Tensor:
     """Return ``v + beta v * (D' gradient)``: values plus what they change in a loss, linearly.
 
     Parameters

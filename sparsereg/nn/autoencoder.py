@@ -4,8 +4,8 @@ With data centered and scaled to mean square 1 per feature,
 
     z = activation(W (x - b) + c),    x' = D z + b,    ||d_j|| = 1,
 
-minimizing ||x - x'||^2. The activation keeps the k largest, k per row on average, as many as explain
-the length of x, or is the prox of a penalty. Components that no sample has used for an epoch are
+minimizing ||x - x'||^2. The activation keeps the k largest, k per row on average, as many as
+explain the length of x, or is the prox of a penalty. Components that no sample has used for an epoch are
 dead; the residual is also reconstructed by the ones that would be next, which revives them.
 
 Sources: Gao et al., "Scaling and evaluating sparse autoencoders", 2024 (TopK, unit columns, dead
@@ -291,7 +291,9 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         used = (codes != 0).any(0)
         self.dead_fraction_ = float(1.0 - used.double().mean())
         kept = codes[codes > 0]
-        self.threshold_ = float(kept.min()) if self.activation == "batch_topk" and len(kept) else 0.0
+        self.threshold_ = (
+            float(kept.min()) if self.activation == "batch_topk" and len(kept) else 0.0
+        )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -36,6 +36,9 @@ from sparsereg.solvers import nonconvex, working_set
 from sparsereg.solvers.problem import Problem
 from sparsereg.solvers.workspace import Workspace
 
+# For a local minimum of a penalty that is not convex, to rounding.
+_NEWTON_STEPS = 10
+
 
 class LassoLayer(nn.Module):
     """Coefficients of a penalized least-squares fit, differentiable in X, y and alpha.
@@ -49,7 +52,8 @@ class LassoLayer(nn.Module):
     penalty : Penalty, default=None
         Any separable penalty; its ``alpha`` is replaced by that of the call. None is ``L1()``.
     tol : float, default=1e-12
-        Duality gap in mean squares of y, or stationarity where the penalty is not convex.
+        Duality gap in mean squares of y. Where the penalty is not convex, Newton's method ends a
+        local minimum at rounding level.
     max_iter : int, default=1000
         Budget of passes over X.
     backend : str, default="auto"
@@ -155,7 +159,7 @@ class LassoLayer(nn.Module):
                 )
             else:
                 solution = nonconvex.solve(
-                    work, penalty, strategy="path", tol=self.tol**0.5, max_iter=self.max_iter
+                    work, penalty, strategy="path", tol=1e-6, max_iter=self.max_iter
                 )
             if not solution.converged:
                 warn_caller(
@@ -163,7 +167,8 @@ class LassoLayer(nn.Module):
                     f"its gradients are as inexact. Increase max_iter or tol.",
                     ConvergenceWarning,
                 )
-            coefs[k] = solution.coef
+            is_exact = isinstance(penalty, ElasticNet)
+            coefs[k] = solution.coef if is_exact else _polished(X, target, penalty, solution.coef)
         return coefs
 
 
@@ -196,7 +201,7 @@ class _Implicit(torch.autograd.Function):
             if support.size == 0:
                 continue
             part, w_part = x[:, support], w[support]
-            u = _solve(part, _bends(ctx.penalty, w)[support], g[support])
+            u = _solve(part, arrays.bend(ctx.penalty, w)[support], g[support])
             moved, residual = part @ u, target - part @ w_part
             by_y[k] = moved / len(target)
             into = by_X[k] if X.ndim == 3 else by_X
@@ -207,10 +212,35 @@ class _Implicit(torch.autograd.Function):
                 by_alpha[support] += pull
             else:
                 by_alpha += pull.sum()
-        return (*(
-            torch.as_tensor(grad.reshape(tuple(like.shape)), dtype=like.dtype, device=like.device)
-            for grad, like in ((by_X, X), (by_y, y), (by_alpha, alpha))
-        ), None)
+        return (
+            *(
+                torch.as_tensor(
+                    grad.reshape(tuple(like.shape)), dtype=like.dtype, device=like.device
+                )
+                for grad, like in ((by_X, X), (by_y, y), (by_alpha, alpha))
+            ),
+            None,
+        )
+
+
+def _polished(X: np.ndarray, y: np.ndarray, penalty: Penalty, w: np.ndarray) -> np.ndarray:
+    """Return the end of Newton's method on the support, as long as the gradient there falls."""
+    support = np.flatnonzero(w)
+    part, best, lowest = X[:, support], w, np.inf
+    for _ in range(_NEWTON_STEPS):
+        slopes = np.sign(w[support]) * penalty.slope(w)[support]
+        gradient = part.T @ (part @ w[support] - y) / len(y) + slopes
+        size = np.linalg.norm(gradient)
+        if not size < lowest:
+            break
+        best, lowest = w, size
+        hessian = part.T @ part / len(y) + np.diag(arrays.bend(penalty, w)[support])
+        moved = w.copy()
+        moved[support] -= np.linalg.lstsq(hessian, gradient, rcond=None)[0]
+        if np.any(np.sign(moved) != np.sign(w)):
+            break
+        w = moved
+    return best
 
 
 def _solve(X: np.ndarray, bends: np.ndarray, g: np.ndarray) -> np.ndarray:
@@ -223,10 +253,6 @@ def _solve(X: np.ndarray, bends: np.ndarray, g: np.ndarray) -> np.ndarray:
         RuntimeWarning,
     )
     return np.linalg.lstsq(hessian, g, rcond=None)[0]
-
-
-def _bends(penalty: Penalty, w: np.ndarray) -> np.ndarray:
-    return arrays.bend(penalty, w)
 
 
 def _alpha_rates(layer: LassoLayer, penalty: Penalty, alpha: Tensor, w: np.ndarray) -> np.ndarray:

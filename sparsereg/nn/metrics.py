@@ -1,9 +1,9 @@
 """What a sparse network is: how many zeros, how much work, and how much sparsity it tolerates.
 
-Sources: Jaiswal et al., "The emergence of essential sparsity", NeurIPS 2023 (the curve); Luo et al.,
-"Sparsing law", 2024 (sparsity of activations that a loss tolerates); Zhou et al., ICLR 2021 (sparse
-architecture divergence); Li et al., "Large language model evaluation via matrix nuclear-norm", 2024;
-Li et al., ICLR 2024 (signal-to-noise ratio of a weight's size); Paria et al., "Minimizing FLOPs to
+Sources: Jaiswal et al., "The emergence of essential sparsity", NeurIPS 2023 (the curve); Luo et
+al., "Sparsing law", 2024 (sparsity of activations that a loss tolerates); Zhou et al., ICLR 2021 (sparse
+architecture divergence); Li et al., "Large language model evaluation via matrix nuclear-norm",
+2024; Li et al., ICLR 2024 (signal-to-noise ratio of a weight's size); Paria et al., "Minimizing FLOPs to
 learn efficient sparse representations", ICLR 2020.
 """
 
@@ -128,7 +128,7 @@ def loss_tolerant_sparsity(
     hooks = [layer.register_forward_pre_hook(gates[name]) for name, layer in layers.items()]
     try:
         allowed = (1.0 + tolerance) * float(loss(model))
-        low, high, reached = 0.0, 1.0, 0.0
+        low, high, reached = 0.0, 1.0, sum(g.share for g in gates.values()) / len(gates)
         for _ in range(n_bisections):
             error = 0.5 * (low + high)
             for gate in gates.values():

@@ -102,7 +102,7 @@ class SparseMLPRegressor(RegressorMixin, SparseMLP):
     >>> from sparsereg import penalties
     >>> from sparsereg.nn import SparseMLPRegressor
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> model = SparseMLPRegressor((20,), penalties.L1(1e-2), random_state=0, max_epochs=20, tol=1.0)
+    >>> model = SparseMLPRegressor((20,), penalties.L1(1e-2), max_epochs=20, tol=1.0)
     >>> model.fit(X, y).coefs_[0].shape
     (10, 20)
     """

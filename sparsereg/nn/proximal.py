@@ -36,7 +36,6 @@ from sparsereg.nn.schedules import Schedule, at
 from sparsereg.penalties import L1, L21, Hierarchical, KSupport, Penalty
 
 
-
 class HasProx(Protocol):
     """What can be attached: a penalty of the package, a pattern, or anything with a prox."""
 
@@ -86,7 +85,8 @@ class AdaptiveL1(L1):
         largest = average.max()
         if largest == 0:
             return torch.full_like(average, self.factor)
-        return self.factor / (1.0 + (self.factor - 1.0) * average / largest)
+        shares = 1.0 + (self.factor - 1.0) * average / largest
+        return torch.full_like(average, self.factor) / shares
 
 
 def attach_prox(
@@ -171,7 +171,9 @@ def attach_prox(
     if isinstance(penalty, L21) and groups is None:
         raise ValueError(f"L21 needs groups. Use one of {', '.join(map(repr, _VIEWS))}.")
     if groups is not None and groups not in _VIEWS:
-        raise ValueError(f"groups={groups!r} is unknown. Use one of {', '.join(map(repr, _VIEWS))}.")
+        raise ValueError(
+            f"groups={groups!r} is unknown. Use one of {', '.join(map(repr, _VIEWS))}."
+        )
     if groups is not None and not isinstance(penalty, (L21, KSupport)):
         raise ValueError(f"{type(penalty).__name__} has no groups. Use groups=None.")
     if isinstance(penalty, AdaptiveL1) and metric == "adaptive":
@@ -228,13 +230,18 @@ class ProxHandle:
 
     def sparsity(self) -> float:
         """Return the share of zeros in the penalized parameters."""
-        total = sum(p.numel() for p in self.parameters)
-        return 1.0 - sum(int(torch.count_nonzero(p)) for p in self.parameters) / total
+        zeros = sum(int((p == 0).sum()) for p in self.parameters)
+        return zeros / sum(p.numel() for p in self.parameters)
 
     def value(self) -> float:
         """Return the penalty of the parameters, at strength one."""
-        value: Callable[[Any], float] = self._penalty.value  # type: ignore[attr-defined]
-        return sum(value(self._view([p.detach().cpu() for p in b], b).numpy()) for b in self._blocks)
+        total = 0.0
+        for block in self._blocks:
+            w = self._view([p.detach().cpu() for p in block], block)
+            separable = isinstance(self._penalty, Penalty) and not isinstance(self._penalty, L21)
+            w = (w.reshape(-1) if separable else w).numpy()
+            total += self._penalty.value(w)  # type: ignore[attr-defined]
+        return total
 
     def freeze(self) -> None:
         """From now on, keep zeros at zero and train the others without penalty."""
@@ -346,7 +353,9 @@ class ProxHandle:
             return None
         with torch.enable_grad():
             loss = closure()
-        return (args[0], lambda: loss, *args[2:]), {k: v for k, v in kwargs.items() if k != "closure"}
+        return (args[0], lambda: loss, *args[2:]), {
+            k: v for k, v in kwargs.items() if k != "closure"
+        }
 
 
 # A matrix with a column per group.

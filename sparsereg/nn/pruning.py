@@ -1,4 +1,4 @@
-"""Prune, train again, merge: magnitude pruning in one shot or in rounds, and soups of sparse models.
+"""Prune, train again, merge: magnitude pruning in one shot or in rounds; soups of sparse models.
 
 Sources: Han, Pool, Tran and Dally, NIPS 2015 (pruning by magnitude in rounds); Zimmer, Spiegel and
 Pokutta, "Sparse model soups", ICLR 2024 (averaging of models that share their zeros).
@@ -11,9 +11,10 @@ from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
-from sparsereg.nn.patterns import Unstructured, layer_densities, weighted_layers
-from sparsereg.nn.sparsify import densify, sparsify
+from sparsereg.nn.patterns import Unstructured, weighted_layers
+from sparsereg.nn.sparsify import StaticMask, densify, sparsify
 
 
 def prune(
@@ -33,7 +34,8 @@ def prune(
     density : float in (0, 1]
         Share of the weights of linear and convolutional layers that is left.
     scope : {"global", "layer"}, default="global"
-        Compare the weights of all layers, or of each layer by itself.
+        Compare the weights of all layers, or of each layer by itself. A global comparison can take
+        all weights of a layer.
     n_rounds : int, default=1
         Rounds; each keeps the same share of what the last one left.
     train : callable, default=None
@@ -48,20 +50,24 @@ def prune(
         raise ValueError(f"scope={scope!r}: use 'global' or 'layer'.")
     if n_rounds < 1:
         raise ValueError(f"n_rounds={n_rounds} must be at least 1.")
-    method = "magnitude" if scope == "global" else "uniform"
     for k in range(1, n_rounds + 1):
         densify(model)
         left = density ** (k / n_rounds)
-        densities = layer_densities(model, left, method)
-        patterns = {name: Unstructured(d) for name, d in densities.items() if d > 0}
-        for name in densities.keys() - patterns.keys():
-            raise ValueError(
-                f"Layer {name!r} would lose all its weights. Use scope='layer', or keep more."
-            )
-        sparsify(model, patterns, method="static")
+        if scope == "layer":
+            sparsify(model, Unstructured(left), method="static")
+        else:
+            _mask_globally(model, left)
         if train is not None:
             train(model)
     return model
+
+
+def _mask_globally(model: nn.Module, density: float) -> None:
+    layers = weighted_layers(model)
+    sizes = [layer.weight.detach().abs() for layer in layers.values()]
+    kept = Unstructured(density).mask(torch.cat([size.reshape(-1) for size in sizes]))
+    for layer, size, mask in zip(layers.values(), sizes, kept.split([s.numel() for s in sizes])):
+        parametrize.register_parametrization(layer, "weight", StaticMask(mask.reshape(size.shape)))
 
 
 def soup(
@@ -109,7 +115,9 @@ def soup(
     if weights is None:
         weights = [1.0] * len(models)
     if len(weights) != len(models) or not sum(weights) > 0:
-        raise ValueError(f"There are {len(models)} models and {len(weights)} weights: give one each.")
+        raise ValueError(
+            f"There are {len(models)} models and {len(weights)} weights: give one each."
+        )
     return _average(models, weights)
 
 

@@ -13,8 +13,8 @@ softly: diagonal p is scaled by min(1, K softmax(a / temperature)_p), with learn
 A mask saves no time in a forward pass; :func:`densify`, :func:`to_csr` and
 :class:`DiagonalLinear` are for afterwards.
 
-Sources: Zhou et al., ICLR 2021 (SR-STE); Bambhaniya et al., 2024 (decaying masks); Tyagi et al., ICML
-2025 (diagonals); Liu et al., ICLR 2022 (random static masks).
+Sources: Zhou et al., ICLR 2021 (SR-STE); Bambhaniya et al., 2024 (decaying masks); Tyagi et al.,
+ICML 2025 (diagonals); Liu et al., ICLR 2022 (random static masks).
 """
 
 from __future__ import annotations
@@ -105,7 +105,9 @@ def sparsify(
         if method == "soft":
             if not isinstance(of_layer, Diagonal):
                 raise ValueError("method='soft' is for Diagonal patterns only.")
-            chosen[name] = SoftDiagonal(of_layer, weight, 1.0 if temperature is None else temperature)
+            chosen[name] = SoftDiagonal(
+                of_layer, weight, 1.0 if temperature is None else temperature
+            )
         elif method == "static":
             random = torch.rand(weight.shape, generator=generator, dtype=torch.float64)
             scores = weight.abs() if score == "magnitude" else random.to(weight.device)

@@ -1,4 +1,4 @@
-"""The hierarchical penalty of LassoNet: a feature may enter the network only if it may enter linearly.
+"""The hierarchical penalty of LassoNet: a feature is in the network only if it is linear, too.
 
 A column per feature holds its n_skip coefficients b_j in the linear part and its weights u_j in the
 first hidden layer:

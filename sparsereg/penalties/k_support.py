@@ -13,8 +13,8 @@ scales each group by u_g / (u_g + rho d_g), where
 in 1 / tau the sum is piecewise linear and increasing, and the breakpoints are sorted to find its
 piece. Groups that are kept are still shrunk by 1 / (1 + rho d_g): it replaces weight decay.
 
-Sources: Argyriou, Foygel and Srebro, "Sparse prediction with the k-support norm", NIPS 2012; Refael,
-Arbel and Huleihel, "A weighted group sparse envelope function", arXiv 2212.12921. The formula of
+Sources: Argyriou, Foygel and Srebro, "Sparse prediction with the k-support norm", NIPS 2012;
+Refael, Arbel and Huleihel, "A weighted group sparse envelope function", arXiv 2212.12921. The formula of
 the prox follows from the optimality conditions in w and u.
 """
 

@@ -4,8 +4,8 @@
 
 It is zero exactly on k-sparse vectors. Its prox divides the small entries by 1 + step alpha and
 leaves the k largest alone: with step alpha = 1 / 19 that multiplies them by 0.95, the iterative
-soft shrinkage of ISS-P, and with step alpha infinite it is iterative hard thresholding. Its gradient
-is the decay of pruned weights in SR-STE.
+soft shrinkage of ISS-P, and with step alpha infinite it is iterative hard thresholding. Its
+gradient is the decay of pruned weights in SR-STE.
 
 Sources: Wang et al., "Iterative soft shrinkage learning for efficient image super-resolution",
 ICCV 2023; Zhou et al., "Learning N:M fine-grained structured sparse neural networks from scratch",

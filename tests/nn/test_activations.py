@@ -91,11 +91,12 @@ def test_gradient_scores_are_first_order_changes():
 
 
 def test_adaptive_top_k_recovers_the_number_of_an_orthogonal_code():
-    D = torch.linalg.qr(torch.randn(8, 8, generator=torch.Generator().manual_seed(1))).Q
+    generator = torch.Generator().manual_seed(1)
+    D = torch.linalg.qr(torch.randn(8, 8, generator=generator, dtype=torch.float64)).Q
     for k in (1, 3, 5):
-        z = torch.zeros(8)
-        z[:k] = torch.linspace(1, 2, k)
-        noisy = z + 1e-3 * (z == 0)
+        z = torch.zeros(8, dtype=torch.float64)
+        z[:k] = torch.linspace(1, 2, k, dtype=torch.float64)
+        noisy = z + 0.05 * (z == 0)
         kept = AdaptiveTopK(D)(noisy, (D @ z).norm())
         assert int((kept != 0).sum()) == k
 
@@ -123,7 +124,7 @@ def test_noise_is_injected_in_training_only_and_its_size_is_learned():
     assert torch.equal(layer.eval().weight, weight)
 
 
-# -------------------------------------------------------------------------------------------- metrics
+# ------------------------------------------------------------------------------------------ metrics
 
 
 def network():
@@ -147,7 +148,6 @@ def test_the_sparsity_curve_finds_the_weights_that_matter():
     with torch.no_grad():
         for p in (model[0].weight, model[2].weight):
             p.copy_(torch.where(torch.rand_like(p) < 0.5, 1.0, 1e-6))
-    matter = 1 - metrics.sparsity_curve(model, lambda m: float((m[0].weight > 0.5).sum()), [0])[0]
     x = torch.randn(50, 6)
     out = model(x)
 
@@ -158,7 +158,6 @@ def test_the_sparsity_curve_finds_the_weights_that_matter():
     scores = metrics.sparsity_curve(model, score, levels)
     assert scores[0] == 0.0
     assert metrics.essential_sparsity(levels, scores, drop=1e-6) == 0.3
-    assert matter < 0
     assert metrics.sparsity(model) == 0.0
 
 

@@ -189,7 +189,7 @@ def test_a_lassonet_path_drops_features_until_none_is_left(regression):
     sizes = [step.support.size for step in steps]
     assert sizes[0] >= 9
     assert sizes[-1] == 0
-    few = [step for step in steps if 0 < step.support.size <= 4][0]
+    few = next(step for step in steps if 0 < step.support.size <= 4)
     strong = np.argsort(-np.abs(np.corrcoef(X.T, y)[-1, :-1]))[:2]
     assert set(strong) <= set(few.support)
     for step in steps:
@@ -220,7 +220,7 @@ def test_path_needs_the_skip_layer(regression):
         SparseMLPRegressor().path(*regression)
 
 
-# --------------------------------------------------------------------------------------- autoencoder
+# -------------------------------------------------------------------------------------- autoencoder
 
 
 @pytest.fixture(scope="module")

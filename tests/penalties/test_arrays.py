@@ -70,8 +70,10 @@ def test_prox_is_that_of_the_kernel(library, penalty, v, step):
     close = np.isclose(reached, expected, rtol=1e-9, atol=1e-12)
     # within rounding of a jump, either side is a minimizer
     worse = [
-        (x - z) ** 2 / (2 * step) + penalty.value([x])
-        - (e - z) ** 2 / (2 * step) - penalty.value([e])
+        (x - z) ** 2 / (2 * step)
+        + penalty.value([x])
+        - (e - z) ** 2 / (2 * step)
+        - penalty.value([e])
         for x, e, z in zip(reached[~close], expected[~close], v[~close])
     ]
     assert np.all(np.abs(worse) <= 1e-10)
@@ -151,7 +153,7 @@ def test_l21_in_a_metric_is_the_minimizer():
     torch = pytest.importorskip("torch", reason="torch is not installed")
     rng = np.random.default_rng(0)
     v, step = rng.standard_normal((3, 40)), rng.uniform(0.1, 3.0, (3, 40))
-    for penalty in (L21(0.6), L21(0.6, l1_ratio=0.4), L21(0.6, weights=np.arange(40) % 3)):
+    for penalty in (L21(1.5), L21(3.0, l1_ratio=0.4), L21(1.5, weights=np.arange(40) % 3)):
         x = penalty.prox(torch.tensor(v), torch.tensor(step)).numpy()
         norms = np.linalg.norm(x, axis=0)
         assert 0 < np.count_nonzero(norms) < 40
