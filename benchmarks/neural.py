@@ -266,7 +266,7 @@ def concave(seeds: Sequence[int], quick: bool) -> list[Outcome]:
 
 
 def n_of_m(seeds: Sequence[int], quick: bool) -> list[Outcome]:
-    """Compare straight-through training of N:M patterns with and without decay, and fading masks."""
+    """Compare plain, decaying and fading straight-through training of N:M patterns."""
     from sparsereg.nn import NM, Exponential, advance, densify, sparsify
 
     data, epochs = Digits.load(quick), 2 if quick else 16

@@ -48,6 +48,8 @@ class Training:
     verbose : int
     label : str
         Of the progress bar.
+    first_judged : int
+        Epochs before this one are neither best nor without improvement.
     """
 
     max_epochs: int
@@ -57,6 +59,7 @@ class Training:
     keep_best: bool
     verbose: int
     label: str
+    first_judged: int = 0
 
     def run(
         self,
@@ -107,6 +110,8 @@ class Training:
                         f"The loss is {mean} in epoch {k + 1}. Lower learning_rate, or scale X."
                     )
                 history.append(Epoch(k + 1, mean, monitor(mean), sparsity()))
+                if k < self.first_judged:
+                    continue
                 reached = history[-1].monitored
                 if reached < best - self.tol * abs(best if np.isfinite(best) else 0.0):
                     best, waited = reached, 0

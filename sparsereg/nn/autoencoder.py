@@ -5,11 +5,14 @@ With data centered and scaled to mean square 1 per feature,
     z = activation(W (x - b) + c),    x' = D z + b,    ||d_j|| = 1,
 
 minimizing ||x - x'||^2. The activation keeps the k largest, k per row on average, as many as
-explain the length of x, or is the prox of a penalty. Components that no sample has used for an epoch are
-dead; the residual is also reconstructed by the ones that would be next, which revives them.
+explain the length of x, or is the prox of a penalty P, with 2 P(z) added to the loss: the network
+then learns to solve sparse coding problems in one pass. In the first half of the training,
+components that no sample has used for an epoch start anew from what is left of samples that are
+reconstructed badly.
 
-Sources: Gao et al., "Scaling and evaluating sparse autoencoders", 2024 (TopK, unit columns, dead
-units); Bussmann, Leask and Nanda, 2024 (BatchTopK); Lee et al., "Evaluation and design of sparse
+Sources: Gao et al., "Scaling and evaluating sparse autoencoders", 2024 (TopK, unit columns);
+Bricken et al., "Towards monosemanticity", 2023 (new starts of dead components); Bussmann, Leask and Nanda,
+2024 (BatchTopK); Lee et al., "Evaluation and design of sparse
 autoencoders: top-AFA", 2025 (the adaptive number).
 """
 
@@ -32,11 +35,10 @@ from sparsereg.linear_model._base import check_parameters
 from sparsereg.linear_model._data import unchanged_on_failure
 from sparsereg.nn._training import Epoch, Training, resolve_device, seeded, to_numpy
 from sparsereg.nn.activations import AdaptiveTopK, ProxActivation, TopK
-from sparsereg.penalties import L21, Penalty
+from sparsereg.penalties import L21, Penalty, arrays
 
-# Weight of the reconstruction of residuals by dead components, and of the lengths of codes: both
-# as published.
-_DEAD_WEIGHT, _LENGTH_WEIGHT = 1 / 32, 1 / 32
+# Weight of the lengths of codes, as published; share of the epochs in which components are revived.
+_LENGTH_WEIGHT, _REVIVING = 1 / 32, 0.5
 
 
 class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -48,7 +50,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         Atoms of the dictionary.
     activation : {"topk", "batch_topk", "afa"} or Penalty, default="topk"
         The k largest codes of each sample; k for each on average; as many as explain the length of
-        the sample; or the prox of a penalty, on data of mean square 1, for codes of any sign.
+        the sample; or the prox of a penalty, for codes of any sign on data of mean square 1: the
+        loss is then that of sparse coding, ``||x - x'||^2 / 2 + penalty(z)``.
     k : int, default=8
         Codes per sample, of "topk" and "batch_topk".
     max_epochs : int, default=100
@@ -267,6 +270,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             keep_best=False,
             verbose=self.verbose,
             label=type(self).__name__,
+            first_judged=int(_REVIVING * self.max_epochs),
         )
         self.history_, converged = training.run(
             network,
@@ -275,7 +279,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             lambda rows: network.loss(data[rows]),
             generator,
             monitor=lambda loss: loss,
-            sparsity=network.end_epoch,
+            sparsity=lambda: network.end_epoch(optimizer, int(_REVIVING * self.max_epochs)),
             after_step=network.normalize,
         )
         self.n_iter_ = len(self.history_)
@@ -316,10 +320,11 @@ class _Autoencoder(nn.Module):
             self.encoder.weight.copy_(decoder.T)
             self.encoder.bias.zero_()
         self.activation = _activation(activation, k, self.decoder)
-        self.adapts, self.k = activation == "afa", k
+        self.adapts = activation == "afa"
+        self.penalty = None if isinstance(activation, str) else activation
         self.used = torch.zeros(n_components, dtype=torch.bool)
-        self.dead = torch.zeros(n_components, dtype=torch.bool)
-        self.zeros = self.seen = 0
+        self.last: Tensor | None = None
+        self.zeros = self.seen = self.n_epochs = 0
 
     def encode(self, x: Tensor) -> Tensor:
         centered = x - self.offset
@@ -334,14 +339,13 @@ class _Autoencoder(nn.Module):
         self.used |= (codes.detach() != 0).any(0).cpu()
         self.zeros += int((codes.detach() == 0).sum())
         self.seen += codes.numel()
+        if self.penalty is not None:
+            loss = loss + 2.0 * _penalty(self.penalty, codes) / x.numel()
         if self.adapts:
             lengths = codes.norm(dim=1) - centered.norm(dim=1)
             loss = loss + _LENGTH_WEIGHT * (lengths**2).mean() / x.shape[1]
-        if bool(self.dead.any()):
-            candidates = pre[:, self.dead]
-            revived = TopK(min(2 * self.k, candidates.shape[1]))(candidates)
-            again = residual.detach() - revived @ self.decoder[:, self.dead].T
-            loss = loss + _DEAD_WEIGHT * (again**2).mean()
+        if self.last is None or len(residual) >= len(self.last):  # the last one may be short
+            self.last = residual.detach()
         return loss
 
     def normalize(self) -> None:
@@ -349,12 +353,43 @@ class _Autoencoder(nn.Module):
             norms = self.decoder.norm(dim=0)
             self.decoder.div_(norms.clamp(min=torch.finfo(norms.dtype).tiny))
 
-    def end_epoch(self) -> float:
-        """Say which components are dead; return the share of zero codes."""
+    def end_epoch(self, optimizer: torch.optim.Optimizer, revive_until: int) -> float:
+        """Give dead components a new start; return the share of zero codes in the epoch."""
         share = self.zeros / max(self.seen, 1)
-        self.dead, self.used = ~self.used, torch.zeros_like(self.used)
+        self.n_epochs += 1
+        if self.n_epochs <= revive_until:
+            self._revive(torch.nonzero(~self.used)[:, 0], optimizer)
+        self.used = torch.zeros_like(self.used)
         self.zeros = self.seen = 0
         return share
+
+    @torch.no_grad()
+    def _revive(self, dead: Tensor, optimizer: torch.optim.Optimizer) -> None:
+        residual = self.last
+        assert residual is not None
+        errors = (residual**2).sum(1)
+        n_new = min(len(dead), int((errors > 0).sum()))
+        if n_new == 0:
+            return
+        dead = dead[:n_new].to(residual.device)
+        rows = residual[torch.multinomial(errors, n_new)]
+        directions = rows / rows.norm(dim=1, keepdim=True)
+        self.decoder[:, dead] = directions.T
+        self.encoder.weight[dead] = directions
+        self.encoder.bias[dead] = 0.0
+        for parameter, index in (
+            (self.decoder, (slice(None), dead)),
+            (self.encoder.weight, dead),
+            (self.encoder.bias, dead),
+        ):
+            for name in ("exp_avg", "exp_avg_sq"):
+                optimizer.state[parameter][name][index] = 0.0
+
+
+def _penalty(penalty: Penalty, codes: Tensor) -> Tensor:
+    """Return a number whose gradient is that of the penalty: the tangent of a concave one."""
+    slopes = torch.where(codes == 0, 0.0, arrays.slope(penalty, codes.detach()))
+    return (slopes * codes.abs()).sum()
 
 
 def _activation(activation: Any, k: int, columns: Tensor) -> Any:

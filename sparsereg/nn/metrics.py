@@ -1,10 +1,10 @@
 """What a sparse network is: how many zeros, how much work, and how much sparsity it tolerates.
 
 Sources: Jaiswal et al., "The emergence of essential sparsity", NeurIPS 2023 (the curve); Luo et
-al., "Sparsing law", 2024 (sparsity of activations that a loss tolerates); Zhou et al., ICLR 2021 (sparse
-architecture divergence); Li et al., "Large language model evaluation via matrix nuclear-norm",
-2024; Li et al., ICLR 2024 (signal-to-noise ratio of a weight's size); Paria et al., "Minimizing FLOPs to
-learn efficient sparse representations", ICLR 2020.
+al., "Sparsing law", 2024 (sparsity of activations that a loss tolerates); Zhou et al., ICLR 2021
+(sparse architecture divergence); Li et al., "Large language model evaluation via matrix
+nuclear-norm", 2024; Li et al., ICLR 2024 (signal-to-noise ratio of a weight's size); Paria et al.,
+"Minimizing FLOPs to learn efficient sparse representations", ICLR 2020.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ functions that the three libraries have under one name; the tests hold them equa
 ones. Compiled solvers use the kernels; networks and devices use these.
 
 The prox is the global minimizer over x of (x - v)^2 / (2 step) + weight phi(scale |x|), the
-smallest if there are several. With z = scale |v| and t = step weight scale^2 it solves x + t phi'(x) = z
-wherever it is not zero, so that its derivatives are
+smallest if there are several. With z = scale |v| and t = step weight scale^2 it solves
+x + t phi'(x) = z wherever it is not zero, so that its derivatives are
 
     dx/dz = 1 / (1 + t phi''(x)),    dx/dt = -phi'(x) / (1 + t phi''(x)).
 

@@ -14,8 +14,8 @@ in 1 / tau the sum is piecewise linear and increasing, and the breakpoints are s
 piece. Groups that are kept are still shrunk by 1 / (1 + rho d_g): it replaces weight decay.
 
 Sources: Argyriou, Foygel and Srebro, "Sparse prediction with the k-support norm", NIPS 2012;
-Refael, Arbel and Huleihel, "A weighted group sparse envelope function", arXiv 2212.12921. The formula of
-the prox follows from the optimality conditions in w and u.
+Refael, Arbel and Huleihel, "A weighted group sparse envelope function", arXiv 2212.12921. The
+formula of the prox follows from the optimality conditions in w and u.
 """
 
 from __future__ import annotations

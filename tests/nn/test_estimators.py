@@ -189,9 +189,9 @@ def test_a_lassonet_path_drops_features_until_none_is_left(regression):
     sizes = [step.support.size for step in steps]
     assert sizes[0] >= 9
     assert sizes[-1] == 0
-    few = next(step for step in steps if 0 < step.support.size <= 4)
-    strong = np.argsort(-np.abs(np.corrcoef(X.T, y)[-1, :-1]))[:2]
-    assert set(strong) <= set(few.support)
+    last = [step for step in steps if step.support.size > 0][-1]
+    assert np.argmax(np.abs(np.corrcoef(X.T, y)[-1, :-1])) in last.support
+    assert last.support.size <= 4
     for step in steps:
         bound = 10.0 * np.linalg.norm(step.skip_coef, axis=1) * (1 + 1e-6)
         assert np.all(np.abs(step.coefs[0]).max(axis=1) <= bound)
@@ -207,7 +207,7 @@ def test_a_lassonet_path_drops_features_until_none_is_left(regression):
         ({"hidden_layer_sizes": (3.5,)}, "must be integers"),
         ({"hidden_layer_sizes": (0,)}, "must be positive"),
         ({"device": "abacus"}, "device='abacus' cannot be used"),
-        ({"learning_rate": 1e30}, "Lower learning_rate"),
+        ({"learning_rate": 1e200}, "Lower learning_rate"),
     ],
 )
 def test_wrong_parameters_are_refused(parameters, message, regression):
@@ -228,7 +228,7 @@ def digits():
     return load_digits(return_X_y=True)[0]
 
 
-@pytest.mark.parametrize("activation", ["topk", "batch_topk", "afa", L1(0.3), CEL0(0.2)])
+@pytest.mark.parametrize("activation", ["topk", "batch_topk", "afa", L1(0.5), CEL0(0.5)])
 def test_an_autoencoder_reconstructs_with_few_codes(digits, activation):
     model = SparseAutoencoder(
         96, k=8, activation=activation, max_epochs=40, learning_rate=3e-3, random_state=0
@@ -239,7 +239,7 @@ def test_an_autoencoder_reconstructs_with_few_codes(digits, activation):
         assert per_sample.max() <= 8
     if activation == "batch_topk":
         assert per_sample.mean() == pytest.approx(8, rel=0.3)
-    assert per_sample.mean() < 60
+    assert per_sample.mean() < (75 if activation == "afa" else 40)
     assert model.score(digits) > 0.7
     np.testing.assert_allclose(np.linalg.norm(model.components_, axis=1), 1.0, rtol=1e-6)
     error = np.sum((digits - model.inverse_transform(codes)) ** 2)
@@ -255,21 +255,22 @@ def test_sparse_codes_are_the_dense_ones(digits):
     assert isinstance(codes, sparse.csr_array)
     np.testing.assert_array_equal(codes.toarray(), dense)
     np.testing.assert_allclose(
-        model.inverse_transform(codes), model.inverse_transform(dense), rtol=1e-12
+        model.inverse_transform(codes), model.inverse_transform(dense), atol=1e-12
     )
     assert list(model.get_feature_names_out()[:2]) == ["sparseautoencoder0", "sparseautoencoder1"]
 
 
 def test_dead_components_are_revived(digits):
-    """With a tenth of the atoms pointing away from all data, the extra term brings them back."""
+    """Fewer are dead at the end, and more is explained, than without new starts."""
     settings = {"k": 4, "max_epochs": 40, "learning_rate": 3e-3, "random_state": 0}
-    with_term = SparseAutoencoder(200, **settings).fit(digits)
+    revived = SparseAutoencoder(200, **settings).fit(digits)
     from sparsereg.nn import autoencoder
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(autoencoder, "_DEAD_WEIGHT", 0.0)
+        patch.setattr(autoencoder, "_REVIVING", 0.0)
         without = SparseAutoencoder(200, **settings).fit(digits)
-    assert with_term.dead_fraction_ < 0.7 * without.dead_fraction_
+    assert revived.dead_fraction_ < 0.7 * without.dead_fraction_
+    assert revived.score(digits) > without.score(digits)
 
 
 def test_autoencoder_refuses_what_it_cannot_do(digits):
