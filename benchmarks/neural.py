@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -83,6 +84,7 @@ class Digits:
     name: str = field(default="")
 
     @classmethod
+    @cache
     def load(cls, quick: bool) -> Digits:
         """Return the split that all experiments share."""
         import torch

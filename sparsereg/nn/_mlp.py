@@ -51,8 +51,8 @@ class _Network(nn.Module):
 
     def __init__(self, sizes: Sequence[int], skip: bool) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(i, o) for i, o in pairwise(sizes))
-        self.skip = nn.Linear(sizes[0], sizes[-1], bias=False) if skip else None
+        self.layers: Any = nn.ModuleList(nn.Linear(i, o) for i, o in pairwise(sizes))
+        self.skip: Any = nn.Linear(sizes[0], sizes[-1], bias=False) if skip else None
 
     def forward(self, x: Tensor) -> Tensor:
         h = x
@@ -73,7 +73,7 @@ class SparseMLP(BaseEstimator):
 
     coefs_: list[np.ndarray]
     intercepts_: list[np.ndarray]
-    skip_coef_: np.ndarray | None
+    skip_coef_: Any  # an array, or None without skip layer
     history_: list[Epoch]
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
@@ -215,7 +215,7 @@ class SparseMLP(BaseEstimator):
                             loss,
                             self.coefs_,
                             self.intercepts_,
-                            self.skip_coef_,  # type: ignore[arg-type]
+                            self.skip_coef_,
                         )
                     )
                     if self.support_.size == 0:
@@ -232,7 +232,7 @@ class SparseMLP(BaseEstimator):
 
     def _first_alpha(self, network: _Network, penalty: Hierarchical) -> float:
         """Return the alpha, a power of 2 times 1e-6, at which the prox alone drops a feature."""
-        stacked = torch.cat([network.skip.weight, network.layers[0].weight]).detach()  # type: ignore[union-attr, list-item]
+        stacked = torch.cat([network.skip.weight, network.layers[0].weight]).detach()
         rate, alpha = self._rate(_SGD_RATE) / 0.1, 1e-6
         while alpha < 1e6:
             shrunk, trial = stacked, copy(penalty)
@@ -349,7 +349,7 @@ class SparseMLP(BaseEstimator):
         metric = "euclidean" if sgd else "adaptive"
         first = network.layers[0].weight
         if isinstance(penalty, Hierarchical):
-            return attach_prox(optimizer, [(network.skip.weight, first)], penalty)  # type: ignore[union-attr]
+            return attach_prox(optimizer, [(network.skip.weight, first)], penalty)
         matrices = [layer.weight for layer in network.layers]
         if self.penalize == "inputs":
             return attach_prox(optimizer, [first], penalty, groups="inputs", metric=metric)
@@ -385,7 +385,7 @@ class SparseMLP(BaseEstimator):
                 layer.weight.copy_(torch.as_tensor(coef.T))
                 layer.bias.copy_(torch.as_tensor(intercept))
             if network.skip is not None:
-                network.skip.weight.copy_(torch.as_tensor(self.skip_coef_.T))  # type: ignore[union-attr]
+                network.skip.weight.copy_(torch.as_tensor(self.skip_coef_.T))
         return network
 
     def _validate(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:

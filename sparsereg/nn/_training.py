@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -134,7 +134,7 @@ class Training:
 
 
 @contextmanager
-def seeded(random_state: Any):
+def seeded(random_state: Any) -> Iterator[torch.Generator]:
     """Seed torch for the block and leave its global generator as it was.
 
     Yields a generator for what is drawn while training.

@@ -7,13 +7,13 @@ With data centered and scaled to mean square 1 per feature,
 minimizing ||x - x'||^2. The activation keeps the k largest, k per row on average, as many as
 explain the length of x, or is the prox of a penalty P, with 2 P(z) added to the loss: the network
 then learns to solve sparse coding problems in one pass. In the first half of the training,
-components that no sample has used for an epoch start anew from what is left of samples that are
+components that no sample has used for five epochs start anew from what is left of samples that are
 reconstructed badly.
 
 Sources: Gao et al., "Scaling and evaluating sparse autoencoders", 2024 (TopK, unit columns);
-Bricken et al., "Towards monosemanticity", 2023 (new starts of dead components); Bussmann, Leask and Nanda,
-2024 (BatchTopK); Lee et al., "Evaluation and design of sparse
-autoencoders: top-AFA", 2025 (the adaptive number).
+Bricken et al., "Towards monosemanticity", 2023 (new starts of dead components); Bussmann, Leask
+and Nanda, 2024 (BatchTopK); Lee et al., "Evaluation and design of sparse autoencoders: top-AFA",
+2025 (the adaptive number).
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ from sparsereg.penalties import L21, Penalty, arrays
 
 # Weight of the lengths of codes, as published; share of the epochs in which components are revived.
 _LENGTH_WEIGHT, _REVIVING = 1 / 32, 0.5
+# A component that no sample has used for so many epochs is dead.
+_EPOCHS_UNUSED = 5
 
 
 class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -357,9 +359,10 @@ class _Autoencoder(nn.Module):
         """Give dead components a new start; return the share of zero codes in the epoch."""
         share = self.zeros / max(self.seen, 1)
         self.n_epochs += 1
-        if self.n_epochs <= revive_until:
-            self._revive(torch.nonzero(~self.used)[:, 0], optimizer)
-        self.used = torch.zeros_like(self.used)
+        if self.n_epochs % _EPOCHS_UNUSED == 0:
+            if self.n_epochs <= revive_until:
+                self._revive(torch.nonzero(~self.used)[:, 0], optimizer)
+            self.used = torch.zeros_like(self.used)
         self.zeros = self.seen = 0
         return share
 

@@ -230,7 +230,7 @@ def _polished(X: np.ndarray, y: np.ndarray, penalty: Penalty, w: np.ndarray) -> 
     for _ in range(_NEWTON_STEPS):
         slopes = np.sign(w[support]) * penalty.slope(w)[support]
         gradient = part.T @ (part @ w[support] - y) / len(y) + slopes
-        size = np.linalg.norm(gradient)
+        size = float(np.linalg.norm(gradient))
         if not size < lowest:
             break
         best, lowest = w, size

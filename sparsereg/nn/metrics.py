@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -36,8 +37,9 @@ __all__ = [
 def sparsity(model: nn.Module) -> float:
     """Return the share of zeros in the weights of linear and convolutional layers."""
     weights = _weights(model)
-    zeros = sum(int((w == 0).sum()) for w in weights.values())
-    return zeros / sum(w.numel() for w in weights.values())
+    nonzero = sum(int(torch.count_nonzero(w)) for w in weights.values())
+    total = sum(w.numel() for w in weights.values())
+    return (total - nonzero) / total
 
 
 @torch.no_grad()
@@ -52,9 +54,9 @@ def flops(model: nn.Module, *inputs: Tensor) -> int:
     """
     counts: list[int] = []
 
-    def count(layer: nn.Module, _: object, output: Tensor) -> None:
-        weight = layer.weight  # type: ignore[union-attr]
-        n_nonzero = int((weight != 0).sum())
+    def count(layer: Any, _: object, output: Tensor) -> None:
+        weight = layer.weight
+        n_nonzero = int(torch.count_nonzero(weight))
         places = output.numel() // output.shape[-1 if isinstance(layer, nn.Linear) else 1]
         counts.append(2 * n_nonzero * places)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -248,7 +249,7 @@ def layer_densities(model: nn.Module, density: float, method: str = "erk") -> di
             return dict.fromkeys(raw, 1.0)
 
 
-def weighted_layers(model: nn.Module) -> dict[str, nn.Module]:
+def weighted_layers(model: nn.Module) -> dict[str, Any]:
     """Return the linear and convolutional layers of a network by name."""
     kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
     return {name: module for name, module in model.named_modules() if isinstance(module, kinds)}

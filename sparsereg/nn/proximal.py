@@ -239,8 +239,8 @@ class ProxHandle:
         for block in self._blocks:
             w = self._view([p.detach().cpu() for p in block], block)
             separable = isinstance(self._penalty, Penalty) and not isinstance(self._penalty, L21)
-            w = (w.reshape(-1) if separable else w).numpy()
-            total += self._penalty.value(w)  # type: ignore[attr-defined]
+            values = (w.reshape(-1) if separable else w).numpy()
+            total += self._penalty.value(values)  # type: ignore[attr-defined]
         return total
 
     def freeze(self) -> None:

@@ -94,7 +94,7 @@ def sparsify(
         generator.seed()
     else:
         generator.manual_seed(random_state)
-    chosen = {}
+    chosen: dict[str, Masking] = {}
     for name, module in weighted_layers(model).items():
         of_layer = pattern.get(name) if isinstance(pattern, Mapping) else pattern
         if of_layer is None or (where is not None and not where(name, module)):
@@ -138,7 +138,7 @@ def advance(model: nn.Module) -> None:
         parametrization(module).step += 1
 
 
-def sparse_layers(model: nn.Module) -> dict[str, nn.Module]:
+def sparse_layers(model: nn.Module) -> dict[str, Any]:
     """Return the layers that have a mask, by name."""
     return {
         name: module

@@ -44,6 +44,11 @@ def namespace(x: Any) -> Any:
     return np
 
 
+def as_array(values: Any) -> Array:
+    """Return an array of torch or CuPy as it is, and anything else as a NumPy array of float64."""
+    return values if is_foreign(values) else np.asarray(values, dtype=np.float64)
+
+
 def prox(penalty: Penalty, v: Array, step: Any) -> Array:
     """Return the prox of a separable penalty: see :meth:`Penalty.prox`.
 

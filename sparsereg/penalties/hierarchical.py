@@ -69,14 +69,14 @@ class Hierarchical(BaseEstimator):
 
     def value(self, w: npt.ArrayLike) -> float:
         """Return the penalty of w, of shape (n_skip + n_hidden, n_features); ``inf`` outside."""
-        w = w if arrays.is_foreign(w) else np.asarray(w, dtype=np.float64)
-        lengths = (w[: self.n_skip] ** 2).sum(0) ** 0.5
+        x = arrays.as_array(w)
+        lengths = (x[: self.n_skip] ** 2).sum(0) ** 0.5
         bounds = self.hierarchy * lengths * (1 + 16 * float(np.finfo(np.float32).eps))
-        if bool((abs(w[self.n_skip :]) > bounds).any()):
+        if bool((abs(x[self.n_skip :]) > bounds).any()):
             return float("inf")
         return self.alpha * float(lengths.sum())
 
-    def prox(self, v: npt.ArrayLike, step: float) -> Any:
+    def prox(self, v: Any, step: float) -> Any:
         """Return the minimizer over x of ``||x - v||^2 / (2 step) + value(x)``.
 
         Parameters
@@ -89,7 +89,7 @@ class Hierarchical(BaseEstimator):
         -------
         array like v
         """
-        v = v if arrays.is_foreign(v) else np.asarray(v, dtype=np.float64)
+        v = arrays.as_array(v)
         xp, bound = arrays.namespace(v), self.hierarchy
         linear, hidden = v[: self.n_skip], v[self.n_skip :]
         lengths = (linear * linear).sum(0) ** 0.5

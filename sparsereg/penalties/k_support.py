@@ -77,14 +77,14 @@ class KSupport(BaseEstimator):
 
     def value(self, w: npt.ArrayLike) -> float:
         """Return the penalty of w, a vector or a matrix with a column per group."""
-        w = w if arrays.is_foreign(w) else np.asarray(w, dtype=np.float64)
-        sizes = _sizes(w)
+        x = arrays.as_array(w)
+        sizes = _sizes(x)
         u = self._shares(sizes, 0.0)
         nonzero = sizes > 0
         terms = (self._weights(sizes) * sizes**2)[nonzero] / u[nonzero]
         return 0.5 * self.alpha * float(terms.sum())
 
-    def prox(self, v: npt.ArrayLike, step: float) -> Any:
+    def prox(self, v: Any, step: float) -> Any:
         """Return the minimizer over x of ``||x - v||^2 / (2 step) + value(x)``.
 
         Parameters
@@ -97,7 +97,7 @@ class KSupport(BaseEstimator):
         -------
         array like v
         """
-        v = v if arrays.is_foreign(v) else np.asarray(v, dtype=np.float64)
+        v = arrays.as_array(v)
         rho = step * self.alpha
         if rho == 0:
             return v

@@ -22,7 +22,7 @@ thresholding for sparse approximations", J. Fourier Analysis and Applications, 2
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -197,7 +197,7 @@ class L0Constraint(BaseEstimator):
         feasible = np.count_nonzero(w) <= self.k and not (self.positive and np.any(w < 0))
         return 0.0 if feasible else np.inf
 
-    def prox(self, v: npt.ArrayLike, step: float = 1.0) -> FloatArray:
+    def prox(self, v: Any, step: float = 1.0) -> FloatArray:
         """Return the nearest feasible vector: the k largest entries, the first ones of equals.
 
         Parameters

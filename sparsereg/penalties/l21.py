@@ -67,7 +67,7 @@ class L21(ElasticNet):
         """Return the penalty of w, of shape (n_tasks, n_features)."""
         return super().value(feature_norms(w))
 
-    def prox(self, v: npt.ArrayLike, step: float) -> FloatArray:
+    def prox(self, v: Any, step: Any) -> FloatArray:
         """Return v, of shape (n_tasks, n_features), each column shortened (see ``Penalty``)."""
         if arrays.is_foreign(v):
             if arrays.is_foreign(step) and step.ndim > 0:

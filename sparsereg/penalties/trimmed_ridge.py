@@ -17,7 +17,6 @@ from __future__ import annotations
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
-import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
@@ -69,11 +68,11 @@ class TrimmedRidge(BaseEstimator):
 
     def value(self, w: npt.ArrayLike) -> float:
         """Return the penalty of w, an array of any shape."""
-        w = w if arrays.is_foreign(w) else np.asarray(w, dtype=np.float64)
-        small = w * ~self._kept(w)  # type: ignore[operator]
+        x = arrays.as_array(w)
+        small = x * ~self._kept(x)
         return 0.5 * self.alpha * float((small * small).sum())
 
-    def prox(self, v: npt.ArrayLike, step: float) -> Any:
+    def prox(self, v: Any, step: float) -> Any:
         """Return the global minimizer over x of ``||x - v||^2 / (2 step) + value(x)``.
 
         Parameters
@@ -86,7 +85,7 @@ class TrimmedRidge(BaseEstimator):
         -------
         array like v
         """
-        v = v if arrays.is_foreign(v) else np.asarray(v, dtype=np.float64)
+        v = arrays.as_array(v)
         xp = arrays.namespace(v)
         return xp.where(self._kept(v), v, v / (1.0 + step * self.alpha))
 
