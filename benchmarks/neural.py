@@ -318,33 +318,28 @@ def soft_shrinkage(seeds: Sequence[int], quick: bool) -> list[Outcome]:
     from sparsereg.nn import Unstructured, attach_prox, densify, prune
     from sparsereg.penalties import TrimmedRidge
 
-    data, epochs = Digits.load(quick), 3 if quick else 18
-    n_steps = epochs * -(-len(data.X) // 100)
+    data, epochs, rate = Digits.load(quick), 3 if quick else 18, 0.05
     out = [_dense(data, seeds, epochs)]
     for density in (0.05, 0.02):
-        for name in ("shrunk step by step", "hard thresholds", "one-shot pruning"):
+        # 1 / 19 per step of size rate / (1 - momentum): a factor of 0.95 at the start
+        penalties: dict[str, Any] = {
+            "shrunk step by step": TrimmedRidge(0.1 / (19 * rate), k=density),
+            "hard thresholds": Unstructured(density),
+            "pruned at once": None,
+        }
+        for name, penalty in penalties.items():
+
+            def make(model: Any, penalty: Any = penalty) -> Any:
+                optimizer = _sgd(model, rate)
+                if penalty is not None:
+                    attach_prox(optimizer, model.parameters(), penalty)
+                return optimizer
+
             models = []
             for s in seeds:
-                model = perceptron(data.X.shape[1], s)
-                if name == "one-shot pruning":
-                    fit(model, data, epochs - epochs // 3, s)
-                    prune(model, density, scope="layer")
-                    models.append(densify(fit(model, data, epochs // 3, s)))
-                    continue
-
-                def make(model: Any, name: str = name, density: float = density) -> Any:
-                    optimizer, rate = _sgd(model), 0.05
-                    # 1 / 19 per step of size rate / (1 - momentum): a factor of 0.95 at the start
-                    ridge = TrimmedRidge(0.1 / (19 * rate), k=density)
-                    hard = Unstructured(density)
-                    last = 2 * n_steps // 3
-                    chosen = ridge if name == "shrunk step by step" else hard
-                    handle = attach_prox(optimizer, model.parameters(), chosen)
-                    handle.freeze_at = last
-                    return optimizer
-
-                fit(model, data, epochs, s, make)
-                models.append(densify(prune(model, density, scope="layer")))
+                model = fit(perceptron(data.X.shape[1], s), data, epochs - epochs // 3, s, make)
+                prune(model, density, scope="layer")
+                models.append(densify(fit(model, data, epochs // 3, s)))
             out.append(_outcome(f"{density:.0%}, {name}", models, data))
     return out
 
@@ -393,7 +388,6 @@ def autoencoders(seeds: Sequence[int], quick: bool) -> list[Outcome]:
 def lassonet(seeds: Sequence[int], quick: bool) -> list[Outcome]:
     """Follow the features of LassoNet on the 8 x 8 digits, and those of an l1 classifier."""
     from sklearn.datasets import load_digits
-    from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import train_test_split
 
     from sparsereg.nn import SparseMLPClassifier
@@ -413,6 +407,7 @@ def lassonet(seeds: Sequence[int], quick: bool) -> list[Outcome]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             steps = model.path(X_train, y_train, factor=1.6 if quick else 1.15)
+            supports = _l1_supports(X_train, y_train, max(wanted))
             for k in wanted:
                 step = next((t for t in steps if t.support.size <= k), steps[-1])
                 refit = SparseMLPClassifier(
@@ -423,7 +418,7 @@ def lassonet(seeds: Sequence[int], quick: bool) -> list[Outcome]:
                 found.setdefault(f"LassoNet, at most {k}", []).append(
                     (columns.size, refit.score(X_test[:, columns], y_test))
                 )
-                columns = _first_features(LogisticRegression, X_train, y_train, k)
+                columns = next(c for c in reversed(supports) if c.size <= k)
                 refit.fit(X_train[:, columns], y_train)
                 found.setdefault(f"l1 logistic, at most {k}", []).append(
                     (columns.size, refit.score(X_test[:, columns], y_test))
@@ -434,16 +429,19 @@ def lassonet(seeds: Sequence[int], quick: bool) -> list[Outcome]:
     ]
 
 
-def _first_features(classifier: Any, X: np.ndarray, y: np.ndarray, k: int) -> np.ndarray:
-    """Return the features of the weakest l1 penalty, of a grid, that leaves at most k."""
-    columns = np.array([0])
-    for strength in np.geomspace(1e-3, 1.0, 25):
-        model = classifier(l1_ratio=1.0, solver="saga", C=strength, tol=1e-2, max_iter=200)
-        used = np.flatnonzero(np.any(model.fit(X, y).coef_ != 0, axis=0))
-        if used.size > k:
+def _l1_supports(X: np.ndarray, y: np.ndarray, largest: int) -> list[np.ndarray]:
+    """Return the supports of l1 logistic regression, as the penalty falls, up to a size."""
+    from sklearn.linear_model import LogisticRegression
+
+    supports = [np.array([0])]
+    model = LogisticRegression(l1_ratio=1.0, solver="saga", tol=1e-2, max_iter=200, warm_start=True)
+    for strength in np.geomspace(1e-3, 1.0, 80):
+        model.set_params(C=strength).fit(X, y)
+        used = np.flatnonzero(np.any(model.coef_ != 0, axis=0))
+        if used.size > largest:
             break
-        columns = used if used.size else columns
-    return columns
+        supports.append(used if used.size else supports[-1])
+    return supports
 
 
 def _score(outcomes: dict[str, Outcome], start: str) -> float:
@@ -494,9 +492,7 @@ EXPERIMENTS = (
         "weights left",
         "accuracy",
         soft_shrinkage,
-        lambda o: all(
-            _score(o, f"{d}, shrunk") > _score(o, f"{d}, one-shot") for d in ("5%", "2%")
-        ),
+        lambda o: all(_score(o, f"{d}, shrunk") > _score(o, f"{d}, pruned") for d in ("5%", "2%")),
     ),
     Experiment(
         "autoencoders",
