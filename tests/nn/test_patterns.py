@@ -205,6 +205,21 @@ def test_densify_leaves_the_outputs_and_plain_parameters():
         assert all(torch.equal(b, m.bias) for b, m in zip(biases, [model[0], model[2], model[4]]))
 
 
+def test_masks_are_copied_and_differentiated_per_sample():
+    model = sparsify(network(), NM(2, 4), decay=0.0)
+    x = torch.randn(5, 16)
+    assert torch.equal(copy.deepcopy(model)(x), model(x))
+    parameters = {name: p.detach() for name, p in model.named_parameters()}
+
+    def loss(parameters, row):
+        return torch.func.functional_call(model, parameters, (row,)).sum()
+
+    by_sample = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))(parameters, x)
+    model(x).sum().backward()
+    for name, p in model.named_parameters():
+        torch.testing.assert_close(by_sample[name].sum(0), p.grad, rtol=1e-4, atol=1e-5)
+
+
 def test_masks_survive_a_state_dict():
     model = sparsify(network(), Unstructured(0.3), method="static", score="random", random_state=1)
     other = sparsify(network(7), Unstructured(0.3), method="static", score="random", random_state=2)
