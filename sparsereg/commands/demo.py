@@ -55,7 +55,7 @@ def demo(picture: Path, no_picture: bool) -> None:
     rows = [row for family, split in splits for row in _rows(family, split)]
     console.print(_table(rows))
     console.print(_legend(rows))
-    if importlib.util.find_spec("torch") is not None:
+    if _has_torch():
         from sparsereg.commands.demo_neural import LEGEND, neural_table
 
         console.print("\nNetworks, with PyTorch:\n")
@@ -176,6 +176,10 @@ def _start_up() -> float:
     X = rng.standard_normal((30, 4))
     LassoCV(cv=3).fit(X, X[:, 0] + rng.standard_normal(30))
     return time.perf_counter() - start
+
+
+def _has_torch() -> bool:
+    return importlib.util.find_spec("torch") is not None
 
 
 def _rows(family: Family, split: Split) -> Iterator[Row]:

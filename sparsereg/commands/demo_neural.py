@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _SEED = 0
 
 LEGEND = (
-    "Digits of scikit-learn, 8 x 8; a perceptron of 64-50-10 units trained from scratch.\n"
+    "Digits of scikit-learn, 8 x 8; a perceptron of 64-50-10 units.\n"
     "accuracy: on the 25% of the digits that are held out. seconds: wall time of fit."
 )
 
