@@ -57,7 +57,7 @@ def write(results: dict[str, Any], name: str, folder: Path | None) -> Path:
     table = Table(*header, title=results["family"])
     for row in rows:
         table.add_row(*row)
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     # Cells cut to fit a narrow terminal cannot be read at all; wrapped lines still can.
     widest = console.options.update(max_width=_WIDEST)
     width = max(console.width, console.measure(table, options=widest).maximum)
