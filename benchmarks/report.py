@@ -53,6 +53,7 @@ def write(
         "ablation": _ablation,
         "privacy": _privacy,
         "claims": _claims,
+        "neural": _neural,
     }
     if render is None:
         render = next((renderers[key] for key in renderers if key in results), _comparison)
@@ -66,7 +67,7 @@ def write(
     table = Table(*header, title=results["family"])
     for row in rows:
         table.add_row(*row)
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     # Cells cut to fit a narrow terminal cannot be read at all; wrapped lines still can.
     widest = console.options.update(max_width=_WIDEST)
     width = max(console.width, console.measure(table, options=widest).maximum)
@@ -309,6 +310,33 @@ def _local_paths(results: dict[str, Any]) -> tuple[list[str], list[list[str]], l
         mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
         notes.append(f"Geometric mean of the ratios {mean:.2f}, worst {max(ratios):.2f}.")
     return header, rows, notes + not_installed_notes(results)
+
+
+def _neural(results: dict[str, Any]) -> tuple[list[str], list[list[str]], list[str]]:
+    """One row for each variant: means over the seeds, and the lowest and highest score."""
+    rows, notes = [], []
+    for item in results["neural"]:
+        for outcome in item["outcomes"]:
+            left, score = outcome["left"], outcome["score"]
+            left_mean = sum(left) / len(left)
+            text = f"{left_mean:.3f}" if item["left"] == "weights left" else f"{left_mean:.1f}"
+            rows.append(
+                [
+                    item["experiment"],
+                    outcome["variant"],
+                    f"{text} {item['left']}",
+                    f"{sum(score) / len(score):.4f} ({min(score):.4f} to {max(score):.4f})",
+                ]
+            )
+        verdict = "seen" if item["seen"] else "not seen"
+        notes.append(f"{item['experiment']}: {item['claim']}: {verdict} ({item['seconds']:.0f} s).")
+    seeds = len(results["protocol"]["seeds"])
+    notes.append(
+        f"Means over {seeds} seeds, lowest and highest in brackets. Data: "
+        f"{results['protocol']['data']}; photographs of scikit-learn. Accuracy or share of "
+        f"variance explained, on data not trained on."
+    )
+    return ["experiment", "variant", "left", "score"], rows, notes
 
 
 def not_installed_notes(results: dict[str, Any]) -> list[str]:

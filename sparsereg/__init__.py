@@ -89,6 +89,7 @@ _SUBMODULES = {
     "losses",
     "mixture",
     "model_selection",
+    "nn",
     "penalties",
     "plotting",
     "privacy",

@@ -114,6 +114,7 @@ def test_module_runs_the_group():
 def short_demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """One family, one run, in an empty current folder; returns the folder."""
     monkeypatch.setattr(demo_module, "FAMILIES", demo_module.FAMILIES[:1])
+    monkeypatch.setattr(demo_module, "_has_torch", lambda: False)
     monkeypatch.setattr(demo_module, "_N_RUNS", 1)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -129,8 +130,10 @@ def demo_rows(output: str) -> list[list[str]]:
 def test_demo_has_a_row_per_data_and_library(monkeypatch, tmp_path):
     monkeypatch.setattr(demo_module, "_N_RUNS", 1)
     monkeypatch.chdir(tmp_path)
-    libraries = [row[0] for row in demo_rows(run("demo", "--no-picture").output)]
+    output = run("demo", "--no-picture").output
+    libraries = [row[0] for row in demo_rows(output)]
     assert libraries == ["sparsereg", "scikit-learn"] * len(demo_module.FAMILIES)
+    assert ("network of" in output) == demo_module._has_torch()
 
 
 def test_demo_has_no_alpha_or_gap_where_a_size_is_chosen(monkeypatch, tmp_path):

@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+import importlib.util
 import pickle
 import subprocess
 import sys
@@ -67,6 +68,8 @@ SUBMODULES = [
     "plotting",
     "privacy",
 ]
+if importlib.util.find_spec("torch") is not None:
+    SUBMODULES.append("nn")
 
 
 def modules_loaded_by(statement):

@@ -58,6 +58,12 @@ def demo(picture: Path, no_picture: bool) -> None:
     console.print(_legend(rows))
     console.print(_privacy())
     console.print(_mixture())
+    if _has_torch():
+        from sparsereg.commands.demo_neural import LEGEND, neural_table
+
+        console.print("\nNetworks, with PyTorch:\n")
+        console.print(neural_table())
+        console.print(LEGEND)
     if drawn:
         family, split = splits[0]
         model = next(row.model for row in rows if row.family is family)
@@ -187,6 +193,10 @@ def _start_up() -> float:
     X = rng.standard_normal((30, 4))
     LassoCV(cv=3).fit(X, X[:, 0] + rng.standard_normal(30))
     return time.perf_counter() - start
+
+
+def _has_torch() -> bool:
+    return importlib.util.find_spec("torch") is not None
 
 
 def _rows(family: Family, split: Split) -> Iterator[Row]:

@@ -8,6 +8,8 @@ understand.
 from sparsereg.penalties.base import Penalty
 from sparsereg.penalties.capped_l1 import CappedL1
 from sparsereg.penalties.elastic_net import L1, ElasticNet
+from sparsereg.penalties.hierarchical import Hierarchical
+from sparsereg.penalties.k_support import KSupport
 from sparsereg.penalties.l0 import CEL0, L0, L0Constraint
 from sparsereg.penalties.l21 import L21
 from sparsereg.penalties.log_sum import LogSum
@@ -15,6 +17,7 @@ from sparsereg.penalties.lq import Lq
 from sparsereg.penalties.mcp import MCP
 from sparsereg.penalties.scad import SCAD
 from sparsereg.penalties.transformed_l1 import TransformedL1
+from sparsereg.penalties.trimmed_ridge import TrimmedRidge
 
 __all__ = [
     "CEL0",
@@ -25,9 +28,12 @@ __all__ = [
     "SCAD",
     "CappedL1",
     "ElasticNet",
+    "Hierarchical",
+    "KSupport",
     "L0Constraint",
     "LogSum",
     "Lq",
     "Penalty",
     "TransformedL1",
+    "TrimmedRidge",
 ]

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
 from sparsereg.backends.protocol import KernelForm
+from sparsereg.penalties import arrays
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -76,12 +77,15 @@ class Penalty(BaseEstimator, ABC):
         Parameters
         ----------
         v : array-like of shape (n_features,)
+            Or a torch tensor or CuPy array of any shape; the same comes back.
         step : float
 
         Returns
         -------
         ndarray of shape (n_features,)
         """
+        if arrays.is_foreign(v):
+            return arrays.prox(self, v, step)
         from sparsereg.backends.numba.penalty_kernels import prox_vector
 
         v = _vector(v)
@@ -97,6 +101,13 @@ class Penalty(BaseEstimator, ABC):
 
         w = _vector(w)
         return slope_vector(*self.kernel_form(w.size), w)
+
+    def slope_by_alpha(self, w: npt.ArrayLike) -> FloatArray:
+        """Return how fast the slope at the size of each nonzero coefficient grows with alpha.
+
+        Finite for alpha > 0; penalties that are not proportional to alpha say their own.
+        """
+        return self.slope(w) / self.alpha
 
     def relaxed_slope(self, w: npt.ArrayLike, curvatures: npt.ArrayLike) -> FloatArray:
         """Return the slope of the exact relaxation of the penalty, at the size of each coefficient.

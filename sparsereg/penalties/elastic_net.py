@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils._param_validation import Interval
 
+from sparsereg.penalties import arrays
 from sparsereg.penalties.base import (
     SHARED_CONSTRAINTS,
     FloatArray,
@@ -94,6 +95,8 @@ class ElasticNet(Penalty):
 
     def prox(self, v: npt.ArrayLike, step: float) -> FloatArray:
         """Return the soft-thresholded and shrunk v (see :meth:`Penalty.prox`)."""
+        if arrays.is_foreign(v):
+            return arrays.prox(self, v, step)
         v = np.asarray(v, dtype=np.float64)
         l1, l2 = self._strengths(v.size)
         size = v if self.positive else np.abs(v)

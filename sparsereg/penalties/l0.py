@@ -22,13 +22,14 @@ thresholding for sparse approximations", J. Fourier Analysis and Applications, 2
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
+from sparsereg.penalties import arrays
 from sparsereg.penalties.base import SHARED_CONSTRAINTS, FloatArray, Kind, Penalty
 
 
@@ -144,6 +145,13 @@ class CEL0(Penalty):
         weighed = (weights > 0) & np.isfinite(weights) & (norms > 0)  # the others have no penalty
         return np.divide(norms, np.sqrt(weights), out=np.ones(n_features), where=weighed)
 
+    def slope_by_alpha(self, w: npt.ArrayLike) -> FloatArray:
+        """Return a_j sqrt(v_j / (2 alpha)) where the penalty is not flat."""
+        w = np.asarray(w, dtype=np.float64)
+        weights = self.feature_weights(w.size)
+        norms = np.broadcast_to(np.asarray(self.column_norms, dtype=np.float64), w.size)
+        return norms * np.sqrt(weights / (2 * self.alpha)) * (self.slope(w) > 0)
+
     def _alpha_at_threshold(self, z: FloatArray, t: FloatArray) -> FloatArray:
         return (z / np.where(t < 1, t, np.sqrt(t))) ** 2 / 2
 
@@ -189,7 +197,7 @@ class L0Constraint(BaseEstimator):
         feasible = np.count_nonzero(w) <= self.k and not (self.positive and np.any(w < 0))
         return 0.0 if feasible else np.inf
 
-    def prox(self, v: npt.ArrayLike, step: float = 1.0) -> FloatArray:
+    def prox(self, v: Any, step: float = 1.0) -> FloatArray:
         """Return the nearest feasible vector: the k largest entries, the first ones of equals.
 
         Parameters
@@ -201,7 +209,11 @@ class L0Constraint(BaseEstimator):
         Returns
         -------
         ndarray of shape (n_features,)
+            Of a torch tensor or CuPy array of any shape, one like it.
         """
+        if arrays.is_foreign(v):
+            x = arrays.namespace(v).clip(v, 0.0, None) if self.positive else v
+            return x * arrays.largest(abs(x).reshape(-1), self.k).reshape(x.shape)
         x = np.array(v, dtype=np.float64)
         if self.positive:
             np.maximum(x, 0.0, out=x)

@@ -9,11 +9,17 @@ those of the scalar penalty; the prox keeps the direction.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
+from sparsereg.penalties import arrays
 from sparsereg.penalties.base import FloatArray
 from sparsereg.penalties.elastic_net import ElasticNet
+
+# From near zero they are monotone and end quadratically.
+_NEWTON_STEPS, _NEARLY_ZERO = 20, 1e-9
 
 
 class L21(ElasticNet):
@@ -61,12 +67,40 @@ class L21(ElasticNet):
         """Return the penalty of w, of shape (n_tasks, n_features)."""
         return super().value(feature_norms(w))
 
-    def prox(self, v: npt.ArrayLike, step: float) -> FloatArray:
+    def prox(self, v: Any, step: Any) -> FloatArray:
         """Return v, of shape (n_tasks, n_features), each column shortened (see ``Penalty``)."""
+        if arrays.is_foreign(v):
+            if arrays.is_foreign(step) and step.ndim > 0:
+                return self._prox_in_metric(v, step)
+            norms = (v * v).sum(0) ** 0.5
+            lengths = arrays.prox(self, norms, step)
+            return v * arrays.namespace(v).where(norms > 0, lengths / norms, 0.0)
         v = np.asarray(v, dtype=np.float64)
         norms = feature_norms(v)
         lengths = super().prox(norms, step)
         return v * np.divide(lengths, norms, out=np.zeros_like(norms), where=norms > 0)
+
+    def _prox_in_metric(self, v: Any, steps: Any) -> Any:
+        """Return the prox with a step for each entry.
+
+        With a = l1 + l2 r and r the length of the result, x_i = v_i r / (r + steps_i a); r solves
+        ||v_i / (r + steps_i a)|| = 1. The inverse of that norm is concave in r, so that Newton's
+        method from zero is monotone.
+        """
+        xp, l1, l2 = arrays.namespace(v), self.l1, self.l2
+        if self.weights is not None:
+            weights = arrays.like(self.weights, v)
+            l1, l2 = l1 * weights, l2 * weights
+        grows, begins = 1.0 + steps * l2, steps * l1
+        smallest = _NEARLY_ZERO * (v * v).sum(0) ** 0.5  # not zero, for features without penalty
+        r = smallest
+        for _ in range(_NEWTON_STEPS):
+            parts = r * grows + begins
+            inverse = xp.where(v == 0, 0.0, v / parts) ** 2
+            norm = inverse.sum(0)
+            rise = (inverse * grows / parts).sum(0) / norm**1.5
+            r = xp.where(norm > 1, r + (1.0 - norm**-0.5) / rise, r)
+        return xp.where(r > smallest, v * r / (r * grows + begins), 0.0)
 
     def subdiff_distance(self, w: npt.ArrayLike, grad: npt.ArrayLike) -> FloatArray:
         """Return, per feature, the distance of ``-grad`` to the subdifferential at w.

@@ -75,3 +75,8 @@ class MCP(Penalty):
 
     def _weak_convexity(self) -> float:
         return 1.0 / self.gamma
+
+    def slope_by_alpha(self, w: npt.ArrayLike) -> FloatArray:
+        """Return 1 where the penalty is not flat (see :meth:`Penalty.slope_by_alpha`)."""
+        size = np.abs(np.asarray(w, dtype=np.float64))
+        return self.feature_weights(size.size) * (size < self.gamma * self.alpha)

@@ -76,3 +76,9 @@ class SCAD(Penalty):
 
     def _weak_convexity(self) -> float:
         return 1.0 / (self.gamma - 1.0)
+
+    def slope_by_alpha(self, w: npt.ArrayLike) -> FloatArray:
+        """Return 1 up to alpha, then gamma / (gamma - 1) until the penalty is flat."""
+        size = np.abs(np.asarray(w, dtype=np.float64))
+        rate = np.where(size <= self.alpha, 1.0, self.gamma / (self.gamma - 1.0))
+        return self.feature_weights(size.size) * rate * (size < self.gamma * self.alpha)

