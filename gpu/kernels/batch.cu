@@ -19,7 +19,7 @@ struct Problem {
 };
 
 // g = q - G w.
-__device__ void refresh(const Problem& problem, int lane) {
+__device__ __forceinline__ void refresh(const Problem& problem, int lane) {
   __syncwarp();
   for (int k = lane; k < problem.m; k += 32) {
     double g = problem.correlation[k];
@@ -33,7 +33,7 @@ __device__ void refresh(const Problem& problem, int lane) {
 }
 
 // One cyclic sweep; returns whether anything moved. A lane touches its own coordinates only.
-__device__ bool sweep(const Problem& problem, const Penalty& penalty, int lane) {
+__device__ __forceinline__ bool sweep(const Problem& problem, const Penalty& penalty, int lane) {
   bool moved = false;
   for (int first = 0; first < problem.m; first += 32) {
     const int j = first + lane;
@@ -61,7 +61,7 @@ __device__ bool sweep(const Problem& problem, const Penalty& penalty, int lane) 
 }
 
 // The terms of the duality gap at dual scale `scale`.
-__device__ double gap_at(
+__device__ __forceinline__ double gap_at(
     double scale, const Problem& problem, const Penalty& penalty, double sq_residual, int lane) {
   double total = 0.0;
   for (int j = lane; j < problem.m; j += 32) {
@@ -85,7 +85,7 @@ __device__ double gap_at(
   return 0.5 * (1.0 - scale) * (1.0 - scale) * sq_residual + warp_sum(total);
 }
 
-__device__ double dual_gap(
+__device__ __forceinline__ double dual_gap(
     const Problem& problem, const Penalty& penalty, double rounding, int lane) {
   double product = 0.0, fitted = 0.0, removed = 0.0;
   for (int j = lane; j < problem.m; j += 32) {
@@ -127,7 +127,7 @@ __device__ double dual_gap(
 }
 
 // What the best move of a single coefficient would bring, the largest over all of them.
-__device__ double largest_gain(const Problem& problem, const Penalty& penalty, int lane) {
+__device__ __forceinline__ double largest_gain(const Problem& problem, const Penalty& penalty, int lane) {
   double largest = 0.0;
   for (int j = lane; j < problem.m; j += 32) {
     const double curvature = problem.curvatures[j];
@@ -149,13 +149,12 @@ extern "C" __global__ void __launch_bounds__(128) gram_cd_batch(
     const double* sq_norms, double* coefs, const double* params, const double* weights,
     const double* scales, const double* targets, double* certificates, index_t* epochs, int kind,
     int has_scales, int m, int n_problems, int max_epochs, double rounding) {
-  DYNAMIC_SHARED(double, shared);
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const index_t b = blockIdx.x * (index_t)(blockDim.x / 32) + warp;
   if (b >= n_problems) return;  // the whole warp; there is no barrier of the block
   const Penalty penalty = {
       kind, params[0], params[1], params[2] != 0.0, weights, has_scales ? scales : nullptr};
-  double* gradient = shared + (index_t)warp * 2 * m;
+  double* gradient = SHARED_MEMORY + (index_t)warp * 2 * m;
   const Problem problem = {
       gram, curvatures, correlations + b * m, sq_norms[b], gradient + m, gradient, m};
 

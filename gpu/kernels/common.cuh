@@ -4,9 +4,6 @@
 // X is stored as `real`, float or double; everything else is double. Sums have a fixed order: the
 // same launch gives bitwise the same result. No headers, so that compiling takes a moment.
 
-#ifndef DYNAMIC_SHARED  // what runs these kernels on a CPU brings its own
-#define DYNAMIC_SHARED(type, name) extern __shared__ __align__(16) type name[]
-#endif
 #ifndef REAL
 #define REAL double
 #endif
@@ -17,6 +14,11 @@ typedef long long index_t;
 #define WHOLE_WARP 0xffffffffu
 
 __device__ __forceinline__ double infinity() { return __longlong_as_double(0x7ff0000000000000LL); }
+
+#ifndef SHARED_MEMORY  // what runs these kernels on a CPU brings its own
+extern __shared__ double dynamic_shared_memory[];
+#define SHARED_MEMORY dynamic_shared_memory
+#endif
 
 __device__ __forceinline__ double warp_sum(double value) {
   for (int offset = 16; offset; offset >>= 1) value += __shfl_xor_sync(WHOLE_WARP, value, offset);

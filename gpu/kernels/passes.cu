@@ -9,7 +9,6 @@ template <int TASKS>
 __device__ __forceinline__ void dot_columns_of(
     const real* X, const index_t* columns, const double* v, const double* means,
     const double* totals, double* out, index_t n, index_t n_columns, int n_tasks) {
-  DYNAMIC_SHARED(double, scratch);
   const index_t j = columns[blockIdx.x];
   const real* x = X + j * n;
   double sums[TASKS];
@@ -25,7 +24,7 @@ __device__ __forceinline__ void dot_columns_of(
 #pragma unroll
   for (int t = 0; t < TASKS; ++t)
     if (t < n_tasks) {
-      const double sum = block_sum(sums[t], scratch);
+      const double sum = block_sum(sums[t], SHARED_MEMORY);
       if (threadIdx.x == 0) out[t * n_columns + blockIdx.x] = (sum - means[j] * totals[t]) / n;
     }
 }
@@ -46,7 +45,6 @@ extern "C" __global__ void __launch_bounds__(256) dot_columns_many(
 extern "C" __global__ void __launch_bounds__(256) spread_columns(
     const real* X, const double* weights, const double* means, double* rests, double* squares,
     index_t n) {
-  DYNAMIC_SHARED(double, scratch);
   const index_t j = blockIdx.x;
   double rest = 0.0, square = 0.0;
 #pragma unroll 4
@@ -55,8 +53,8 @@ extern "C" __global__ void __launch_bounds__(256) spread_columns(
     rest += weights[i] * d;
     square += weights[i] * d * d;
   }
-  rest = block_sum(rest, scratch);
-  square = block_sum(square, scratch);
+  rest = block_sum(rest, SHARED_MEMORY);
+  square = block_sum(square, SHARED_MEMORY);
   if (threadIdx.x == 0) rests[j] = rest, squares[j] = square;
 }
 

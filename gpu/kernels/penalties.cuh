@@ -94,8 +94,8 @@ __device__ double prox_capped_l1(double u, double theta, double z) {
   return z > threshold ? z : soft(z, u);
 }
 
-// Prox of t phi for every kind but the first, at z >= 0.
-__device__ double prox_size(int kind, double a, double b, double t, double z) {
+// Prox of t phi for every kind but the first, at z >= 0. Not inlined: the elastic net needs its registers.
+__device__ __noinline__ double prox_size(int kind, double a, double b, double t, double z) {
   if (z == 0.0 || t == infinity()) return 0.0;
   if (t * a == 0.0) return z;
   if (kind == FIRM) return prox_firm(a, b, t, z);
@@ -108,7 +108,7 @@ __device__ double prox_size(int kind, double a, double b, double t, double z) {
 }
 
 // Global minimizer over x of (x - v)^2 / (2 step) + weight phi(x).
-__device__ double prox_scalar(const Penalty& penalty, double weight, double v, double step) {
+__device__ __forceinline__ double prox_scalar(const Penalty& penalty, double weight, double v, double step) {
   if (v != v) return v;  // NaN stays to be seen
   if (penalty.kind == ELASTIC_NET) {
     const double threshold = step * penalty.a * weight;
@@ -122,7 +122,7 @@ __device__ double prox_scalar(const Penalty& penalty, double weight, double v, d
   return prox_size(penalty.kind, penalty.a, penalty.b, step * weight, v);
 }
 
-__device__ double prox_column(const Penalty& penalty, int j, double v, double step) {
+__device__ __forceinline__ double prox_column(const Penalty& penalty, int j, double v, double step) {
   const double weight = penalty.weights[j];
   if (!penalty.scales) return prox_scalar(penalty, weight, v, step);
   const double scale = penalty.scales[j], scaled = scale * v;
@@ -131,7 +131,7 @@ __device__ double prox_column(const Penalty& penalty, int j, double v, double st
 }
 
 // phi(x) for x >= 0.
-__device__ double value_scalar(int kind, double a, double b, double x) {
+__device__ __noinline__ double value_scalar(int kind, double a, double b, double x) {
   if (x == 0.0) return 0.0;
   if (kind == ELASTIC_NET) return a * x + 0.5 * b * x * x;
   if (kind == FIRM) {
@@ -151,7 +151,7 @@ __device__ double value_scalar(int kind, double a, double b, double x) {
   return a * fmin(x, b);
 }
 
-__device__ double value_column(const Penalty& penalty, int j, double w) {
+__device__ __forceinline__ double value_column(const Penalty& penalty, int j, double w) {
   if (w < 0.0 && penalty.positive) return infinity();
   const double scale = penalty.scales ? penalty.scales[j] : 1.0;
   const double value = value_scalar(penalty.kind, penalty.a, penalty.b, fabs(scale * w));

@@ -4,7 +4,7 @@
 // compare), dynamic shared memory read before it is written (it starts as NaN), barriers that not all
 // threads reach. What it cannot find: races inside a warp between two barriers that happen to give
 // the same result in every order tried, misalignment, and anything about speed.
-#pragma once
+
 #include <setjmp.h>
 #include <ucontext.h>
 
@@ -20,7 +20,8 @@
 #define __device__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
-#define DYNAMIC_SHARED(type, name) type* name = reinterpret_cast<type*>(emulation::shared.data())
+#define __noinline__
+#define SHARED_MEMORY emulation::shared.data()
 
 struct dim3 { unsigned x, y, z; };
 static dim3 threadIdx, blockIdx, blockDim, gridDim;

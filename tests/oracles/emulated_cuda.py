@@ -6,6 +6,8 @@ which a kernel that writes outside changes.
 """
 
 import ctypes
+import hashlib
+import os
 import shutil
 import subprocess
 import tempfile
@@ -38,27 +40,27 @@ class EmulationError(RuntimeError):
 
 
 @cache
-def _folder():
-    return Path(tempfile.mkdtemp(prefix="emulated-cuda-"))
-
-
-@cache
 def library(text, kernels):
-    """Compile CUDA source for the CPU."""
+    """Compile CUDA source for the CPU, once for each text on this machine."""
     entries = "\n".join(
         f'extern "C" int run_{name}(const unsigned* grid, unsigned threads, size_t shared_bytes, '
         f"void** arguments, int order, unsigned seed) {{ return emulation::launch({name}, grid, "
         f"threads, shared_bytes, arguments, order, seed); }}"
         for name in kernels
     )
-    source = _folder() / f"{abs(hash((text, kernels)))}.cpp"
-    source.write_text(f'#include "{_HEADER}"\n{text}\n{entries}\n')
-    built = source.with_suffix(".so")
-    command = ["g++", "-std=c++17", "-O1", "-fPIC", "-shared", "-U_FORTIFY_SOURCE"]
-    command += ["-Wno-unknown-pragmas", str(source), "-o", str(built)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise EmulationError(f"the kernels are not C++:\n{done.stderr[:4000]}")
+    source = f"{_HEADER.read_text()}\n{text}\n{entries}\n"
+    key = hashlib.sha256(source.encode()).hexdigest()[:20]
+    folder = Path(tempfile.gettempdir()) / f"emulated-cuda-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    built = folder / f"{key}.so"
+    if not built.exists():
+        mine = folder / f"{key}.{os.getpid()}.so"
+        command = ["g++", "-std=c++17", "-O1", "-fPIC", "-shared", "-U_FORTIFY_SOURCE"]
+        command += ["-Wno-unknown-pragmas", "-x", "c++", "-", "-o", str(mine)]
+        done = subprocess.run(command, input=source, capture_output=True, text=True)
+        if done.returncode:
+            raise EmulationError(f"the kernels are not C++:\n{done.stderr[:4000]}")
+        mine.replace(built)
     return ctypes.CDLL(str(built))
 
 
