@@ -102,7 +102,8 @@ def check_arguments(
         if not parameter.is_array:
             checked.append(dtype.type(value))
             continue
-        if getattr(value, "dtype", None) != dtype or not value.flags.c_contiguous:
+        is_right = hasattr(value, "flags") and value.dtype == dtype and value.flags.c_contiguous
+        if not is_right:
             raise TypeError(
                 f"Kernel {kernel!r} reads {parameter.name!r} as a C-contiguous {dtype} array, but "
                 f"got {_described(value)}."
