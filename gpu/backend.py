@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sparsereg.backends.numba import NumbaBackend
+from sparsereg.backends.numba import NumbaBackend, batch_descent
 from sparsereg.backends.protocol import FloatArray, IndexArray, KernelForm
 from sparsereg.gpu.designs import DeviceDesign, make_design
 from sparsereg.gpu.device import Device
@@ -160,14 +160,17 @@ class DeviceBackend(NumbaBackend):
         warps = min(max(_SHARED_BYTES // bytes_per_warp, 1), _MAX_WARPS)
         xp = device.xp
         with device.at_work(f"{n_problems} problems of {m} coefficients"):
-            curvatures = xp.ascontiguousarray(xp.diagonal(gram))
+            diagonal = device.to_host(xp.diagonal(gram))
+            curvatures, steps = np.maximum(diagonal, 0.0), np.zeros(m)
+            np.divide(1.0, curvatures, out=steps, where=curvatures > 0)
+            shared = (curvatures, steps, batch_descent.zero_thresholds(curvatures, *form))
             certificates = xp.empty(n_problems)
             epochs = xp.empty(n_problems, dtype=np.int64)
             device.launch(
                 "gram_cd_batch", np.float64, (-(-n_problems // warps),), 32 * warps,
-                (gram, curvatures, correlations, sq_norms, coefs, xp.asarray(form.params),
-                 xp.asarray(form.weights), xp.asarray(form.scales), targets, certificates, epochs,
-                 form.kind, form.scales.size > 0, m, n_problems, max_epochs, rounding),
+                (gram, *map(xp.asarray, shared), correlations, sq_norms, coefs,
+                 *map(xp.asarray, form[1:]), targets, certificates, epochs, form.kind,
+                 form.scales.size > 0, m, n_problems, max_epochs, rounding),
                 shared_bytes=warps * bytes_per_warp,
             )  # fmt: skip
         return certificates, epochs

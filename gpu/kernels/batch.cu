@@ -5,12 +5,18 @@
 // Coefficients and the negative gradient g = q_b - G w of a problem lie in shared memory, 2 m doubles
 // a warp. The coordinates have their turns in cyclic order, 32 at a time: every lane computes its
 // prox, a ballot finds the first that moves, its step is applied to the whole gradient, and the rest
-// of the 32 is looked at again. So a sweep costs as much as there are steps, not m times it.
+// of the 32 is looked at again. So a sweep costs as much as there are steps, not m times it. Before
+// the first sweep, the coefficient furthest from its place moves, again and again.
 // Certificates are those of sparsereg/backends/numba/batch_descent.py.
+
+// As in the CPU's kernel: steps count as large beside the first down to this share.
+#define LARGE 0.002
 
 struct Problem {
   const double* gram;
-  const double* curvatures;
+  const double* curvatures;  // zero for columns that do not move
+  const double* steps;       // their inverses, or zero
+  const double* thresholds;  // gradients up to which zero stays zero
   const double* correlation;
   double sq_norm;
   double* coef;
@@ -32,19 +38,60 @@ __device__ __forceinline__ void refresh(const Problem& problem, int lane) {
   __syncwarp();
 }
 
-// One cyclic sweep; returns whether anything moved. A lane touches its own coordinates only.
-__device__ __forceinline__ bool sweep(const Problem& problem, const Penalty& penalty, int lane) {
-  bool moved = false;
+// Move the coefficient that is furthest from its place, while it is far beside the first.
+__device__ __forceinline__ void take_large_steps(
+    const Problem& problem, const Penalty& penalty, int lane) {
+  double first = 0.0;
+  for (int step = 0; step < problem.m; ++step) {
+    int mover = problem.m;
+    double largest = 0.0;
+    for (int j = lane; j < problem.m; j += 32) {
+      const double w = problem.coef[j], g = problem.gradient[j];
+      double change = 0.0;
+      if (w == 0.0) {
+        const double excess = (penalty.positive ? g : fabs(g)) - problem.thresholds[j];
+        if (excess > 0.0) change = problem.steps[j] * excess * excess;
+      } else {
+        const double v = w + problem.steps[j] * g;
+        const double delta = prox_column(penalty, j, v, problem.steps[j]) - w;
+        change = problem.curvatures[j] * delta * delta;
+      }
+      if (change > largest) largest = change, mover = j;
+    }
+    for (int offset = 16; offset; offset >>= 1) {  // the largest, and of equals the first
+      const double other = __shfl_xor_sync(WHOLE_WARP, largest, offset);
+      const int whose = __shfl_xor_sync(WHOLE_WARP, mover, offset);
+      if (other > largest || (other == largest && whose < mover)) largest = other, mover = whose;
+    }
+    first = fmax(first, largest);
+    if (mover == problem.m || !(LARGE * first < largest && largest < infinity())) return;
+    double delta = 0.0;
+    if (lane == mover % 32) {  // whose coefficient it is
+      const double w = problem.coef[mover], v = w + problem.steps[mover] * problem.gradient[mover];
+      problem.coef[mover] = prox_column(penalty, mover, v, problem.steps[mover]);
+      delta = problem.coef[mover] - w;
+    }
+    delta = __shfl_sync(WHOLE_WARP, delta, mover % 32);
+    const double* row = problem.gram + (index_t)mover * problem.m;
+    for (int k = lane; k < problem.m; k += 32) problem.gradient[k] -= delta * row[k];
+  }
+}
+
+// One cyclic sweep; returns the sum of L delta^2 / 2. A lane touches its own coordinates only.
+__device__ __forceinline__ double sweep(const Problem& problem, const Penalty& penalty, int lane) {
+  double decrease = 0.0;
   for (int first = 0; first < problem.m; first += 32) {
     const int j = first + lane;
-    const double curvature = j < problem.m ? problem.curvatures[j] : 0.0;
+    const bool inside = j < problem.m;
     unsigned done = 0;
     while (true) {
       double next = 0.0, delta = 0.0;
-      if (curvature > 0.0) {
-        const double w = problem.coef[j];
-        next = prox_column(penalty, j, w + problem.gradient[j] / curvature, 1.0 / curvature);
-        delta = next - w;
+      if (inside) {
+        const double w = problem.coef[j], g = problem.gradient[j];
+        if (!(w == 0.0 && fabs(g) <= problem.thresholds[j])) {
+          next = prox_column(penalty, j, w + problem.steps[j] * g, problem.steps[j]);
+          delta = next - w;
+        }
       }
       const unsigned movers = __ballot_sync(WHOLE_WARP, delta != 0.0) & ~done;
       if (!movers) break;
@@ -54,10 +101,10 @@ __device__ __forceinline__ bool sweep(const Problem& problem, const Penalty& pen
       if (lane == mover) problem.coef[j] = next;
       const double* row = problem.gram + (index_t)(first + mover) * problem.m;
       for (int k = lane; k < problem.m; k += 32) problem.gradient[k] -= delta * row[k];
-      moved = true;
+      decrease += 0.5 * problem.curvatures[first + mover] * delta * delta;
     }
   }
-  return moved;
+  return decrease;
 }
 
 // The terms of the duality gap at dual scale `scale`.
@@ -145,38 +192,35 @@ __device__ __forceinline__ double largest_gain(const Problem& problem, const Pen
 }
 
 extern "C" __global__ void __launch_bounds__(128) gram_cd_batch(
-    const double* gram, const double* curvatures, const double* correlations,
-    const double* sq_norms, double* coefs, const double* params, const double* weights,
-    const double* scales, const double* targets, double* certificates, index_t* epochs, int kind,
-    int has_scales, int m, int n_problems, int max_epochs, double rounding) {
+    const double* gram, const double* curvatures, const double* steps, const double* thresholds,
+    const double* correlations, const double* sq_norms, double* coefs, const double* params,
+    const double* weights, const double* scales, const double* targets, double* certificates,
+    index_t* epochs, int kind, int has_scales, int m, int n_problems, int max_epochs,
+    double rounding) {
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const index_t b = blockIdx.x * (index_t)(blockDim.x / 32) + warp;
   if (b >= n_problems) return;  // the whole warp; there is no barrier of the block
   const Penalty penalty = {
       kind, params[0], params[1], params[2] != 0.0, weights, has_scales ? scales : nullptr};
   double* gradient = SHARED_MEMORY + (index_t)warp * 2 * m;
-  const Problem problem = {
-      gram, curvatures, correlations + b * m, sq_norms[b], gradient + m, gradient, m};
+  const Problem problem = {gram, curvatures, steps, thresholds, correlations + b * m,
+                           sq_norms[b], gradient + m, gradient, m};
 
   for (int j = lane; j < m; j += 32)
     problem.coef[j] = curvatures[j] > 0.0 ? coefs[b * m + j] : 0.0;
   refresh(problem, lane);
+  take_large_steps(problem, penalty, lane);
   int used = 0;
-  bool fresh = true, moving = true;
   double certificate;
   while (true) {
+    const double decrease = sweep(problem, penalty, lane);
+    used += 1;
+    if (decrease > targets[b] && used < max_epochs) continue;
+    refresh(problem, lane);  // near the end, a certificate from a gradient that is computed anew
     certificate = kind == ELASTIC_NET ? dual_gap(problem, penalty, rounding, lane)
                                       : largest_gain(problem, penalty, lane);
-    const bool solved = certificate <= targets[b] || !moving;
-    if (fresh && (solved || used >= max_epochs || !(certificate < infinity()))) break;
-    if (solved || used >= max_epochs) {  // the gradient that a stop is decided on is computed anew
-      refresh(problem, lane);
-      fresh = moving = true;
-      continue;
-    }
-    moving = sweep(problem, penalty, lane);
-    used += 1;
-    fresh = fresh && !moving;
+    const bool solved = certificate <= targets[b] || !(certificate < infinity());
+    if (solved || used >= max_epochs || decrease == 0.0) break;
   }
   for (int j = lane; j < m; j += 32) coefs[b * m + j] = problem.coef[j];
   if (lane == 0) certificates[b] = certificate, epochs[b] = used;

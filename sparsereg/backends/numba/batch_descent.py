@@ -13,14 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsereg.backends.numba.coordinate_gains import coordinate_gains
-from sparsereg.backends.numba.descent import gram_cd
 from sparsereg.backends.numba.gap import dual_gap
 from sparsereg.backends.numba.jit import kernel
+from sparsereg.backends.numba.penalty_kernels import prox_column
 from sparsereg.backends.numba.threads import run_blocks
 from sparsereg.backends.protocol import FloatArray, KernelForm
 
 # Problems that one thread takes at a time, and multiply-adds that a problem takes per coefficient.
-_BLOCK, _WORK = 16, 500.0
+_BLOCK, _WORK = 16, 100.0
+# Steps count as large beside the first down to this share of what they bring.
+_LARGE = 0.002
+# Bisections for the size of gradient at which a zero moves, and where it never does.
+_BISECTIONS, _FAR = 40, 1e100
 
 
 def solve(
@@ -35,10 +39,11 @@ def solve(
 ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
     """Move the rows of ``coefs`` to their solutions; return the certificates and the epochs."""
     n_problems, m = coefs.shape
+    thresholds = zero_thresholds(np.ascontiguousarray(gram.diagonal()), *form)
     certificates, epochs = np.empty(n_problems), np.empty(n_problems, dtype=np.int64)
     run_blocks(
         lambda start, stop: _solve_some(
-            gram, correlations, sq_norms, coefs, *form, max_epochs, targets, rounding,
+            gram, thresholds, correlations, sq_norms, coefs, *form, max_epochs, targets, rounding,
             start, stop, certificates, epochs,
         ),
         n_problems, _BLOCK, _WORK * n_problems * m,
@@ -47,44 +52,129 @@ def solve(
 
 
 @kernel()
+def zero_thresholds(curvatures, kind, params, weights, scales):
+    """Return, for each coefficient, a size of gradient up to which zero stays zero.
+
+    The largest one to a few digits, by bisection on the prox: most visits of a sweep end here. It
+    is infinite for columns that do not move.
+    """
+    out = np.zeros(curvatures.shape[0])
+    for j in range(curvatures.shape[0]):
+        if curvatures[j] <= 0.0:
+            out[j] = np.inf
+            continue
+        step = 1.0 / curvatures[j]
+        low, high = 0.0, np.sqrt(curvatures[j])
+        while high < _FAR and prox_column(kind, params, weights, scales, j, high, step) == 0.0:
+            low, high = high, 4.0 * high
+        for _ in range(_BISECTIONS):
+            middle = 0.5 * (low + high)
+            if prox_column(kind, params, weights, scales, j, middle, step) == 0.0:
+                low = middle
+            else:
+                high = middle
+        out[j] = low / step
+    return out
+
+
+@kernel()
 def _solve_some(
-    gram, correlations, sq_norms, coefs, kind, params, weights, scales, max_epochs, targets,
-    rounding, start, stop, certificates, epochs,
+    gram, thresholds, correlations, sq_norms, coefs, kind, params, weights, scales, max_epochs,
+    targets, rounding, start, stop, certificates, epochs,
 ):  # fmt: skip
     m = coefs.shape[1]
-    curvatures = np.empty(m)
+    curvatures, steps = np.zeros(m), np.zeros(m)
     for j in range(m):
-        curvatures[j] = gram[j, j]
+        if gram[j, j] > 0.0:
+            curvatures[j] = gram[j, j]
+            steps[j] = 1.0 / gram[j, j]
     l1, l2 = params[0] * weights, params[1] * weights
     gradient = np.empty(m)
     for b in range(start, stop):
         coef = coefs[b]
         for j in range(m):
-            if curvatures[j] <= 0.0:
+            if curvatures[j] == 0.0:
                 coef[j] = 0.0
         _refresh(gram, correlations[b], coef, gradient)
+        _take_large_steps(
+            gram, curvatures, steps, thresholds, gradient, coef, kind, params, weights, scales
+        )
         used = 0
-        is_fresh = True
-        moving = True
         while True:
+            decrease = _sweep(
+                gram, curvatures, steps, thresholds, gradient, coef, kind, params, weights, scales
+            )
+            used += 1
+            if decrease > targets[b] and used < max_epochs:
+                continue
+            # near the end, a certificate from a gradient that is computed anew
+            _refresh(gram, correlations[b], coef, gradient)
             certificate = _certificate(
                 correlations[b], sq_norms[b], coef, gradient, curvatures,
                 kind, params, weights, scales, l1, l2, rounding,
             )  # fmt: skip
-            solved = certificate <= targets[b] or not moving
-            if is_fresh and (solved or used >= max_epochs or not certificate < np.inf):
+            solved = certificate <= targets[b] or not certificate < np.inf
+            if solved or used >= max_epochs or decrease == 0.0:
                 break
-            if solved or used >= max_epochs:
-                _refresh(gram, correlations[b], coef, gradient)
-                is_fresh = True
-                moving = True
-                continue
-            _, largest = gram_cd(gram, gradient, coef, kind, params, weights, scales, 1, 0.0)
-            used += 1
-            moving = largest != 0.0
-            is_fresh = is_fresh and not moving
         certificates[b] = certificate
         epochs[b] = used
+
+
+@kernel(fastmath={"contract"})
+def _take_large_steps(
+    gram, curvatures, steps, thresholds, gradient, coef, kind, params, weights, scales
+):  # fmt: skip
+    """Move the coefficient that is furthest from its place, while it is far beside the first.
+
+    From zero, a sweep would bring in most of the columns that one relevant column is correlated
+    with, and later sweeps would have to take them out. What brings a zero far is how much its
+    gradient is above the threshold.
+    """
+    m = coef.shape[0]
+    first = 0.0
+    for _ in range(m):
+        mover = -1
+        largest = 0.0
+        for j in range(m):
+            if coef[j] == 0.0:
+                size = gradient[j] if params[2] != 0.0 else abs(gradient[j])
+                excess = size - thresholds[j]
+                change = steps[j] * excess * excess if excess > 0.0 else 0.0
+            else:
+                v = coef[j] + steps[j] * gradient[j]
+                delta = prox_column(kind, params, weights, scales, j, v, steps[j]) - coef[j]
+                change = curvatures[j] * delta * delta
+            if change > largest:
+                largest, mover = change, j
+        first = max(first, largest)
+        if mover < 0 or not _LARGE * first < largest < np.inf:
+            return
+        v = coef[mover] + steps[mover] * gradient[mover]
+        new = prox_column(kind, params, weights, scales, mover, v, steps[mover])
+        delta = new - coef[mover]
+        coef[mover] = new
+        for k in range(m):
+            gradient[k] -= delta * gram[mover, k]
+
+
+@kernel(fastmath={"contract"})
+def _sweep(gram, curvatures, steps, thresholds, gradient, coef, kind, params, weights, scales):
+    """Give every coefficient its turn; return the sum of L delta^2 / 2."""
+    m = coef.shape[0]
+    decrease = 0.0
+    for j in range(m):
+        old = coef[j]
+        if old == 0.0 and abs(gradient[j]) <= thresholds[j]:
+            continue
+        v = old + steps[j] * gradient[j]
+        new = prox_column(kind, params, weights, scales, j, v, steps[j])
+        delta = new - old
+        if delta != 0.0:
+            coef[j] = new
+            for k in range(m):
+                gradient[k] -= delta * gram[j, k]
+            decrease += 0.5 * curvatures[j] * delta * delta
+    return decrease
 
 
 @kernel(fastmath={"contract"})

@@ -27,11 +27,11 @@ def dual_gap(coef, gradient, l1, l2, curvatures, positive, sq_residual, scale_y,
             fitted += abs(coef[j]) * np.sqrt(curvatures[j])
     noise = rounding * max(scale_y, fitted)
     for j in range(coef.shape[0]):
-        if l1[j] + l2[j] == 0.0 and not positive:
-            continue
-        size = gradient[j] if positive else abs(gradient[j])
         if l2[j] > 0.0:
             ridge = True
+        elif l1[j] == 0.0 and not positive:
+            continue
+        size = gradient[j] if positive else abs(gradient[j])
         if curvatures[j] > 0.0 and size * feasible > l1[j]:
             if size > l1[j] + noise * np.sqrt(curvatures[j]):
                 feasible = l1[j] / size
@@ -55,10 +55,12 @@ def dual_gap(coef, gradient, l1, l2, curvatures, positive, sq_residual, scale_y,
 def _gap_at(a, coef, gradient, l1, l2, curvatures, positive, sq_residual):
     total = 0.5 * (1.0 - a) ** 2 * sq_residual
     for j in range(coef.shape[0]):
-        if l1[j] + l2[j] == 0.0 and not positive:
-            continue
         w = coef[j]
         u = a * gradient[j]
+        if w == 0.0 and abs(u) <= l1[j]:
+            continue  # most of them
+        if l1[j] + l2[j] == 0.0 and not positive:
+            continue
         excess = max((u if positive else abs(u)) - l1[j], 0.0)
         if l2[j] > 0.0 and excess > 0.0 and w * u > 0.0:
             # u exceeds its bound on the side of w: the whole term is one square
