@@ -8,8 +8,8 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Any
 
-from sparsereg.gpu.backend import DeviceBackend
 from sparsereg.gpu.device import Device, cupy_device
+from sparsereg.gpu.primitives import DeviceBackend
 
 __all__ = ["CupyBackend", "backend"]
 

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
+from sparsereg.gpu.device import Device
 
 from sparsereg.backends.numba.matrices import DenseDesign, SparseDesign, drop_constant_columns
 from sparsereg.backends.protocol import FloatArray, IndexArray
-from sparsereg.gpu.device import Device
 
 #: Right-hand sides that share a pass.
 MOST_TASKS = 8

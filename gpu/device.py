@@ -11,7 +11,6 @@ from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
-
 from sparsereg.gpu.launch import check_arguments, signature_of, source_of
 
 # Shared memory that a block may have without being asked for, in bytes.

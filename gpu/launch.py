@@ -95,7 +95,9 @@ def check_arguments(
     """
     parameters = signature_of(kernel).parameters
     if len(arguments) != len(parameters):
-        raise TypeError(f"Kernel {kernel!r} takes {len(parameters)} arguments, not {len(arguments)}.")
+        raise TypeError(
+            f"Kernel {kernel!r} takes {len(parameters)} arguments, not {len(arguments)}."
+        )
     checked = []
     for parameter, value in zip(parameters, arguments):
         dtype = np.dtype(real if parameter.type == "real" else _TYPES[parameter.type])
@@ -110,8 +112,8 @@ def check_arguments(
             )
         if device_id is not None and value.device.id != device_id:
             raise TypeError(
-                f"Kernel {kernel!r} runs on device {device_id}, but {parameter.name!r} is on device "
-                f"{value.device.id}. All arrays of a fit must be on the device of X."
+                f"Kernel {kernel!r} runs on device {device_id}, but {parameter.name!r} is on "
+                f"device {value.device.id}. All arrays of a fit must be on the device of X."
             )
         checked.append(value)
     return checked

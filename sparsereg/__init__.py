@@ -80,7 +80,15 @@ _PUBLIC = {
     "sparse_encode": "sparsereg.decomposition",
     "sparse_path": "sparsereg.linear_model",
 }
-_SUBMODULES = {"backends", "decomposition", "exceptions", "linear_model", "losses", "model_selection", "penalties"}
+_SUBMODULES = {
+    "backends",
+    "decomposition",
+    "exceptions",
+    "linear_model",
+    "losses",
+    "model_selection",
+    "penalties",
+}
 
 __all__ = [
     "AdaptiveLasso",

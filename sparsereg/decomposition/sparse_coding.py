@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array
 
+from sparsereg.backends.arrays import checked_on_device, is_on_device, like, namespace_of
 from sparsereg.backends.protocol import KernelForm
 from sparsereg.backends.registry import resolve_backend
 from sparsereg.linear_model._base import COMMON_CONSTRAINTS, check_parameters
-from sparsereg.linear_model._data import in_dtype
 from sparsereg.linear_model._docs import documented
 from sparsereg.linear_model._local import check_penalty
 from sparsereg.linear_model._warnings import warn_unless_converged
@@ -105,7 +105,7 @@ def sparse_encode(
     check_parameters("sparse_encode", _CONSTRAINTS, locals())
     engine = resolve_backend(backend, X)
     X = _matrix(X, "X")
-    atoms = _matrix(dictionary, "dictionary")
+    atoms = _matrix(like(dictionary, X), "dictionary")
     if atoms.shape[1] != X.shape[1]:
         raise ValueError(
             f"dictionary has shape {atoms.shape}, but X has {X.shape[1]} features. It must have "
@@ -113,7 +113,7 @@ def sparse_encode(
         )
     penalty = check_penalty(L1(1.0) if penalty is None else penalty, len(atoms))
     if init is not None:
-        init = _matrix(init, "init")
+        init = _matrix(like(init, X), "init")
         if init.shape != (len(X), len(atoms)):
             raise ValueError(
                 f"init has shape {init.shape}; there are {len(X)} signals and {len(atoms)} atoms, "
@@ -121,21 +121,23 @@ def sparse_encode(
             )
     form = penalty.kernel_form(len(atoms))
     _check_every_atom_is_penalized(form)
-    kept = np.flatnonzero(np.isfinite(form.weights))
+    if np.all(np.isfinite(form.weights)):
+        kept: Any = slice(None)
+    else:
+        kept = np.flatnonzero(np.isfinite(form.weights))
+        form, kept = form.at(kept), like(kept, X)
     init = None if init is None else init[:, kept]
 
-    codes = np.zeros((len(X), len(atoms)), dtype=X.dtype)
-    blocks, start = [], 0
-    for block in solve_blocks(
-        engine, X, atoms[kept], form.at(kept), init=init, tol=tol, max_iter=max_iter
-    ):
-        coefs = engine.to_host(block.coefs)
-        if not np.all(np.isfinite(coefs)):
+    xp, start, blocks = namespace_of(X), 0, []
+    codes = like(np.zeros((len(X), len(atoms)), dtype=X.dtype), X)
+    for block in solve_blocks(engine, X, atoms[kept], form, init=init, tol=tol, max_iter=max_iter):
+        coefs = engine.to_host(block.coefs) if xp is np else block.coefs
+        if not bool(xp.isfinite(coefs).all()):
             raise ValueError(
                 "Coordinate descent iterations resulted in non-finite codes: X or the dictionary "
                 "is scaled beyond float64. Rescale them."
             )
-        codes[start : start + len(coefs), kept] = in_dtype(coefs, X.dtype)
+        codes[start : start + len(coefs), kept] = coefs
         start += len(coefs)
         blocks.append(block[1:])
     certificates, goals, n_iters = (np.concatenate(parts) for parts in zip(*blocks))
@@ -152,10 +154,12 @@ def _check_every_atom_is_penalized(form: KernelForm) -> None:
     free = np.flatnonzero((form.params[0] + form.params[1]) * form.weights == 0)
     if free.size:
         raise ValueError(
-            f"The penalty leaves {free.size} of {form.weights.size} atoms unpenalized (the first is "
-            f"atom {free[0]}). Give a positive alpha and positive weights, inf to exclude an atom."
+            f"The penalty leaves {free.size} of {form.weights.size} atoms unpenalized (the first: "
+            f"{free[0]}). Give a positive alpha and positive weights, inf to exclude an atom."
         )
 
 
-def _matrix(values: Any, name: str) -> np.ndarray:
+def _matrix(values: Any, name: str) -> Any:
+    if is_on_device(values):
+        return namespace_of(values).ascontiguousarray(checked_on_device(values, name))
     return check_array(values, dtype=[np.float64, np.float32], order="C", input_name=name)

@@ -2,8 +2,8 @@
 
 Rows x_b of X are coded by the rows of a dictionary D, (1/2) ||x_b - w D||^2 + penalty(w). G = D D'
 is computed once; a block of rows needs one matrix product X D' and a call of the backend, which
-solves its problems side by side by coordinate descent. Where that crawls, an elastic net is finished
-by the homotopy, one problem after another.
+solves its problems side by side by coordinate descent. Where that crawls, an elastic net is
+finished by the homotopy, one problem after another.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def solve_blocks(
             sq_norms = (block * block).sum(axis=1)
             correlations = block @ atoms.T
             if init is None:
-                coefs = 0.0 * correlations
+                coefs = correlations - correlations  # zeros, where they are needed
             else:
                 coefs = backend.asarray(init[start : start + rows]).copy()
             targets = tol * sq_norms if with_gap else 0.5 * tol**2 * sq_norms

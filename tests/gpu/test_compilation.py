@@ -1,4 +1,4 @@
-"""Every kernel compiles for every architecture: by NVRTC from its wheel, and by nvcc if it is here."""
+"""Every kernel compiles for every architecture, by NVRTC from its wheel and by nvcc."""
 
 import re
 import shutil
@@ -7,7 +7,6 @@ import subprocess
 import numpy as np
 import nvrtc
 import pytest
-
 from sparsereg.gpu.launch import MODULES, source_of
 
 ARCHITECTURES = ["sm_75", "sm_80", "sm_90", "sm_100"]

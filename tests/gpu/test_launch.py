@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from sparsereg.gpu.launch import MODULES, check_arguments, signature_of, source_of
 
 N, P = 6, 4
@@ -59,7 +58,7 @@ def test_a_wrong_number_of_arguments_is_refused():
 
 def test_arrays_of_another_device_are_refused():
     class Elsewhere(np.ndarray):
-        class device:  # noqa: N801
+        class device:
             id = 1
 
     with pytest.raises(TypeError, match="runs on device 0, but 'X' is on device 1"):

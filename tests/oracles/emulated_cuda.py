@@ -1,8 +1,8 @@
 """The kernels of ``gpu/kernels`` as C++ on the CPU, behind the device that the GPU backend wants.
 
-``EmulatedDevice`` compiles a kernel file with g++ and runs it in an order of threads and blocks that
-can be chosen; NumPy arrays are its device arrays. Arrays have a margin on both sides during a launch,
-which a kernel that writes outside changes.
+``EmulatedDevice`` compiles a kernel file with g++ and runs it in an order of threads and blocks
+that can be chosen; NumPy arrays are its device arrays. During a launch arrays have a margin on both
+sides, which a kernel that writes outside changes.
 """
 
 import ctypes
@@ -18,9 +18,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import sparse
-
-from sparsereg.gpu.backend import DeviceBackend
 from sparsereg.gpu.launch import check_arguments, signature_of, source_of
+from sparsereg.gpu.primitives import DeviceBackend
 
 #: Orders of the threads of a block, and of the blocks.
 ORDERS = {"ascending": 0, "descending": 1, "random": 2}

@@ -1,10 +1,13 @@
 """Many small problems with one Gram matrix: coordinate descent, each with its own certificate.
 
-Problem b is  min over w of  ||x_b||^2 / 2 - q_b' w + w' G w / 2 + penalty(w),  with the correlations
-q_b = D x_b and G = D D'. The negative gradient g = q_b - G w follows w through the epochs and is
-computed anew before a problem counts as solved. With ||x_b - D'w||^2 = ||x_b||^2 - w'(q_b + g) the
-certificate is the duality gap for the elastic net, and for any other penalty what the best move of
-a single coefficient would bring (:mod:`sparsereg.backends.numba.coordinate_gains`).
+Problem b is
+
+    min over w of  ||x_b||^2 / 2 - q_b' w + w' G w / 2 + penalty(w),    q_b = D x_b,  G = D D'.
+
+The negative gradient g = q_b - G w follows w through the sweeps and is computed anew before a
+problem counts as solved. With ||x_b - D'w||^2 = ||x_b||^2 - w'(q_b + g) the certificate is the
+duality gap for the elastic net, and for any other penalty what the best move of a single
+coefficient would bring (:mod:`sparsereg.backends.numba.coordinate_gains`).
 """
 
 from __future__ import annotations
@@ -190,7 +193,8 @@ def _refresh(gram, correlation, coef, gradient):
 
 @kernel()
 def _certificate(
-    correlation, sq_norm, coef, gradient, curvatures, kind, params, weights, scales, l1, l2, rounding
+    correlation, sq_norm, coef, gradient, curvatures, kind, params, weights, scales, l1, l2,
+    rounding,
 ):  # fmt: skip
     if kind != 0:
         return np.max(coordinate_gains(coef, gradient, curvatures, kind, params, weights, scales))

@@ -95,9 +95,7 @@ def make_design(
             lambda start, stop: moments(X, *rows, start, stop, means, sqnorms),
             p, _COLUMN_BLOCK, 2.0 * X.size,
         )  # fmt: skip
-        drop_constant_columns(
-            lambda j: X[:, j], np.full(p, n), sample_weight, means, sqnorms
-        )
+        drop_constant_columns(lambda j: X[:, j], np.full(p, n), sample_weight, means, sqnorms)
         return DenseDesign(X, sample_weight, means, sqnorms)
     arrays = (_readonly(X.data), _readonly(X.indices), _readonly(X.indptr))
     run_blocks(

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sparsereg.gpu.designs import DeviceDesign, make_design
+from sparsereg.gpu.device import Device
 
 from sparsereg.backends.numba import NumbaBackend, batch_descent
 from sparsereg.backends.protocol import FloatArray, IndexArray, KernelForm
-from sparsereg.gpu.designs import DeviceDesign, make_design
-from sparsereg.gpu.device import Device
 
 # Packed rows of a Gram block, in bytes of the device.
 _PACK_BYTES = 256 << 20
@@ -58,7 +58,9 @@ class DeviceBackend(NumbaBackend):
             listed = design.device.xp.asarray(rows)
             return design.block(listed, design.every_column).T
 
-    def xtr(self, design: Any, residual: FloatArray, columns: IndexArray | None = None) -> FloatArray:  # noqa: D102
+    def xtr(  # noqa: D102
+        self, design: Any, residual: FloatArray, columns: IndexArray | None = None
+    ) -> FloatArray:
         return self.xtr_tasks(design, residual[None, :], columns)[0]
 
     def xtr_tasks(  # noqa: D102
