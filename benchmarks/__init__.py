@@ -22,12 +22,21 @@ FAMILIES: dict[str, str] = {
     "lasso-cv": "5 folds x 100 alphas and the final fit, with the tolerances of lasso-path",
     "nonconvex": "l0 solutions: share of instances at the best value known, F1, seconds",
     "nonconvex-path": "100 alphas of MCP and of SCAD: time to coordinate-wise minima",
+    "sparse-encode": "thousands of signals in one dictionary: time to the gap of scikit-learn",
+    "gpu": "a CUDA device against the CPU of the same machine; needs a device",
     "lasso-ablation": "ours only: the time without each of the solver's ideas in turn",
     "cold-start": "fresh processes: time to import, to the first fit and to compile the kernels",
 }
 
 # Families that are not a comparison of packages on named data sets.
-_OF_THEIR_OWN = {"nonconvex", "nonconvex-path", "lasso-ablation", "cold-start"}
+_OF_THEIR_OWN = {
+    "sparse-encode",
+    "gpu",
+    "nonconvex",
+    "nonconvex-path",
+    "lasso-ablation",
+    "cold-start",
+}
 _TOGETHER = {"lasso": ("lasso-fit", "lasso-path", "lasso-cv")}
 
 

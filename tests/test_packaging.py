@@ -94,7 +94,9 @@ def test_every_import_is_a_declared_dependency():
     for extra in project["optional-dependencies"].values():
         declared |= required(extra)
     declared |= OWN_ENVIRONMENT
-    declared |= {"cupy"} if any(name.startswith("cupy-cuda") for name in declared) else set()
+    declared |= (
+        {"cupy", "cupyx"} if any(name.startswith("cupy-cuda") for name in declared) else set()
+    )
     ours = sys.stdlib_module_names | {"sparsereg"}
     undeclared = {
         f"{package} imports {name}"

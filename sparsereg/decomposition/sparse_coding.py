@@ -142,8 +142,10 @@ def sparse_encode(
         blocks.append(block[1:])
     certificates, goals, n_iters = (np.concatenate(parts) for parts in zip(*blocks))
     measure = "duality gap" if form.kind == Kind.ELASTIC_NET else "stationarity"
-    stalled = n_iters < max_iter
-    warn_unless_converged(certificates, goals, stalled, max_iter, "signals", measure)
+    stalled = (n_iters < max_iter).tolist()
+    warn_unless_converged(
+        certificates.tolist(), goals.tolist(), stalled, max_iter, "signals", measure
+    )
     return (codes, certificates, n_iters) if return_certificates else codes
 
 

@@ -124,7 +124,7 @@ def drop_constant_columns(
     rows = slice(None) if sample_weight is None else np.flatnonzero(sample_weight)
     suspects = constant & (np.abs(means) < _SQUARE_UNDERFLOWS) & (sizes > 0)
     for j in np.flatnonzero(suspects):
-        spread = np.ptp(column_of(j)[rows])
+        spread = np.ptp(column_of(int(j))[rows])
         if _CONSTANT * abs(means[j]) < spread < _SQUARE_UNDERFLOWS:
             sqnorms[j] = np.finfo(np.float64).tiny
 
