@@ -280,6 +280,8 @@ def _device(results: dict[str, Any]) -> tuple[list[str], list[list[str]], list[s
         f"has {results['environment']['usable_cpus']} processors. Difference: the largest, relative "
         "to the largest entry of the result of the CPU."
     ]
+    if results["left_out"]:
+        notes.append(f"No time was left for: {'; '.join(results['left_out'])}.")
     return header, rows, notes
 
 

@@ -124,6 +124,13 @@ def resolve_backend(requested: str, X: Any) -> Backend:
     return _serving(_DEFAULT, X)
 
 
+def require(name: str) -> None:
+    """Raise BackendUnavailableError unless a backend can run here."""
+    ok, why = _availability(name)
+    if not ok:
+        raise _unavailable_error(name, why)
+
+
 def to_current_device(values: Any) -> Any:
     """Return the values as a CuPy array of the current device; those of a device as they are.
 
@@ -134,9 +141,7 @@ def to_current_device(values: Any) -> Any:
     """
     if is_on_device(values):
         return values
-    ok, why = _availability("cupy")
-    if not ok:
-        raise _unavailable_error("cupy", why)
+    require("cupy")
     return importlib.import_module("cupy").asarray(values)
 
 
@@ -147,9 +152,7 @@ def _serving(name: str, X: Any) -> Backend:
             'X is a CuPy array and backend="numba" computes on the CPU. Pass X.get(), or let '
             'backend="auto" follow X.'
         )
-    ok, why = _availability(name)
-    if not ok:
-        raise _unavailable_error(name, why)
+    require(name)
     return get_backend(name)
 
 

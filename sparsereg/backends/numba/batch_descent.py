@@ -92,7 +92,7 @@ def _solve_some(
             curvatures[j] = gram[j, j]
             steps[j] = 1.0 / gram[j, j]
     l1, l2 = params[0] * weights, params[1] * weights
-    gradient = np.empty(m)
+    gradient, scores = np.empty(m), np.empty(m)
     for b in range(start, stop):
         coef = coefs[b]
         for j in range(m):
@@ -100,8 +100,9 @@ def _solve_some(
                 coef[j] = 0.0
         _refresh(gram, correlations[b], coef, gradient)
         _take_large_steps(
-            gram, curvatures, steps, thresholds, gradient, coef, kind, params, weights, scales
-        )
+            gram, curvatures, steps, thresholds, gradient, coef, kind, params, weights, scales,
+            scores,
+        )  # fmt: skip
         used = 0
         while True:
             decrease = _sweep(
@@ -125,30 +126,33 @@ def _solve_some(
 
 @kernel(fastmath={"contract"})
 def _take_large_steps(
-    gram, curvatures, steps, thresholds, gradient, coef, kind, params, weights, scales
+    gram, curvatures, steps, thresholds, gradient, coef, kind, params, weights, scales, scores
 ):  # fmt: skip
     """Move the coefficient that is furthest from its place, while it is far beside the first.
 
     From zero, a sweep would bring in most of the columns that one relevant column is correlated
-    with, and later sweeps would have to take them out. What brings a zero far is how much its
-    gradient is above the threshold.
+    with, and later sweeps would have to take them out. How far a zero is from its place is how much
+    its gradient is above the threshold.
     """
     m = coef.shape[0]
+    positive = params[2] != 0.0
     first = 0.0
+    delta = 0.0
+    mover = 0
     for _ in range(m):
+        for k in range(m):  # the step before, and the scores of zeros
+            gradient[k] -= delta * gram[mover, k]
+            excess = (gradient[k] if positive else abs(gradient[k])) - thresholds[k]
+            scores[k] = steps[k] * excess * abs(excess)
         mover = -1
         largest = 0.0
         for j in range(m):
-            if coef[j] == 0.0:
-                size = gradient[j] if params[2] != 0.0 else abs(gradient[j])
-                excess = size - thresholds[j]
-                change = steps[j] * excess * excess if excess > 0.0 else 0.0
-            else:
+            if coef[j] != 0.0:
                 v = coef[j] + steps[j] * gradient[j]
                 delta = prox_column(kind, params, weights, scales, j, v, steps[j]) - coef[j]
-                change = curvatures[j] * delta * delta
-            if change > largest:
-                largest, mover = change, j
+                scores[j] = curvatures[j] * delta * delta
+            if scores[j] > largest:
+                largest, mover = scores[j], j
         first = max(first, largest)
         if mover < 0 or not _LARGE * first < largest < np.inf:
             return
@@ -156,8 +160,8 @@ def _take_large_steps(
         new = prox_column(kind, params, weights, scales, mover, v, steps[mover])
         delta = new - coef[mover]
         coef[mover] = new
-        for k in range(m):
-            gradient[k] -= delta * gram[mover, k]
+    for k in range(m):
+        gradient[k] -= delta * gram[mover, k]
 
 
 @kernel(fastmath={"contract"})
