@@ -3,8 +3,9 @@
 X is on the device before the clock starts, as it is in the CPU's memory; a run ends when the device
 is idle. Both sides use the same drivers and the same tolerance, and the CPU all of its threads. A
 pass over X is limited by memory: its bytes per second are given beside those of a copy within the
-device, with the transfer of the vectors ("gradient") and without ("kernel"). The single fits are the two shapes that users of other GPU lassos have complained about,
-and a tall one. Wall time, the median of several runs after one that compiles.
+device, with the transfer of the vectors ("gradient") and without ("kernel"). The single fits are
+the two shapes that users of other GPU lassos have complained about, and a tall one. Wall time, the
+median of several runs after one that compiles.
 """
 
 from __future__ import annotations

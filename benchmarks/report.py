@@ -277,8 +277,8 @@ def _device(results: dict[str, Any]) -> tuple[list[str], list[list[str]], list[s
     notes = [
         f"{facts['name']}, {facts['memory'] / 1e9:.0f} GB, CuPy {facts['cupy']}; a copy within the "
         f"device moves {results['copy'] / 1e12:.2f} TB/s. X is on the device already, and the CPU "
-        f"has {results['environment']['usable_cpus']} processors. Difference: the largest, relative "
-        "to the largest entry of the result of the CPU."
+        f"has {results['environment']['usable_cpus']} processors. Difference: the largest, "
+        "relative to the largest entry of the result of the CPU."
     ]
     if results["left_out"]:
         notes.append(f"No time was left for: {'; '.join(results['left_out'])}.")

@@ -20,10 +20,18 @@ __all__ = ["MODULES", "Signature", "check_arguments", "signature_of", "source_of
 MODULES: dict[str, tuple[str, ...]] = {
     "passes": ("common.cuh", "passes.cu"),
     "batch": ("common.cuh", "penalties.cuh", "batch.cu"),
+    "reports": ("common.cuh", "reports.cu"),
 }
 
 _KERNEL = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\(\d+\) )?(\w+)\(([^)]*)\)')
-_TYPES = {"double": np.float64, "float": np.float32, "int": np.int32, "index_t": np.int64}
+_TYPES: dict[str, type] = {
+    "double": np.float64,
+    "float": np.float32,
+    "int": np.int32,
+    "index_t": np.int64,
+    "short": np.int16,
+    "word_t": np.uint64,
+}
 
 
 class Parameter(NamedTuple):

@@ -19,6 +19,8 @@ from sparsereg.backends.protocol import FloatArray, IndexArray, KernelForm
 
 # Packed rows of a Gram block, in bytes of the device.
 _PACK_BYTES = 256 << 20
+# Reports of a chunk, and the most chunks, of a sum of reports; the table of its codewords.
+_CHUNK_REPORTS, _MAX_CHUNKS, _TABLE_SIZE = 256, 1024, 8192
 # Warps of a block that solves small problems, and how much shared memory it asks for.
 _MAX_WARPS, _SHARED_BYTES = 4, 48 << 10
 
@@ -176,3 +178,43 @@ class DeviceBackend(NumbaBackend):
                 shared_bytes=warps * bytes_per_warp,
             )  # fmt: skip
         return certificates, epochs
+
+    def accumulate_reports(
+        self,
+        seeds: npt.NDArray[np.uint64],
+        indices: npt.NDArray[np.int64],
+        table: npt.NDArray[np.int16],
+        sums: npt.NDArray[np.int64],
+    ) -> None:
+        """Add the codeword of each private report to ``sums``: the integers of any other backend.
+
+        Parameters
+        ----------
+        seeds : ndarray of uint64 of shape (n,)
+        indices : ndarray of int64 of shape (n,)
+            Which codeword of its seed each report is.
+        table : ndarray of int16 of shape (8192,)
+            The values that a codeword is made of.
+        sums : ndarray of int64 of shape (d,)
+            Changed in place.
+        """
+        if table.size != _TABLE_SIZE:
+            raise ValueError(
+                f"The table of codewords has {table.size} entries, and 13 bits of a word pick one: "
+                f"it must have {_TABLE_SIZE}."
+            )
+        n, n_words = seeds.size, -(-sums.size // 4)
+        if not n:
+            return
+        rows = max(_CHUNK_REPORTS, -(-n // _MAX_CHUNKS))
+        chunks, threads = -(-n // rows), 256
+        device = self.device_of(seeds)
+        xp = device.xp
+        with device.at_work(f"a sum of {n} reports"):
+            partial = xp.empty((chunks, 4 * n_words), dtype=np.int64)
+            device.launch(
+                "add_codewords", np.float64, (-(-n_words // threads), chunks), threads,
+                (*map(xp.asarray, (seeds, indices, table)), partial, n, n_words, rows),
+                shared_bytes=2 * _TABLE_SIZE,
+            )  # fmt: skip
+            sums += device.to_host(partial.sum(axis=0))[: sums.size]

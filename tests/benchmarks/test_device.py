@@ -1,4 +1,4 @@
-"""The benchmarks of the GPU backend and of sparse coding run, and judge what they say they judge."""
+"""The benchmarks of the GPU backend and of sparse coding judge what they say they judge."""
 
 import fake_cupy
 import numpy as np

@@ -11,9 +11,14 @@ from sparsereg.gpu.launch import MODULES, source_of
 
 ARCHITECTURES = ["sm_75", "sm_80", "sm_90", "sm_100"]
 # X appears in the passes only
-SOURCES = [("passes", np.float32), ("passes", np.float64), ("batch", np.float64)]
+SOURCES = [
+    ("passes", np.float32),
+    ("passes", np.float64),
+    ("batch", np.float64),
+    ("reports", np.float64),
+]
 # what the compiler puts aside around calls of the rarer penalties, in bytes
-MOST_SPILLED = {"passes": 0, "batch": 64}
+MOST_SPILLED = {"passes": 0, "batch": 64, "reports": 0}
 
 needs_nvrtc = pytest.mark.skipif(
     nvrtc.library() is None, reason="the wheel nvidia-cuda-nvrtc is not installed"
