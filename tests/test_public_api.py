@@ -52,6 +52,7 @@ PUBLIC = {
     "l0_path",
     "lasso_path",
     "set_config",
+    "sparse_encode",
     "sparse_path",
 }
 SUBMODULES = ["backends", "exceptions", "linear_model", "losses", "model_selection", "penalties"]
