@@ -122,12 +122,20 @@ class ColumnsDesign(DeviceDesign):
         return out
 
     def block(self, rows: Any, columns: Any) -> Any:
-        """Return X[rows][:, columns]', not centered, in float64; rows may be a slice."""
-        return self.X[columns][:, rows].astype(np.float64)
+        """Return X[rows][:, columns]', not centered, in float64.
+
+        Rows may be a slice; None for the columns are all of them.
+        """
+        if columns is None:
+            return self.X[:, rows].astype(np.float64)
+        if isinstance(rows, slice):
+            return self.X[:, rows][columns].astype(np.float64)
+        return self.X[columns[:, None], rows].astype(np.float64)
 
     def on_host(self, columns: IndexArray) -> tuple[DenseDesign, IndexArray]:
         """Return some columns as the CPU kernels read them, and their positions there."""
-        return _dense_on_host(self, self.device.to_host(self.X[columns]).T, columns)
+        rows = self.X[self.device.xp.asarray(columns)]
+        return _dense_on_host(self, self.device.to_host(rows).T, columns)
 
 
 class RowsDesign(DeviceDesign):
@@ -174,12 +182,20 @@ class RowsDesign(DeviceDesign):
         return out
 
     def block(self, rows: Any, columns: Any) -> Any:
-        """Return X[rows][:, columns]', not centered, in float64; rows may be a slice."""
-        return self.X[rows][:, columns].T.astype(np.float64)
+        """Return X[rows][:, columns]', not centered, in float64.
+
+        Rows may be a slice; None for the columns are all of them.
+        """
+        if columns is None:
+            return self.X[rows].T.astype(np.float64)
+        if isinstance(rows, slice):
+            return self.X[rows][:, columns].T.astype(np.float64)
+        return self.X[rows[:, None], columns].T.astype(np.float64)
 
     def on_host(self, columns: IndexArray) -> tuple[DenseDesign, IndexArray]:
         """Return some columns as the CPU kernels read them, and their positions there."""
-        return _dense_on_host(self, self.device.to_host(self.X[:, columns].T).T, columns)
+        listed = self.X[:, self.device.xp.asarray(columns)]
+        return _dense_on_host(self, self.device.to_host(listed.T).T, columns)
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class DeviceBackend(NumbaBackend):
     def take_rows(self, design: Any, rows: IndexArray) -> Any:  # noqa: D102
         with design.device.at_work(f"{rows.size} rows of X"):
             listed = design.device.xp.asarray(rows)
-            return design.block(listed, design.every_column).T
+            return design.block(listed, None).T
 
     def xtr(  # noqa: D102
         self, design: Any, residual: FloatArray, columns: IndexArray | None = None

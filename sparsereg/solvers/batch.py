@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from sparsereg.backends.arrays import like
 from sparsereg.backends.protocol import ActiveSet, Backend, FloatArray, IndexArray, KernelForm
 from sparsereg.penalties.base import Kind
 from sparsereg.solvers.blas import single_threaded_blas
@@ -132,9 +133,9 @@ class _Batch(NamedTuple):
         Descent is given another turn where the homotopy does not arrive; it also judges the point.
         """
         backend, form = self.backend, self.form
-        gram = np.ascontiguousarray(backend.to_host(self.gram))
-        correlations = backend.to_host(self.correlations[unsolved])
-        there = backend.to_host(coefs[unsolved])
+        gram, listed = backend.to_host(self.gram), like(unsolved, self.gram)
+        correlations = backend.to_host(self.correlations[listed])
+        there = backend.to_host(coefs[listed])
         m = len(gram)
         l1, l2 = form.params[0] * form.weights, form.params[1] * form.weights
         free, positive = np.zeros(m, dtype=bool), form.params[2] != 0
@@ -151,10 +152,10 @@ class _Batch(NamedTuple):
             if arrived:
                 there[row] = coef
         part = self._replace(
-            correlations=backend.asarray(correlations), sq_norms=self.sq_norms[unsolved],
-            targets=self.targets[unsolved],
+            correlations=backend.asarray(correlations), sq_norms=self.sq_norms[listed],
+            targets=self.targets[listed],
         )  # fmt: skip
         moved = backend.asarray(there)
         gaps, epochs = part.descend(moved, max_epochs)
-        coefs[unsolved] = moved
+        coefs[listed] = moved
         return steps + epochs, gaps
