@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["checked_on_device", "is_on_device", "like", "namespace_of", "to_host"]
+__all__ = ["checked_on_device", "is_on_device", "like", "namespace_of", "to_host", "zeros"]
 
 _DEVICE_MODULES = {"cupy", "cupyx"}
 
@@ -36,6 +36,14 @@ def like(values: Any, X: Any) -> Any:
         return to_host(values)
     with X.device:
         return namespace_of(X).asarray(values)
+
+
+def zeros(shape: tuple[int, ...], X: Any) -> Any:
+    """Return zeros where X lives, in its precision."""
+    if not is_on_device(X):
+        return np.zeros(shape, dtype=X.dtype)
+    with X.device:
+        return namespace_of(X).zeros(shape, dtype=X.dtype)
 
 
 def checked_on_device(X: Any, name: str = "X") -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array
 
-from sparsereg.backends.arrays import checked_on_device, is_on_device, like, namespace_of
+from sparsereg.backends.arrays import checked_on_device, is_on_device, like, namespace_of, zeros
 from sparsereg.backends.protocol import KernelForm
 from sparsereg.backends.registry import resolve_backend
 from sparsereg.linear_model._base import COMMON_CONSTRAINTS, check_parameters
@@ -129,7 +129,7 @@ def sparse_encode(
     init = None if init is None else init[:, kept]
 
     xp, start, blocks = namespace_of(X), 0, []
-    codes = like(np.zeros((len(X), len(atoms)), dtype=X.dtype), X)
+    codes = zeros((len(X), len(atoms)), X)
     for block in solve_blocks(engine, X, atoms[kept], form, init=init, tol=tol, max_iter=max_iter):
         coefs = engine.to_host(block.coefs) if xp is np else block.coefs
         if not bool(xp.isfinite(coefs).all()):
