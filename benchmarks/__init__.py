@@ -26,6 +26,8 @@ FAMILIES: dict[str, str] = {
     "subset-selection": "ours only: the simulation of Hastie, Tibshirani and Tibshirani",
     "phase-transition": "ours only: what l1, l1/2, CEL0 and l0 recover without noise",
     "privacy": "errors of locally private regression, and the cost of reports",
+    "sparse-encode": "thousands of signals in one dictionary: time to the gap of scikit-learn",
+    "gpu": "a CUDA device against the CPU of the same machine; needs a device",
     "lasso-ablation": "ours only: the time without each of the solver's ideas in turn",
     "mixture": "mixtures of sparse regressions: designs, decoders and EM against their targets",
     "neural": "sparse training: published claims on small data, accuracy against sparsity",

@@ -54,6 +54,8 @@ def write(
         "privacy": _privacy,
         "claims": _claims,
         "neural": _neural,
+        "coding": _coding,
+        "device": _device,
     }
     if render is None:
         render = next((renderers[key] for key in renderers if key in results), _comparison)
@@ -337,6 +339,56 @@ def _neural(results: dict[str, Any]) -> tuple[list[str], list[list[str]], list[s
         f"variance explained, on data not trained on."
     )
     return ["experiment", "variant", "left", "score"], rows, notes
+
+
+def _coding(results: dict[str, Any]) -> tuple[list[str], list[list[str]], list[str]]:
+    """One row for each setting and algorithm of a peer: its gap, its time and ours to that gap."""
+    header = ["signals", "nonzeros", "peer", "its gap", "its time", "our time", "peer / ours"]
+    rows = [
+        [
+            f"{s['n_signals']} of {s['n_features']}, {s['n_atoms']} atoms, α/α_max={s['share']:g}",
+            f"{cell['nonzeros']:.1f}",
+            cell["peer"],
+            f"{cell['peer_gap']:.0e}",
+            duration(cell["peer_seconds"]),
+            duration(cell["seconds"]),
+            f"{cell['peer_seconds'] / cell['seconds']:.1f}",
+        ]
+        for cell in results["coding"]
+        for s in [cell["setting"]]
+    ]
+    notes = [
+        "Gaps: the largest of all signals, relative to the squared norm of the signal, from one "
+        "function for both. Ours is at most the peer's, or 1e-12 where that is larger."
+    ]
+    return header, rows, notes
+
+
+def _device(results: dict[str, Any]) -> tuple[list[str], list[list[str]], list[str]]:
+    """One row for each task: the time on the device, on the CPU, and what limits it."""
+    header = ["task", "device", "CPU", "CPU / device", "bytes/s", "of a copy", "difference"]
+    rows = [
+        [
+            item["task"],
+            duration(item["device_seconds"]),
+            duration(item["cpu_seconds"]),
+            f"{item['cpu_seconds'] / item['device_seconds']:.2f}",
+            "" if item["bandwidth"] is None else f"{item['bandwidth'] / 1e12:.2f} TB/s",
+            "" if item["bandwidth"] is None else f"{item['bandwidth'] / results['copy']:.0%}",
+            f"{item['difference']:.0e}",
+        ]
+        for item in results["device"]
+    ]
+    facts = results["device_facts"]
+    notes = [
+        f"{facts['name']}, {facts['memory'] / 1e9:.0f} GB, CuPy {facts['cupy']}; a copy within the "
+        f"device moves {results['copy'] / 1e12:.2f} TB/s. X is on the device already, and the CPU "
+        f"has {results['environment']['usable_cpus']} processors. Difference: the largest, "
+        "relative to the largest entry of the result of the CPU."
+    ]
+    if results["left_out"]:
+        notes.append(f"No time was left for: {'; '.join(results['left_out'])}.")
+    return header, rows, notes
 
 
 def not_installed_notes(results: dict[str, Any]) -> list[str]:

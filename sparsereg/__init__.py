@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sparsereg.config import config_context, get_config, set_config
 
 if TYPE_CHECKING:
+    from sparsereg.decomposition import sparse_encode
     from sparsereg.linear_model import (
         AdaptiveLasso,
         AdaptiveLassoCV,
@@ -80,10 +81,12 @@ _PUBLIC = {
     "fit_gram": "sparsereg.linear_model",
     "l0_path": "sparsereg.linear_model",
     "lasso_path": "sparsereg.linear_model",
+    "sparse_encode": "sparsereg.decomposition",
     "sparse_path": "sparsereg.linear_model",
 }
 _SUBMODULES = {
     "backends",
+    "decomposition",
     "exceptions",
     "linear_model",
     "losses",
@@ -126,6 +129,7 @@ __all__ = [
     "l0_path",
     "lasso_path",
     "set_config",
+    "sparse_encode",
     "sparse_path",
 ]
 

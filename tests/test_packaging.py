@@ -80,13 +80,23 @@ def test_every_file_that_is_not_python_is_shipped():
 
 
 @needs_source_tree
+def test_every_kernel_is_shipped():
+    patterns = pyproject()["tool"]["setuptools"]["package-data"]["sparsereg.gpu"]
+    files = [f"kernels/{file.name}" for file in (ROOT / "gpu" / "kernels").iterdir()]
+    assert files
+    assert all(any(fnmatch(file, pattern) for pattern in patterns) for file in files)
+
+
+@needs_source_tree
 def test_every_import_is_a_declared_dependency():
     project = pyproject()["project"]
     declared = required(project["dependencies"])
     for extra in project["optional-dependencies"].values():
         declared |= required(extra)
     declared |= OWN_ENVIRONMENT
-    declared |= {"cupy"} if any(name.startswith("cupy-cuda") for name in declared) else set()
+    declared |= (
+        {"cupy", "cupyx"} if any(name.startswith("cupy-cuda") for name in declared) else set()
+    )
     ours = sys.stdlib_module_names | {"sparsereg"}
     undeclared = {
         f"{package} imports {name}"

@@ -55,6 +55,7 @@ PUBLIC = {
     "l0_path",
     "lasso_path",
     "set_config",
+    "sparse_encode",
     "sparse_path",
 }
 SUBMODULES = [

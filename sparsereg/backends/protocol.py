@@ -220,6 +220,12 @@ class Backend(Protocol):
     def owns(self, X: Any) -> bool:
         """Whether X is an array of this backend, so that "auto" chooses it."""
 
+    def asarray(self, values: Any) -> Any:
+        """Return a matrix in float64 and C order where ``gram_cd_batch`` reads it."""
+
+    def to_host(self, values: Any) -> npt.NDArray[Any]:
+        """Return an array of this backend as a NumPy array."""
+
     def design(self, X: Any, sample_weight: FloatArray | None, center: bool) -> Design:
         """Prepare X: wrap it without copying, and compute column means and squared norms.
 
@@ -282,6 +288,25 @@ class Backend(Protocol):
         ``gradient`` is the negative gradient ``X'(s r)/n`` on the working set and follows
         ``coef``. Stops when no step of an epoch changes the objective by more than tol; returns
         the number of epochs and the largest ``L_j delta_j^2`` of the last one.
+        """
+
+    def gram_cd_batch(
+        self,
+        gram: FloatArray,
+        correlations: FloatArray,
+        sq_norms: FloatArray,
+        coefs: FloatArray,
+        form: KernelForm,
+        max_epochs: int,
+        targets: FloatArray,
+        rounding: float,
+    ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+        """Solve B problems with one Gram matrix, in place: rows of ``coefs``, of shape (B, m).
+
+        Problem b is ``sq_norms[b] / 2 - correlations[b] @ w + w @ gram @ w / 2 + penalty(w)``. By
+        cyclic coordinate descent until its certificate is at most ``targets[b]``: the duality gap
+        of an elastic net (``rounding`` as in ``dual_gaps``), else the largest coordinate gain.
+        Returns the certificates and the numbers of epochs. Arrays are of this backend.
         """
 
     def gram_block_cd(

@@ -13,6 +13,7 @@ from functools import cache
 from importlib import metadata
 from typing import Any
 
+from sparsereg.backends.arrays import is_on_device
 from sparsereg.backends.protocol import Backend
 from sparsereg.config import requested_backend
 
@@ -123,16 +124,35 @@ def resolve_backend(requested: str, X: Any) -> Backend:
     return _serving(_DEFAULT, X)
 
 
+def require(name: str) -> None:
+    """Raise BackendUnavailableError unless a backend can run here."""
+    ok, why = _availability(name)
+    if not ok:
+        raise _unavailable_error(name, why)
+
+
+def to_current_device(values: Any) -> Any:
+    """Return the values as a CuPy array of the current device; those of a device as they are.
+
+    Raises
+    ------
+    BackendUnavailableError
+        If there is no device.
+    """
+    if is_on_device(values):
+        return values
+    require("cupy")
+    return importlib.import_module("cupy").asarray(values)
+
+
 def _serving(name: str, X: Any) -> Backend:
     check_registered(name)
-    if name == _DEFAULT and _on_gpu(X):
+    if name == _DEFAULT and is_on_device(X):
         raise TypeError(
             'X is a CuPy array and backend="numba" computes on the CPU. Pass X.get(), or let '
             'backend="auto" follow X.'
         )
-    ok, why = _availability(name)
-    if not ok:
-        raise _unavailable_error(name, why)
+    require(name)
     return get_backend(name)
 
 
@@ -158,7 +178,7 @@ def _unavailable_error(name: str, why: str) -> Exception:
 
 def _owner(X: Any) -> str:
     """Return the name of the backend that X belongs to."""
-    if _on_gpu(X):
+    if is_on_device(X):
         return "cupy"
     if _root_module(X) not in _HOST_MODULES:  # so that ordinary data never scan entry points
         for name in _entry_points():
@@ -172,10 +192,6 @@ def _claims(name: str, X: Any) -> bool:
         return bool(get_backend(name).owns(X))
     except Exception:  # somebody else's plug-in must not break a fit that does not need it
         return False
-
-
-def _on_gpu(X: Any) -> bool:
-    return _root_module(X) in {"cupy", "cupyx"}
 
 
 def _root_module(X: Any) -> str:

@@ -63,6 +63,7 @@ def bench(
     # Lies in benchmarks/ at the top of the repository, where a type checker does not find it.
     from sparsereg.benchmarks import FAMILIES, main  # type: ignore[import-not-found]
     from sparsereg.benchmarks.data import UnknownDataset  # type: ignore[import-not-found]
+    from sparsereg.exceptions import BackendUnavailableError
 
     if family is None:
         width = max(map(len, FAMILIES))
@@ -81,6 +82,6 @@ def bench(
             accuracy=accuracy,
             data=data,
         )
-    except UnknownDataset as error:
+    except (UnknownDataset, BackendUnavailableError) as error:
         raise InputError(str(error)) from error
     context.exit(status)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from scipy import sparse
@@ -13,7 +13,9 @@ from sklearn.utils._param_validation import Interval, validate_parameter_constra
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sparsereg.backends.protocol import FloatArray
+from sparsereg.backends.arrays import checked_on_device, is_on_device, like, to_host
+from sparsereg.backends.protocol import Backend, FloatArray
+from sparsereg.backends.registry import to_current_device
 from sparsereg.penalties import L1, ElasticNet
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ GRID_CONSTRAINTS: dict[str, list] = {
     "n_alphas": [Interval(Integral, 1, None, closed="left")],
     "alphas": [Interval(Integral, 1, None, closed="left"), "array-like", None],
 }
+# Fitted attributes that are where X was: what predictions and plots are made of.
+_PLACED_ATTRIBUTES = {"coef_", "intercept_", "coef_path_", "intercept_path_"}
 L1_RATIO_CONSTRAINT: list = [Interval(Real, 0, 1, closed="both")]
 
 
@@ -55,6 +59,8 @@ class SparseLinearModel(RegressorMixin, BaseEstimator):
 
     coef_: np.ndarray
     intercept_: float | np.ndarray
+    backend_: str
+    n_features_in_: int
 
     def _check_parameters(self) -> None:
         check_parameters(type(self).__name__, self._parameter_constraints, self.get_params(False))
@@ -69,9 +75,11 @@ class SparseLinearModel(RegressorMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_targets)
-            In the units of y.
+            In the units of y; a CuPy array if X is one.
         """
         check_is_fitted(self)
+        if is_on_device(X) or is_on_device(self.coef_):
+            return self._predict_there(X)
         X = validate_data(
             self,
             X,
@@ -114,10 +122,69 @@ class SparseLinearModel(RegressorMixin, BaseEstimator):
 
         return summarize(self, feature_names, scaler, max_rows)
 
+    def _predict_there(self, X: Any) -> Any:
+        if is_on_device(X) != is_on_device(self.coef_):
+            has, wants = ("CuPy", "cuda") if is_on_device(X) else ("NumPy", "cpu")
+            raise TypeError(
+                f"X is a {has} array and the model is not: nothing is copied silently. Move the "
+                f"model to where X is, model.to({wants!r}), or X to where the model is."
+            )
+        X = checked_on_device(X)
+        if X.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"X has {X.shape[1]} features, but {type(self).__name__} is expecting "
+                f"{self.n_features_in_} features as input."
+            )
+        return X @ self.coef_.T + self.intercept_
+
+    def _finish_fit(self, backend: Backend, X: Any) -> None:
+        """Note who computed, and put the fitted model where X lives."""
+        self.backend_ = backend.name
+        if is_on_device(X):
+            self._move(lambda values: like(values, X))
+
+    def to(self, device: str) -> Self:
+        """Move the fitted model, so that it predicts from arrays of another place.
+
+        Parameters
+        ----------
+        device : {"cpu", "cuda"}
+            "cpu" is NumPy, "cuda" is CuPy on its current device.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For another device.
+        BackendUnavailableError
+            If there is no CUDA device here.
+        """
+        check_is_fitted(self)
+        if device == "cpu":
+            self._move(to_host)
+        elif device == "cuda":
+            self._move(to_current_device)
+        else:
+            raise ValueError(f'device={device!r} is neither "cpu" nor "cuda".')
+        return self
+
+    def _move(self, moved: Callable[[Any], Any]) -> None:
+        for name in _PLACED_ATTRIBUTES & vars(self).keys():
+            values = getattr(self, name)
+            if is_on_device(values) or isinstance(values, np.ndarray):
+                setattr(self, name, moved(values))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a pickle can be loaded where there is no device
+        return {name: to_host(value) for name, value in super().__getstate__().items()}
+
     @property
     def sparse_coef_(self) -> sparse.csr_array:
         """The coefficients as a sparse array of shape (n_targets, n_features)."""
-        return sparse.csr_array(np.atleast_2d(self.coef_))
+        return sparse.csr_array(np.atleast_2d(to_host(self.coef_)))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

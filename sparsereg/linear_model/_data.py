@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_array, check_consistent_length, check_scalar
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from sparsereg.backends.arrays import checked_on_device, is_on_device, to_host
 from sparsereg.backends.protocol import FloatArray
 
 
@@ -42,6 +44,9 @@ def validate_fit_data(
     estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, *, multi_output: bool
 ) -> Data:
     """Validate the arguments of ``fit`` and record the feature names."""
+    if is_on_device(X):
+        validate = partial(validate_fit_data, estimator, multi_output=multi_output)
+        return _validate_there(validate, estimator, X, y, sample_weight)
     _check_indices(X)
     X, y = validate_data(estimator, X, y, **_X_RULES, multi_output=multi_output, y_numeric=True)
     estimator._n_samples = len(y)  # for the summary
@@ -52,6 +57,9 @@ def validate_fit_data(
 
 def validate_multi_task_data(estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any) -> Data:
     """Validate the arguments of ``fit`` of a multi-task model: y keeps its two dimensions."""
+    if is_on_device(X):
+        validate = partial(validate_multi_task_data, estimator)
+        return _validate_there(validate, estimator, X, y, sample_weight)
     _check_indices(X)
     X, y = validate_data(estimator, X, y, **_X_RULES, multi_output=True, y_numeric=True)
     estimator._n_samples = len(y)
@@ -66,11 +74,29 @@ def validate_multi_task_data(estimator: BaseEstimator, X: Any, y: Any, sample_we
 
 def validate_path_data(X: Any, y: Any, sample_weight: Any) -> Data:
     """Validate the arguments of a path function: y of shape (n, T) is a multi-task problem."""
+    if is_on_device(X):
+        return _validate_there(validate_path_data, None, X, y, sample_weight)
     _check_indices(X)
     X = check_array(X, **_X_RULES, input_name="X")
     y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
     check_consistent_length(X, y)
     return _as_read(X, y, sample_weight)
+
+
+def _validate_there(
+    validate: Callable[[Any, Any, Any], Data],
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+) -> Data:
+    """Validate X where it lives, and what goes with its rows on the host."""
+    X = checked_on_device(X)
+    rows = np.zeros((X.shape[0], 1))
+    data = validate(rows, to_host(y), to_host(sample_weight))
+    if estimator is not None:
+        estimator.n_features_in_ = X.shape[1]
+    return data._replace(X=X)
 
 
 def _as_read(X: Any, y: Any, sample_weight: Any) -> Data:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils._param_validation import StrOptions
 
+from sparsereg.backends.arrays import to_host
 from sparsereg.backends.registry import resolve_backend
 from sparsereg.linear_model._base import COMMON_CONSTRAINTS, SparseLinearModel, check_parameters
 from sparsereg.linear_model._data import (
@@ -117,13 +118,13 @@ class LocalModel(SparseLinearModel):
                     work, penalty, strategy=self.strategy, tol=self.tol, max_iter=self.max_iter
                 )
             self._keep(solution, data.dtype)
-            self.backend_ = backend.name
+            self._finish_fit(backend, X)
         return self
 
     def _starting_point(self, n_features: int) -> npt.NDArray[np.float64] | None:
         if not (self.warm_start and hasattr(self, "coef_")):
             return None
-        coef = np.array(self.coef_, dtype=np.float64)
+        coef = np.array(to_host(self.coef_), dtype=np.float64)
         return coef if coef.shape == (n_features,) and np.all(np.isfinite(coef)) else None
 
     def _keep(self, solution: LocalSolution, dtype: np.dtype) -> None:

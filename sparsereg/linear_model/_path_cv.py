@@ -129,7 +129,7 @@ class PathCV(SparseLinearModel):
             backend = resolve_backend(self.backend, X)
             data = self._validate(X, y, sample_weight)
             self._fit_path(data, backend, self._splits(data, params))
-            self.backend_ = backend.name
+            self._finish_fit(backend, X)
         return self
 
     def _validate(self, X: Any, y: Any, sample_weight: Any) -> Data:

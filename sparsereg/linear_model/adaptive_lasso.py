@@ -223,7 +223,7 @@ class AdaptiveLasso(SparseLinearModel):
             self.initial_coef_, self.penalty_weights_ = weights_behind(stages, initial)
             self.dual_gap_, self.n_iter_ = solution.dual_gap, solution.n_iter
             self.converged_ = all(stage.solution.converged for stage in stages)
-            self.backend_ = backend.name
+            self._finish_fit(backend, X)
         return self
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils._param_validation import Interval
 
+from sparsereg.backends.arrays import to_host
 from sparsereg.backends.registry import resolve_backend
 from sparsereg.linear_model._base import (
     COMMON_CONSTRAINTS,
@@ -153,7 +154,7 @@ class ElasticNet(SparseLinearModel):
             backend = resolve_backend(self.backend, X)
             data = self._validate(X, y, sample_weight)
             self._keep(data, self._solve(data, backend))
-            self.backend_ = backend.name
+            self._finish_fit(backend, X)
         return self
 
     def _validate(self, X: Any, y: Any, sample_weight: Any) -> Data:
@@ -189,7 +190,7 @@ class ElasticNet(SparseLinearModel):
     def _starting_points(self, n_targets: int, n_features: int) -> np.ndarray | None:
         if not (self.warm_start and hasattr(self, "coef_")):
             return None
-        coef = np.atleast_2d(np.asarray(self.coef_, dtype=np.float64))
+        coef = np.atleast_2d(np.asarray(to_host(self.coef_), dtype=np.float64))
         if coef.shape != (n_targets, n_features) or not np.all(np.isfinite(coef)):
             return None
         return coef.copy()

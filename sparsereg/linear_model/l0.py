@@ -173,7 +173,7 @@ class L0Regressor(L0Model):
                 self._fit_size(data, backend)
             else:
                 self._fit_alpha(data, backend)
-            self.backend_ = backend.name
+            self._finish_fit(backend, X)
         if self.verbose:
             print_stages(self.history_)
         return self
@@ -333,7 +333,7 @@ class CEL0Regressor(L0Model):
                 coef_bound=self._bound,
             )  # fmt: skip
             self._keep(data, problem, solution, float(self.alpha), 0.0)
-            self.backend_ = backend.name
+            self._finish_fit(backend, X)
         if self.verbose:
             print_stages(self.history_)
         return self

@@ -10,6 +10,7 @@ from sklearn.utils import check_array
 
 from sparsereg._caller import warn_caller
 from sparsereg._progress import progress
+from sparsereg.backends.arrays import like
 from sparsereg.backends.registry import resolve_backend
 from sparsereg.exceptions import PathInterruptedWarning
 from sparsereg.linear_model._base import (
@@ -143,7 +144,7 @@ def enet_path(
             PathInterruptedWarning,
         )
     warn_unless_converged(record.dual_gaps, record.tolerances, record.stalled, max_iter, "alphas")
-    coefs = record.dense_coefs(data.dtype)
+    coefs = like(record.dense_coefs(data.dtype), X)
     result = (grid[: len(record)].copy(), coefs, np.array(record.dual_gaps))
     return (*result, record.n_iters) if return_n_iter else result
 

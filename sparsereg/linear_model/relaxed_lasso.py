@@ -206,7 +206,7 @@ class RelaxedLasso(SparseLinearModel):
             )
             self.dual_gap_, self.n_iter_ = solution.dual_gap, solution.n_iter
             self.converged_ = solution.converged
-            self.backend_ = backend.name
+            self._finish_fit(backend, X)
         return self
 
 

@@ -29,7 +29,7 @@ import numpy as np
 from sparsereg.backends.protocol import Backend, FloatArray
 
 # Error of a dot product of n terms, in units of sqrt(n) times the norms.
-_ROUNDING = 8 * np.finfo(np.float64).eps
+ROUNDING = 8 * np.finfo(np.float64).eps
 _ONE = np.ones(1)
 
 
@@ -61,7 +61,7 @@ class DualGap:
         sq_y: float,
     ):
         self._backend = backend
-        self._scale_y, self._rounding = sq_y**0.5, _ROUNDING * n**0.5
+        self._scale_y, self._rounding = sq_y**0.5, ROUNDING * n**0.5
         self.l1, self.l2, self.curvatures, self.positive = l1, l2, curvatures, positive
 
     def at(self, level: float) -> DualGap:

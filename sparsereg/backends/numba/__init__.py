@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from sparsereg.backends.numba import (
     active_set,
+    batch_descent,
     block_descent,
     coordinate_gains,
     descent,
@@ -53,6 +54,12 @@ class NumbaBackend:
     def owns(self, X: Any) -> bool:
         """Whatever does not live on a GPU."""
         return type(X).__module__.split(".", 1)[0] not in {"cupy", "cupyx"}
+
+    def asarray(self, values: Any) -> FloatArray:  # noqa: D102
+        return np.ascontiguousarray(values, dtype=np.float64)
+
+    def to_host(self, values: Any) -> npt.NDArray[Any]:  # noqa: D102
+        return values
 
     def design(self, X: Any, sample_weight: FloatArray | None, center: bool) -> Design:  # noqa: D102
         return matrices.make_design(X, sample_weight, center)
@@ -109,6 +116,21 @@ class NumbaBackend:
         tol: float,
     ) -> tuple[int, float]:
         return descent.gram_cd(gram, gradient, coef, *form, max_epochs, tol)
+
+    def gram_cd_batch(  # noqa: D102
+        self,
+        gram: FloatArray,
+        correlations: FloatArray,
+        sq_norms: FloatArray,
+        coefs: FloatArray,
+        form: KernelForm,
+        max_epochs: int,
+        targets: FloatArray,
+        rounding: float,
+    ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+        return batch_descent.solve(
+            gram, correlations, sq_norms, coefs, form, max_epochs, targets, rounding
+        )
 
     def gram_block_cd(  # noqa: D102
         self,

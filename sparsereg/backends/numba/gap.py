@@ -18,7 +18,7 @@ def dual_gaps(
     gaps, scales = np.empty(coefs.shape[0]), np.empty(coefs.shape[0])
     listed = np.empty(coefs.shape[1], dtype=np.int64)
     for k in range(coefs.shape[0]):
-        gaps[k], scales[k] = _dual_gap(
+        gaps[k], scales[k] = dual_gap(
             coefs[k], gradients[k], levels[k], l1, l2, curvatures, positive, sq_residuals[k],
             scale_y, rounding, listed,
         )  # fmt: skip
@@ -26,7 +26,7 @@ def dual_gaps(
 
 
 @kernel()
-def _dual_gap(
+def dual_gap(
     coef, gradient, level, l1, l2, curvatures, positive, sq_residual, scale_y, rounding, listed
 ):  # fmt: skip
     """Return the gap and the scale of one point.

@@ -12,6 +12,7 @@ BLAS-3.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,30 +96,36 @@ def make_design(
             lambda start, stop: moments(X, *rows, start, stop, means, sqnorms),
             p, _COLUMN_BLOCK, 2.0 * X.size,
         )  # fmt: skip
-        _drop_constant_columns(X, sample_weight, means, sqnorms)
+        drop_constant_columns(lambda j: X[:, j], np.full(p, n), sample_weight, means, sqnorms)
         return DenseDesign(X, sample_weight, means, sqnorms)
     arrays = (_readonly(X.data), _readonly(X.indices), _readonly(X.indptr))
     run_blocks(
         lambda start, stop: _moments_csc(*arrays, n, *rows, start, stop, means, sqnorms),
         p, _COLUMN_BLOCK, 2.0 * X.data.size,
     )  # fmt: skip
-    _drop_constant_columns(X, sample_weight, means, sqnorms)
+    drop_constant_columns(
+        lambda j: X[:, [j]].toarray()[:, 0], np.diff(X.indptr), sample_weight, means, sqnorms
+    )
     return SparseDesign(*arrays, (n, p), sample_weight, means, sqnorms)
 
 
-def _drop_constant_columns(
-    X: Any, sample_weight: FloatArray | None, means: FloatArray, sqnorms: FloatArray
+def drop_constant_columns(
+    column_of: Callable[[int], np.ndarray],
+    sizes: np.ndarray,
+    sample_weight: FloatArray | None,
+    means: FloatArray,
+    sqnorms: FloatArray,
 ) -> None:
-    """Set the norm of constant columns to exactly zero, but never that of an underflow."""
+    """Set the norm of constant columns to exactly zero, but never that of an underflow.
+
+    ``column_of(j)`` returns a dense column, and ``sizes`` has the number of stored entries of each.
+    """
     constant = np.sqrt(sqnorms) <= _CONSTANT * np.abs(means)
     sqnorms[constant] = 0.0
     rows = slice(None) if sample_weight is None else np.flatnonzero(sample_weight)
-    suspects = constant & (np.abs(means) < _SQUARE_UNDERFLOWS)
-    if not isinstance(X, np.ndarray):
-        suspects &= np.diff(X.indptr) > 0
+    suspects = constant & (np.abs(means) < _SQUARE_UNDERFLOWS) & (sizes > 0)
     for j in np.flatnonzero(suspects):
-        column = X[:, j] if isinstance(X, np.ndarray) else X[:, [j]].toarray()[:, 0]
-        spread = np.ptp(column[rows])
+        spread = np.ptp(column_of(int(j))[rows])
         if _CONSTANT * abs(means[j]) < spread < _SQUARE_UNDERFLOWS:
             sqnorms[j] = np.finfo(np.float64).tiny
 

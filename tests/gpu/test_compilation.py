@@ -1,0 +1,57 @@
+"""Every kernel compiles for every architecture, by NVRTC from its wheel and by nvcc."""
+
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import nvrtc
+import pytest
+from sparsereg.gpu.launch import MODULES, source_of
+
+ARCHITECTURES = ["sm_75", "sm_80", "sm_90", "sm_100"]
+# X appears in the passes only
+SOURCES = [
+    ("passes", np.float32),
+    ("passes", np.float64),
+    ("batch", np.float64),
+    ("reports", np.float64),
+]
+# what the compiler puts aside around calls of the rarer penalties, in bytes
+MOST_SPILLED = {"passes": 0, "batch": 64, "reports": 0}
+
+needs_nvrtc = pytest.mark.skipif(
+    nvrtc.library() is None, reason="the wheel nvidia-cuda-nvrtc is not installed"
+)
+needs_nvcc = pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not here")
+
+
+def test_every_module_is_among_the_sources():
+    assert {module for module, _ in SOURCES} == set(MODULES)
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize(("module", "real"), SOURCES)
+def test_nvrtc_compiles_without_a_warning(module, real, architecture):
+    code, log = nvrtc.compile_cuda(source_of(module, real), architecture)
+    assert code[:4] == b"\x7fELF"
+    assert not log.strip()
+
+
+@needs_nvrtc
+def test_what_is_wrong_is_told_with_its_line():
+    with pytest.raises(nvrtc.CompilationError, match=r"kernels\.cu\(2\): error"):
+        nvrtc.compile_cuda("\n__global__ void f() { nobody(); }\n", "sm_80")
+
+
+@needs_nvcc
+@pytest.mark.parametrize(("module", "real"), SOURCES)
+def test_registers_are_not_spilled(module, real, tmp_path):
+    source = tmp_path / "kernels.cu"
+    source.write_text(source_of(module, real))
+    command = ["nvcc", "-cubin", "-arch=sm_90", "-Xptxas=-v", "-o", "/dev/null", str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    spilled = [int(size) for size in re.findall(r"(\d+) bytes spill stores", done.stderr)]
+    assert spilled
+    assert max(spilled) <= MOST_SPILLED[module]

@@ -1,0 +1,194 @@
+"""Whole estimators through the drivers of the GPU backend, its kernels emulated on the CPU.
+
+The Numba backend is the reference: same problem, same tolerance, certificates on both sides.
+"""
+
+import sys
+import types
+from importlib import metadata
+
+import numpy as np
+import pytest
+from emulated_cuda import EmulatedBackend, needs_compiler
+from scipy import sparse
+from sklearn.base import clone
+
+from sparsereg import (
+    CEL0Regressor,
+    ElasticNet,
+    L0Regressor,
+    Lasso,
+    LassoCV,
+    MCPRegressor,
+    MultiTaskLasso,
+    RelaxedLasso,
+    SparseRegressorCV,
+    lasso_path,
+    penalties,
+    sparse_encode,
+    sparse_path,
+)
+from sparsereg.backends import registry
+
+pytestmark = needs_compiler
+
+RNG = np.random.default_rng(3)
+N, P = 40, 70
+VALUES = (RNG.standard_normal((N, P)) + 0.5) * (RNG.random((N, P)) < 0.5)
+VALUES = VALUES.astype(np.float32).astype(np.float64)
+Y = VALUES[:, :5] @ np.array([3.0, -2.0, 1.5, 1.0, -1.0]) + 0.3 * RNG.standard_normal(N) + 2.0
+WEIGHTS = RNG.integers(0, 3, N).astype(float)
+
+STORAGES = {
+    "columns": np.asfortranarray,
+    "rows": np.ascontiguousarray,
+    "columns, float32": lambda X: np.asfortranarray(X, dtype=np.float32),
+    "rows, float32": lambda X: np.ascontiguousarray(X, dtype=np.float32),
+    "sparse": sparse.csc_array,
+    "sparse, float32": lambda X: sparse.csc_array(X.astype(np.float32)),
+}
+TALL = np.asfortranarray(RNG.standard_normal((60, 12)))
+TALL_Y = TALL[:, :3].sum(axis=1) + RNG.standard_normal(60)
+
+
+@pytest.fixture(params=STORAGES)
+def X(request):
+    return STORAGES[request.param](VALUES)
+
+
+@pytest.fixture(autouse=True)
+def emulated(monkeypatch):
+    """Register the emulated backend, hidden from everybody else."""
+    backend = EmulatedBackend()
+    monkeypatch.setitem(sys.modules, "emulated", types.SimpleNamespace(backend=backend))
+    point = metadata.EntryPoint("emulated", "emulated:backend", "sparsereg.backends")
+    monkeypatch.setattr(registry, "_entry_points", lambda: {"emulated": point})
+    return backend
+
+
+def both(estimator, X, y=Y, **fit_params):
+    """Fit on the device and on the CPU."""
+    return [
+        clone(estimator).set_params(backend=backend).fit(X, y, **fit_params)
+        for backend in ("emulated", "numba")
+    ]
+
+
+def assert_same(there, here, rtol=1e-6):
+    assert there.backend_ == "emulated"
+    scale = np.max(np.abs(here.coef_))
+    np.testing.assert_allclose(there.coef_, here.coef_, atol=rtol * scale, rtol=0)
+    np.testing.assert_allclose(there.intercept_, here.intercept_, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        Lasso(0.05, tol=1e-12),
+        Lasso(0.05, tol=1e-12, fit_intercept=False),
+        Lasso(0.05, tol=1e-12, positive=True),
+        ElasticNet(0.05, tol=1e-12),
+        MCPRegressor(0.1, tol=1e-9),
+    ],
+    ids=repr,
+)
+def test_one_fit(estimator, X, emulated):
+    there, here = both(estimator, X)
+    assert_same(there, here)
+    assert there.converged_
+    assert emulated.device.launches > 0
+
+
+def test_sample_weights_and_penalty_weights(X):
+    weights = np.ones(P)
+    weights[:3], weights[3], weights[4] = 0.5, 0.0, np.inf
+    there, here = both(Lasso(0.05, tol=1e-10, penalty_weights=weights), X, sample_weight=WEIGHTS)
+    assert_same(there, here)
+
+
+def test_float32_storage_is_certified_as_float64_is():
+    X = np.asfortranarray(VALUES, dtype=np.float32)
+    model = Lasso(0.01, tol=1e-10, backend="emulated").fit(X, Y)
+    assert model.dual_gap_ <= 1e-10 * np.var(Y)
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_path(X, fit_intercept):
+    settings = {"n_alphas": 12, "eps": 0.02, "tol": 1e-10, "fit_intercept": fit_intercept}
+    there, here = (
+        lasso_path(X, Y, backend=backend, **settings) for backend in ("emulated", "numba")
+    )
+    np.testing.assert_allclose(there[0], here[0], rtol=1e-9)
+    np.testing.assert_allclose(there[1], here[1], atol=1e-4)
+
+
+@pytest.mark.parametrize("data", [(VALUES, Y), (TALL, TALL_Y)], ids=["wide", "tall"])
+def test_cross_validation(data):
+    X, y = np.asfortranarray(data[0]), data[1]
+    there, here = both(LassoCV(cv=3, n_alphas=8, eps=0.05, tol=1e-9), X, y)
+    assert there.alpha_ == pytest.approx(here.alpha_)
+    np.testing.assert_allclose(there.mse_path_, here.mse_path_, rtol=1e-4)
+    assert_same(there, here, rtol=1e-4)
+
+
+def test_cross_validation_of_sparse_data():
+    there, here = both(LassoCV(cv=3, n_alphas=6, eps=0.1, tol=1e-9), sparse.csc_array(VALUES))
+    np.testing.assert_allclose(there.mse_path_, here.mse_path_, rtol=1e-4)
+
+
+def test_path_of_a_penalty_that_is_not_convex(X):
+    settings = {"n_alphas": 8, "eps": 0.1, "tol": 1e-9}
+    there, here = (
+        sparse_path(X, Y, penalties.SCAD(), backend=backend, **settings)
+        for backend in ("emulated", "numba")
+    )
+    np.testing.assert_allclose(there[1], here[1], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        RelaxedLasso(0.05, tol=1e-10),
+        CEL0Regressor(0.05),
+        L0Regressor(n_nonzero=4),
+        SparseRegressorCV(penalties.MCP(), cv=3, n_alphas=6, tol=1e-8),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_other_estimators(estimator):
+    there, here = both(estimator, np.ascontiguousarray(VALUES))
+    assert_same(there, here, rtol=1e-5)
+
+
+@pytest.mark.parametrize("storage", ["columns", "rows", "sparse"])
+def test_several_tasks(storage):
+    tasks = np.column_stack([Y, -Y, Y + VALUES[:, 7]])
+    there, here = both(MultiTaskLasso(0.05, tol=1e-9), STORAGES[storage](VALUES), tasks)
+    np.testing.assert_allclose(there.coef_, here.coef_, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sparse_codes(dtype):
+    signals, atoms = (RNG.standard_normal(shape).astype(dtype) for shape in ((9, 10), (40, 10)))
+    for penalty in (penalties.L1(0.3), penalties.Lq(0.3, q=0.5)):
+        there, here = (
+            sparse_encode(signals, atoms, penalty, tol=1e-8, backend=backend)
+            for backend in ("emulated", "numba")
+        )
+        np.testing.assert_allclose(there, here, atol=1e-3)
+
+
+def test_too_many_atoms_for_a_device_are_refused(emulated):
+    emulated.device.max_shared_bytes = 16 * 8
+    with pytest.raises(ValueError, match=r"9 atoms, and the device has room for 8"):
+        sparse_encode(np.ones((2, 3)), RNG.standard_normal((9, 3)), backend="emulated")
+
+
+def test_every_order_of_threads_gives_bitwise_the_same_fit():
+    X = np.asfortranarray(VALUES)
+    fits = []
+    for order in ("ascending", "descending", "random"):
+        backend = EmulatedBackend(order)
+        sys.modules["emulated"].backend = backend
+        fits.append(Lasso(0.05, backend="emulated").fit(X, Y).coef_)
+    assert all(np.array_equal(fit, fits[0]) for fit in fits)
