@@ -54,7 +54,7 @@ _kernels = {{
     for module in list(sys.modules.values())
     if module.__name__.startswith("sparsereg.backends.numba")
     for name, value in vars(module).items()
-    if hasattr(value, "signatures") and value.py_func.__module__ == module.__name__
+    if hasattr(value, "py_func") and value.py_func.__module__ == module.__name__
 }}
 print(json.dumps({{"seconds": _seconds, "kernels": _kernels}}))
 """

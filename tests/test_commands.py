@@ -511,7 +511,7 @@ kernels = {
     for module in list(sys.modules.values())
     if module.__name__.startswith("sparsereg.backends.numba")
     for value in vars(module).values()
-    if hasattr(value, "signatures")
+    if hasattr(value, "py_func")
 }
 called = {name for kernel in kernels.values() for name in kernel.py_func.__code__.co_names}
 print(*sorted(name for name, k in kernels.items() if name not in called and not k.signatures))

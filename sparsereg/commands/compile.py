@@ -125,6 +125,38 @@ def _fits_of_l0(rng: np.random.Generator) -> None:
         l0_path(X, y, max_size=5)
 
 
+def _fits_of_mixtures(rng: np.random.Generator) -> None:
+    from sparsereg.mixture import (
+        MixedColoringRegressor,
+        MixtureOracle,
+        SparseGraphDesign,
+        make_sparse_mixture,
+    )
+
+    for method in ("pilot", "coloring", "robust"):
+        quantized = {"quantum": 1.0, "noise_std": 0.1} if method == "robust" else {}
+        design = SparseGraphDesign(60, 2, 6, method=method, random_state=0, **quantized)
+        coef = make_sparse_mixture(60, 6, random_state=0)
+        y = MixtureOracle(coef.round() if quantized else coef, random_state=0)(design.matrix())
+        MixedColoringRegressor(refine=True).fit_measurements(y, design)
+
+
+def _fits_of_private_models(rng: np.random.Generator) -> None:
+    from sparsereg.privacy import LDPSparseRegression
+
+    X = rng.standard_normal((500, 3))
+    for protect in ("record", "label"):
+        LDPSparseRegression(protect=protect, random_state=0).fit(X, X[:, 0])
+
+
+def _codes(rng: np.random.Generator) -> None:
+    from sparsereg import penalties, sparse_encode
+
+    dictionary, signals = rng.standard_normal((8, 20)), rng.standard_normal((5, 20))
+    for penalty in (penalties.L1(0.1), penalties.MCP(0.1)):
+        sparse_encode(signals, dictionary, penalty)
+
+
 def _large_supports(rng: np.random.Generator) -> None:
     """Fit with more active columns than events are followed for one by one."""
     from sparsereg import enet_path, lasso_path
@@ -157,6 +189,9 @@ EXERCISES: dict[str, Callable[[np.random.Generator], None]] = {
     "l0": _fits_of_l0,
     "large supports": _large_supports,
     "residuals": _fits_on_residuals,
+    "mixtures": _fits_of_mixtures,
+    "privacy": _fits_of_private_models,
+    "sparse coding": _codes,
     "lasso family, sparse": _fits_of_the_lasso_family(_SPARSE),
     "lasso family, float32": _fits_of_the_lasso_family(_OTHERS),
 }
