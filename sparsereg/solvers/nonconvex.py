@@ -40,6 +40,8 @@ _PATH_FACTOR, _PATH_STEPS, _PATH_TOL = 0.85, 60, 1e-2
 # Alphas of a path that are looked at again together, how well a second look is solved, and by which
 # share it must be lower to be gone into.
 _WINDOW, _LOOK_TOL, _LOWER = 20, 1e-3, 1e-9
+# The tolerance of what is gone into, beside the one asked for.
+_POLISHED = 1e-4
 _SMALLEST_ALPHA = float(np.finfo(np.float64).resolution)
 
 #: Moves the workspace, which holds the best point so far, to another start; returns its steps.
@@ -154,8 +156,13 @@ def _look_back(
         if not found.objective < (1.0 - _LOWER) * solutions[k].objective:
             return False
         used = found.n_iter + solutions[k].n_iter
-        found = _descend_from_here(work, at_alpha, "path", tol, max_iter)
-        solutions[k] = replace(found, n_iter=used + found.n_iter)
+        # the look may have come near enough to stop there: one more step is exact on the support
+        found = _descend_from_here(work, at_alpha, "path", _POLISHED * tol, max_iter)
+        converged = found.stationarity <= tol
+        solutions[k] = replace(
+            found, n_iter=used + found.n_iter, tolerance=tol, converged=converged,
+            stalled=found.stalled and not converged,
+        )  # fmt: skip
         return True
 
     for k in reversed(range(len(alphas) - 1)):

@@ -129,7 +129,8 @@ class Workspace:
         """Return the weighted mean of n values."""
         if self.sample_weight is None:
             return float(values.sum()) / values.size
-        return float(self.sample_weight @ values) / float(self.sample_weight.sum())
+        weights = self.sample_weight
+        return float((weights * values).sum()) / float(weights.sum())
 
     def mean_square(self, residual: FloatArray) -> float:
         """Return ||r||_s^2 / n."""

@@ -177,7 +177,7 @@ def test_an_interrupted_fit_keeps_its_epochs(regression, monkeypatch):
 
 def test_progress_is_shown(regression, capsys):
     SparseMLPRegressor((4,), max_epochs=3, verbose=1).fit(*regression)
-    assert "SparseMLPRegressor" in capsys.readouterr().out
+    assert "SparseMLPRegressor" in capsys.readouterr().err
 
 
 def test_a_lassonet_path_drops_features_until_none_is_left(regression):
