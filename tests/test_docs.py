@@ -41,7 +41,8 @@ def reference_sections():
     sections = dict.fromkeys(PUBLIC_MODULES, "")
     for module, section in zip(parts[1::2], parts[2::2]):
         sections[module] += section
-    sections["sparsereg.linear_model"] += sections["sparsereg"]  # re-exported there
+    for module in ("sparsereg.linear_model", "sparsereg.decomposition"):
+        sections[module] += sections["sparsereg"]  # re-exported there
     return sections
 
 
