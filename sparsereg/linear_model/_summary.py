@@ -273,8 +273,8 @@ def _held_out_error(model: Any) -> str:
     errors = held_out_errors(model)
     if errors is None:
         return ""
-    deviation = errors.std(ddof=1) / np.sqrt(errors.size)
-    return f"mean square {errors.mean():.4g} ± {deviation:.2g} (standard error over the folds)"
+    deviation = float(f"{errors.std(ddof=1) / np.sqrt(errors.size):.2g}")  # 130, not 1.3e+02
+    return f"mean square {errors.mean():.4g} ± {deviation:g} (standard error over the folds)"
 
 
 def _certificate(model: Any) -> str:
