@@ -134,7 +134,7 @@ def _fits_of_mixtures(rng: np.random.Generator) -> None:
     )
 
     for method in ("pilot", "coloring", "robust"):
-        quantized = {"quantum": 1.0, "noise_std": 0.1} if method == "robust" else {}
+        quantized: dict[str, Any] = {"quantum": 1.0, "noise_std": 0.1} if method == "robust" else {}
         design = SparseGraphDesign(60, 2, 6, method=method, random_state=0, **quantized)
         coef = make_sparse_mixture(60, 6, random_state=0)
         y = MixtureOracle(coef.round() if quantized else coef, random_state=0)(design.matrix())

@@ -185,6 +185,7 @@ def summarize(
             + (f", {len(coef)} targets" if coef.ndim == 2 else ""),
             "penalty": _penalty(model),
             **_choice(model, order.size),
+            **_privacy(model),
             "support": f"{order.size:,} of {n_features:,} columns",
             "certificate": _certificate(model),
             "backend": model.backend_,
@@ -210,6 +211,8 @@ def _columns(coef: np.ndarray, label: str) -> list[tuple[str, np.ndarray]]:
 
 def _penalty(model: Any) -> str:
     if hasattr(model, "penalty"):
+        if isinstance(model.penalty, str):
+            return model.penalty
         return "MCP()" if model.penalty is None else repr(model.penalty)
     name = type(model).__name__.removesuffix("CV")
     told = [_PENALTIES.get(name, name)]
@@ -234,6 +237,8 @@ def _choice(model: Any, n_selected: int) -> dict[str, str]:
             return {"size": f"at most {model.n_nonzero}, given"}
         alpha = getattr(model, "alpha", None)
         if isinstance(alpha, str):
+            if hasattr(model, "alpha_"):
+                return {"alpha": f"at most {model.alpha_:.6g}, chosen by {alpha!r}"}
             return {"size": f"{n_selected}, chosen by {alpha!r}"}
         return {} if alpha is None else {"alpha": f"{alpha:.6g}, given"}
     by_size = hasattr(model, "n_nonzero_")
@@ -252,12 +257,24 @@ def _choice(model: Any, n_selected: int) -> dict[str, str]:
     return {**facts, "held-out error": error} if error else facts
 
 
+def _privacy(model: Any) -> dict[str, str]:
+    if not hasattr(model, "privacy_"):
+        return {}
+    told = model.privacy_
+    return {
+        "reports": f"{told.n_reports:,}",
+        "privacy": "none: the reports were simulated from data in one place"
+        if told.simulated
+        else f"local, of the {told.protects}: epsilon {told.epsilon_effective:.12g}, delta 0",
+    }
+
+
 def _held_out_error(model: Any) -> str:
     errors = held_out_errors(model)
     if errors is None:
         return ""
-    deviation = errors.std(ddof=1) / np.sqrt(errors.size)
-    return f"mean square {errors.mean():.4g} ± {deviation:.2g} (standard error over the folds)"
+    deviation = float(f"{errors.std(ddof=1) / np.sqrt(errors.size):.2g}")  # 130, not 1.3e+02
+    return f"mean square {errors.mean():.4g} ± {deviation:g} (standard error over the folds)"
 
 
 def _certificate(model: Any) -> str:

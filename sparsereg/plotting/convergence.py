@@ -111,8 +111,9 @@ class ConvergenceDisplay:
         name = type(estimator).__name__ if name is None else name
         if not history:
             raise ValueError(
-                f"{type(estimator).__name__} keeps no history of a single fit. Refit its choice, "
-                f"such as Lasso(alpha=model.alpha_), and draw that."
+                f"{type(estimator).__name__} keeps no history of a single fit. Refit its choice "
+                f"with the class that has no CV in its name, such as Lasso(alpha=model.alpha_) or "
+                f"L0Regressor(n_nonzero=model.n_nonzero_), and draw that."
             )
         if isinstance(history[0], list):
             raise ValueError(

@@ -138,12 +138,18 @@ class Aggregator:
         Raises
         ------
         ValueError
-            If the protocols differ, or if both have counted the same report: send each report to
-            one of them, for example by the first byte of its id.
+            If the protocols differ, if one of them accepts simulated reports and the other does
+            not, or if both have counted the same report: send each report to one of them, for
+            example by the first byte of its id.
         """
         if not isinstance(other, Aggregator) or other.protocol != self.protocol:
             raise ValueError(
                 "Only aggregators of the same protocol can be merged. Their protocol.id must agree."
+            )
+        if self.accept_simulated != other.accept_simulated:
+            raise ValueError(
+                "One aggregator accepts simulated reports and the other does not. Keep simulations "
+                "apart from the reports of devices."
             )
         if self.check_duplicates != other.check_duplicates:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""What runs on the device of a person: one record in, 24 random bytes out.
+"""What runs on the device of a person: one record in, one report of 24 bytes out.
 
 The steps, for every record and whatever it is:
 

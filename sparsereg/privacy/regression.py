@@ -18,7 +18,7 @@ from sparsereg.linear_model._base import SparseLinearModel
 from sparsereg.linear_model._data import unchanged_on_failure
 from sparsereg.linear_model._docs import documented
 from sparsereg.privacy.aggregator import Aggregator
-from sparsereg.privacy.estimate import PENALTIES, Estimate
+from sparsereg.privacy.estimate import PENALTIES
 from sparsereg.privacy.labels import fit_labels
 from sparsereg.privacy.protocol import Protocol
 from sparsereg.privacy.reports import REPORT
@@ -276,7 +276,7 @@ class LDPSparseRegression(SparseLinearModel):
                 X = validate_data(self, X, dtype=[np.float64, np.float32])
                 self._fit_labels(self.protocol, reports, X, simulated=False)
             else:
-                self._fit_aggregators(_as_shards(reports), simulated=None)
+                self._fit_aggregators(_as_shards(reports))
             self.backend_ = resolve_backend(self.backend, np.empty(0)).name
         return self
 
@@ -314,7 +314,7 @@ class LDPSparseRegression(SparseLinearModel):
         """
         with unchanged_on_failure(self):
             self._check_parameters()
-            self._keep(session.settings, session.result(), session.protocols, session.n_reports)
+            self._keep(session)
             self.backend_ = resolve_backend(self.backend, np.empty(0)).name
         return self
 
@@ -342,12 +342,11 @@ class LDPSparseRegression(SparseLinearModel):
             if self.alpha != "cv":
                 session.submit(shards[-1])
         if self.alpha == "cv":
-            self._fit_aggregators(shards, simulated=True)
+            self._fit_aggregators(shards)
         else:
-            estimate = session.result()
-            self._keep(settings, estimate, session.protocols, session.n_reports, simulated=True)
+            self._keep(session)
 
-    def _fit_aggregators(self, shards: Sequence[Aggregator], simulated: bool | None) -> None:
+    def _fit_aggregators(self, shards: Sequence[Aggregator]) -> None:
         protocol = shards[0].protocol if self.protocol is None else self.protocol
         if any(shard.protocol != protocol for shard in shards):
             raise ValueError(
@@ -358,9 +357,7 @@ class LDPSparseRegression(SparseLinearModel):
             whole.merge(shard)
         settings = self._settings(protocol.n_features, protocol)
         level = choose_level(settings, shards) if self.alpha == "cv" else None
-        session = Session(settings, level=level).answer(whole)
-        made_here = whole.accept_simulated if simulated is None else simulated
-        self._keep(settings, session.result(), [protocol], whole.n_reports, simulated=made_here)
+        self._keep(Session(settings, level=level).answer(whole))
 
     def _fit_labels(self, protocol: Protocol, reports: Any, X: Any, simulated: bool) -> None:
         if self.alpha == "cv":
@@ -421,14 +418,8 @@ class LDPSparseRegression(SparseLinearModel):
             fit_intercept=self.fit_intercept,
         )
 
-    def _keep(
-        self,
-        settings: Settings,
-        estimate: Estimate,
-        protocols: Sequence[Protocol],
-        n_reports: int,
-        simulated: bool = False,
-    ) -> None:
+    def _keep(self, session: Session) -> None:
+        settings, estimate, protocols = session.settings, session.result(), session.protocols
         p = settings.n_features
         self.coef_ = estimate.coef[:p]
         self.support_ = np.flatnonzero(self.coef_)
@@ -444,7 +435,7 @@ class LDPSparseRegression(SparseLinearModel):
             told.append("that x and residuals are nearly normal")
         if settings.n_nonzero is not None:
             told.append("the number of coefficients")
-        self._state(protocols[-1], protocols, n_reports, simulated, tuple(told))
+        self._state(protocols[-1], protocols, session.n_reports, session.simulated, tuple(told))
 
     def _state(
         self,

@@ -78,8 +78,8 @@ def well_formed(reports: ReportArray) -> npt.NDArray[np.bool_]:
 def seeds_of(digest: bytes, report_ids: UInt64Array) -> UInt64Array:
     """Return the seed of the codebook of each report: a hash of protocol and report id.
 
-    The client does not choose it directly, which keeps a dishonest one from looking for a codebook
-    that suits it better than random ones do.
+    It is no cryptographic hash: a dishonest client can find an id with a codeword that suits it.
+    What its report does to an entry of the sums is bounded by the largest entry of a codeword.
     """
     key = np.uint64(int.from_bytes(digest, "little"))
     return mix(mix(report_ids.astype(np.uint64)) ^ key)

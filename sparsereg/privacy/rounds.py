@@ -119,6 +119,8 @@ class Session:
     protocols : list of Protocol
         Of the rounds so far.
     n_reports : int
+    simulated : bool
+        Whether an answer may hold reports of a simulation.
     level : float or None
         Strength of the penalty in standard deviations of the noise of X'y; None is the universal
         level, in those of the gradient.
@@ -127,6 +129,7 @@ class Session:
     settings: Settings
     protocols: list[Protocol] = field(default_factory=list)
     n_reports: int = 0
+    simulated: bool = False
     level: float | None = None
 
     def __post_init__(self) -> None:
@@ -187,6 +190,7 @@ class Session:
             self._coef = np.array(protocol.coef)
         self.protocols.append(protocol)
         self.n_reports += stats.n
+        self.simulated |= aggregator.accept_simulated
         if protocol.statistic == "gram":
             self._take_gram(stats, fit)
         else:

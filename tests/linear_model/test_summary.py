@@ -248,3 +248,10 @@ def test_search_without_a_bound_is_a_warning():
 def test_summary_needs_a_fit():
     with pytest.raises(NotFittedError):
         Lasso().summary()
+
+
+def test_large_errors_are_written_out():
+    y = 60.0 * (X[:, 0] + RNG.standard_normal(50))
+    told = LassoCV(cv=3).fit(X, y).summary().facts["held-out error"].split("±")[1].split()[0]
+    assert told.isdigit(), told  # 130 and not 1.3e+02
+    assert int(told) >= 100

@@ -11,7 +11,7 @@ from sparsereg.backends import get_backend
 from sparsereg.privacy import Aggregator, PrivacyBudget, Protocol, Randomizer, debiased_labels
 from sparsereg.privacy.aggregator import IdSet
 from sparsereg.privacy.client import choose, lifted, output_order
-from sparsereg.privacy.codebook import codewords, normal_table
+from sparsereg.privacy.codebook import SCALE, codewords, normal_table
 from sparsereg.privacy.reports import REPORT, make_reports, seeds_of
 from sparsereg.privacy.simulation import simulate_aggregator, simulate_reports
 from sparsereg.privacy.statistics import noise_per_report
@@ -275,3 +275,14 @@ def test_record_and_label_reports_are_not_mixed_up():
 def test_statistics_need_a_report():
     with pytest.raises(ValueError, match="No report was counted"):
         Aggregator(PROTOCOL).stats()
+
+
+def test_simulated_reports_do_not_slip_in_by_a_merge():
+    real = Aggregator(PROTOCOL).update(Randomizer(PROTOCOL).privatize([0.1, 0.2, 0.3], 0.5))
+    with pytest.raises(ValueError, match="Keep simulations apart"):
+        real.merge(aggregate(PROTOCOL, reports_of(PROTOCOL, 5)))
+    assert real.n_reports == 1
+
+
+def test_what_a_dishonest_report_can_do_is_bounded():
+    assert np.abs(normal_table()).max() < 3.9 * SCALE  # as the guide says

@@ -198,6 +198,7 @@ def test_a_session_of_devices_is_the_simulated_fit():
         assert session.next_protocol() is protocol
         session.submit(Aggregator(protocol, accept_simulated=True).update(reports))
     model.fit_session(session)
+    assert model.privacy_.simulated  # the reports of a simulation remain what they are
     assert model.n_reports_ == 6000
     assert [p.round_index for p in model.protocols_] == [0, 1, 2]
     assert model.protocols_[2].n_reported <= 6
@@ -404,3 +405,16 @@ def test_a_budget_survives_storage():
     assert (again.epsilon, again.entries) == (budget.epsilon, budget.entries)
     with pytest.raises(Exception, match="does not fit"):
         again.spend(0.01, "one more")
+
+
+def test_the_summary_says_what_is_private():
+    X, y, _ = draw(300)
+    model = LDPSparseRegression(penalty="mcp", **SETTINGS).fit(X, y)
+    facts = model.summary().facts
+    assert facts["privacy"].startswith("none: the reports were simulated")
+    assert (facts["penalty"], facts["reports"]) == ("mcp", "300")
+    assert facts["alpha"] == f"at most {model.alpha_:.6g}, chosen by 'auto'"
+    protocol = Protocol(6, 1.0)
+    report = Randomizer(protocol).privatize(X[0], y[0])
+    model = LDPLasso().fit_reports(Aggregator(protocol).update(report))
+    assert model.summary().facts["privacy"] == "local, of the record: epsilon 1, delta 0"
