@@ -404,3 +404,17 @@ def test_a_budget_survives_storage():
     assert (again.epsilon, again.entries) == (budget.epsilon, budget.entries)
     with pytest.raises(Exception, match="does not fit"):
         again.spend(0.01, "one more")
+
+
+@pytest.mark.parametrize("covariance", [-np.eye(2), np.zeros((2, 2)), [[1.0, 2.0], [2.0, 1.0]]])
+def test_what_cannot_be_a_covariance_is_refused(covariance):
+    with pytest.raises(ValueError, match="has the eigenvalue"):
+        LDPSparseRegression(covariance=covariance).fit(np.eye(2), np.ones(2))
+
+
+def test_labels_of_which_none_counts_are_refused():
+    mine, theirs = (Protocol(2, epsilon, protect="label") for epsilon in (1.0, 2.0))
+    reports = [Randomizer(theirs).privatize(None, 0.5) for _ in range(3)]
+    model = LDPSparseRegression(protocol=mine, protect="label")
+    with pytest.raises(ValueError, match="No report counts"):
+        model.fit_reports(reports, np.eye(3)[:, :2])
