@@ -264,8 +264,8 @@ class SparseGraphDesign(BaseEstimator):
         first, within = divmod(max(0, start - layout.n_pilot), layout.rows_per_bin)
         if within or start < 0 or 0 < start < layout.n_pilot:
             raise ValueError(
-                f"start={start} is not where a bin starts. Give 0, or the n_queries of the design that "
-                f"this one extends."
+                f"start={start} is not where a bin starts. Give 0, or the n_queries of the "
+                f"design that this one extends."
             )
         backend, graph = get_backend(_BACKEND), layout.graph
         if start == 0 and layout.n_pilot:
