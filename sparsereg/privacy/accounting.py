@@ -107,7 +107,7 @@ class PrivacyBudget:
 
 
 def _check_epsilon(epsilon: Any, meaning: str) -> None:
-    if not isinstance(epsilon, Real) or not 0 < epsilon < math.inf:
+    if not isinstance(epsilon, Real) or not 0 < float(epsilon) < math.inf:
         raise ValueError(f"epsilon={epsilon!r} is not {meaning}. Give a finite number > 0.")
 
 
