@@ -197,8 +197,6 @@ def _as_rows(gram: FloatArray, xty: FloatArray) -> tuple[FloatArray, FloatArray]
         )
     kept = values > zero
     k = max(int(np.count_nonzero(kept)), 1)
-    if not kept.any():
-        return np.zeros((1, p)), np.zeros(1)
     roots, vectors, rotated = np.sqrt(values[kept]), vectors[:, kept], vectors.T @ xty
     if np.linalg.norm(rotated[~kept]) > 1e-6 * np.linalg.norm(rotated):
         raise ValueError(
@@ -206,5 +204,7 @@ def _as_rows(gram: FloatArray, xty: FloatArray) -> tuple[FloatArray, FloatArray]
             "the same X always fit together; if they are noisy, give "
             "sparsereg.privacy.nearest_psd a positive floor."
         )
+    if not kept.any():
+        return np.zeros((1, p)), np.zeros(1)
     rows = np.sqrt(k) * roots[:, None] * vectors.T
     return np.asfortranarray(rows), np.sqrt(k) * rotated[kept] / roots

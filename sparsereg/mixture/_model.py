@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -129,7 +130,9 @@ class MixtureModel(RegressorMixin, BaseEstimator):
 
     def _residuals(self, X: Any, y: Any) -> FloatArray:
         predicted = self.predict_components(X)
-        y = np.asarray(y, dtype=np.float64).ravel()
+        y = column_or_1d(
+            check_array(y, dtype=np.float64, ensure_2d=False, ensure_min_samples=0, input_name="y")
+        )
         if len(y) != len(predicted):
             raise ValueError(
                 f"X has {len(predicted)} rows and y has {len(y)}. Give one y for each row."

@@ -26,6 +26,8 @@ from sparsereg.mixture.refine import refine
 
 # Least standard error of a reading, in units of the largest.
 _ROUNDING = 2.0**-52
+# The largest answer must lie between this and its inverse: rounding errors are squared.
+_LARGEST = 1e120
 # Distances, in units of their standard error, that rounding explains.
 _EQUAL = 8.0
 # An address this sharp is no coincidence, even of millions.
@@ -169,13 +171,18 @@ def decode(layout: Layout, method: str, y: FloatArray, backend: Backend, *, rtol
 def _decode_exact(
     layout: Layout, y: FloatArray, backend: Backend, rtol: float, semi: bool, report: DecodeReport
 ) -> Decoded:
+    largest = float(np.max(np.abs(y), initial=0.0))
+    if largest > 0 and not 1.0 / _LARGEST < largest < _LARGEST:
+        raise MeasurementError(
+            f"The largest answer is {largest:.3g}, and the square of its rounding error is beyond "
+            f"float64. Change the unit of y, so that answers are near 1."
+        )
     if np.any(y) and np.array_equal(y, y.astype(np.float32)):
         raise MeasurementError(
             "The measurements look noisy: all of them have been rounded to single precision, and "
             "the addresses in exact answers need the digits of float64. Record the answers in "
             "float64; rounded ones are for method='robust' or SparseMixtureRegressor."
         )
-    largest = float(np.max(np.abs(y), initial=0.0))
     equal = rtol * largest
     readings = np.ascontiguousarray(
         y[layout.n_pilot :].reshape(layout.graph.n_bins, layout.rows_per_bin)

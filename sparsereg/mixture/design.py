@@ -247,7 +247,8 @@ class SparseGraphDesign(BaseEstimator):
 
     def matrix(self, start: int = 0) -> sparse.csr_array:
         """Return the queries from row ``start`` on as a CSR array of shape (rows, n_features)."""
-        return sparse.vstack(list(self.iter_blocks(start=start)), format="csr")
+        none = sparse.csr_array((0, int(self.n_features)))
+        return sparse.vstack([none, *self.iter_blocks(start=start)], format="csr")
 
     def iter_blocks(self, n_rows: int = 4096, *, start: int = 0) -> Iterator[sparse.csr_array]:
         """Yield the queries as CSR arrays of about ``n_rows`` rows, for designs that are huge.
@@ -261,10 +262,10 @@ class SparseGraphDesign(BaseEstimator):
         """
         layout = self.layout
         first, within = divmod(max(0, start - layout.n_pilot), layout.rows_per_bin)
-        if within or 0 < start < layout.n_pilot:
+        if within or start < 0 or 0 < start < layout.n_pilot:
             raise ValueError(
-                f"start={start} is inside of a bin. Give 0, or the n_queries of the design that "
-                f"this one extends."
+                f"start={start} is not where a bin starts. Give 0, or the n_queries of the "
+                f"design that this one extends."
             )
         backend, graph = get_backend(_BACKEND), layout.graph
         if start == 0 and layout.n_pilot:

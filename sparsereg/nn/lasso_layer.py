@@ -117,6 +117,11 @@ class LassoLayer(nn.Module):
                 f"X is a batch of {X.shape[0]} and y has shape {tuple(y.shape)}. Give one y for "
                 f"each X."
             )
+        if not X.is_floating_point() or not y.is_floating_point():
+            raise TypeError(
+                f"X of {X.dtype} and y of {y.dtype} are not both of floating point. Convert them, "
+                f"for example with X.double()."
+            )
         strength = torch.as_tensor(alpha, dtype=X.dtype, device=X.device)
         if strength.ndim and not (
             isinstance(self.penalty, ElasticNet) and strength.shape == X.shape[-1:]

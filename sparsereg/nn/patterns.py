@@ -13,6 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -34,12 +35,17 @@ class Pattern(ABC):
 
     def prox(self, v: Tensor, step: float = 1.0) -> Tensor:
         """Return the nearest tensor of this pattern; ``step`` is not used."""
-        return v * self.mask(v * v)
+        return v * self.mask(_squares(v))
 
     def value(self, w: Tensor) -> float:
         """Return 0 where w has the pattern and ``inf`` elsewhere."""
         w = torch.as_tensor(w)
-        return 0.0 if bool(torch.all(w[~self.mask(w * w)] == 0)) else float("inf")
+        return 0.0 if bool(torch.all(w[~self.mask(_squares(w))] == 0)) else float("inf")
+
+
+def _squares(w: Tensor) -> Tensor:
+    """Return squares in float32 at least: in half precision those of small weights are zero."""
+    return w.to(torch.promote_types(w.dtype, torch.float32)) ** 2
 
 
 @dataclass(frozen=True)
@@ -72,8 +78,11 @@ class NM(Pattern):
     m: int
 
     def __post_init__(self) -> None:
-        if not 1 <= self.n <= self.m:
-            raise ValueError(f"NM({self.n}, {self.m}) keeps n of m: it needs 1 <= n <= m.")
+        whole = isinstance(self.n, Integral) and isinstance(self.m, Integral)
+        if not whole or not 1 <= self.n <= self.m:
+            raise ValueError(
+                f"NM({self.n}, {self.m}) keeps n of m: it needs integers with 1 <= n <= m."
+            )
 
     def mask(self, scores: Tensor) -> Tensor:
         """Return the mask of the n largest of every m; of equals, the first."""
@@ -99,6 +108,12 @@ class Block(Pattern):
 
     def __post_init__(self) -> None:
         _check_density(self.density)
+        sides = tuple(self.shape)
+        if len(sides) != 2 or not all(isinstance(s, Integral) and s >= 1 for s in sides):
+            raise ValueError(
+                f"shape={self.shape!r} is not that of a block. Give two positive integers, "
+                f"(outputs, inputs)."
+            )
 
     def mask(self, scores: Tensor) -> Tensor:
         """Return the mask of the blocks with the largest sums of scores."""

@@ -180,6 +180,9 @@ def attach_prox(
         raise ValueError("AdaptiveL1 has weights of its own. Use metric='euclidean'.")
     if not callable(averaging) and not 0 <= averaging <= 1:
         raise ValueError(f"averaging={averaging!r} must lie between 0 and 1.")
+    for name, value in (("strength", strength), ("weight_decay", weight_decay)):
+        if not callable(value) and not 0 <= value < math.inf:
+            raise ValueError(f"{name}={value!r} must be a finite number >= 0.")
     blocks = _blocks(optimizer, params, vectors)
     if isinstance(penalty, Hierarchical) and any(len(block) < 2 for block in blocks):
         raise ValueError(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 
@@ -42,8 +43,7 @@ class PrivacyBudget:
     """
 
     def __init__(self, epsilon: float) -> None:
-        if not isinstance(epsilon, int | float) or not 0 < epsilon < math.inf:
-            raise ValueError(f"epsilon={epsilon!r} is not a budget. Give a finite number > 0.")
+        _check_epsilon(epsilon, "a budget")
         self.epsilon = float(epsilon)
         self.entries: list[tuple[float, str]] = []
 
@@ -65,7 +65,10 @@ class PrivacyBudget:
         ------
         BudgetExceededError
             If it does not fit; nothing is noted then.
+        ValueError
+            If epsilon is not a finite number > 0, which no report costs.
         """
+        _check_epsilon(epsilon, "what a report costs")
         # up to rounding: ten reports of 0.1 fit into 1.0
         if self.spent + epsilon > self.epsilon * (1.0 + 1e-12):
             raise BudgetExceededError(
@@ -81,11 +84,31 @@ class PrivacyBudget:
 
     @classmethod
     def from_json(cls, text: str) -> PrivacyBudget:
-        """Return the state that :meth:`to_json` wrote."""
-        content = json.loads(text)
-        budget = cls(content["epsilon"])
-        budget.entries = [(float(epsilon), str(name)) for epsilon, name in content["entries"]]
+        """Return the state that :meth:`to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            If it is none.
+        """
+        try:
+            content = json.loads(text)
+            epsilon, entries = content["epsilon"], content["entries"]
+            noted = [(float(spent), str(name)) for spent, name in entries]
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(
+                "This is not a budget. Pass the text that PrivacyBudget.to_json returned."
+            ) from error
+        for spent, _ in noted:
+            _check_epsilon(spent, "what a report costs")
+        budget = cls(epsilon)
+        budget.entries = noted
         return budget
+
+
+def _check_epsilon(epsilon: Any, meaning: str) -> None:
+    if not isinstance(epsilon, Real) or not 0 < float(epsilon) < math.inf:
+        raise ValueError(f"epsilon={epsilon!r} is not {meaning}. Give a finite number > 0.")
 
 
 def approximate_epsilon(epsilons: Sequence[float], delta: float) -> float:

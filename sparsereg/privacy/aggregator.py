@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -128,7 +129,12 @@ class Aggregator:
                 f"sums has shape {sums.shape} and dtype {sums.dtype}. It must have "
                 f"{self._sums.size} integers: the sum of codewords of this protocol."
             )
-        self._sums += sums
+        if not isinstance(n_reports, Integral) or n_reports < 0:
+            raise ValueError(
+                f"n_reports={n_reports!r} is no number of reports. Give how many codewords were "
+                f"summed, an integer >= 0."
+            )
+        self._sums += sums.astype(np.int64)
         self.n_reports += int(n_reports)
         return self
 
@@ -211,7 +217,12 @@ class Aggregator:
         ValueError
             If the bytes are damaged, or of another format.
         """
-        start = len(_MAGIC) + 4
+        if not isinstance(state, bytes | bytearray | memoryview):
+            raise TypeError(
+                f"state is of type {type(state).__name__}. Pass the bytes that Aggregator.to_bytes "
+                f"returned."
+            )
+        state, start = bytes(state), len(_MAGIC) + 4
         checksum, content = state[len(_MAGIC) : start], state[start:]
         intact = zlib.crc32(content).to_bytes(4, "little") == checksum
         if not (intact and state.startswith(_MAGIC)):
@@ -235,7 +246,8 @@ class Aggregator:
 
     def _counted(self, reports: ReportArray) -> ReportArray:
         """Return the reports that count, and note why the others do not."""
-        kept, rejected = screen(self.protocol, reports, self.accept_simulated)
+        counts, rejected = screen(self.protocol, reports, self.accept_simulated)
+        kept = reports[counts]
         for reason, number in rejected.items():
             self.rejected[reason] += number
         if not self.check_duplicates:
@@ -272,8 +284,8 @@ def parse(reports: Any) -> tuple[ReportArray, int]:
 
 def screen(
     protocol: Protocol, reports: ReportArray, accept_simulated: bool
-) -> tuple[ReportArray, dict[str, int]]:
-    """Return the reports of a protocol, and how many others there were, by reason."""
+) -> tuple[np.ndarray, dict[str, int]]:
+    """Return which reports are of a protocol, and how many others there are, by reason."""
     good = well_formed(reports)
     ours = good & (reports["protocol"] == int.from_bytes(protocol.digest, "little"))
     in_range = ours & (reports["index"] < protocol.n_outputs)
@@ -283,7 +295,7 @@ def screen(
         "foreign": int(np.count_nonzero(good & ~ours)),
         "simulated": int(np.count_nonzero(in_range & ~real)),
     }
-    return reports[real], rejected
+    return real, rejected
 
 
 def debiased_labels(
@@ -319,12 +331,10 @@ def debiased_labels(
             f"{malformed} reports do not have 24 bytes, so that the rows of the others are not "
             f"known. Pass one report per row, in their order."
         )
-    kept, _ = screen(protocol, array, accept_simulated)
-    valid = np.isin(array["report_id"], kept["report_id"]) & well_formed(array)
-    _, first = np.unique(array["report_id"], return_index=True)
-    is_first = np.zeros(len(array), dtype=bool)
-    is_first[first] = True
-    valid &= is_first
+    ours = np.flatnonzero(screen(protocol, array, accept_simulated)[0])
+    _, first = np.unique(array["report_id"][ours], return_index=True)
+    valid = np.zeros(len(array), dtype=bool)
+    valid[ours[first]] = True
     gain, _ = window_moments(protocol.epsilon_effective, protocol.n_outputs, protocol.subset_size)
     levels = array["index"] - (protocol.n_outputs - 1) / 2
     return np.where(valid, protocol.y_bound / gain * levels, 0.0), valid

@@ -59,6 +59,11 @@ def fit_labels(
         raise ValueError(
             f"There are {len(labels)} reports and {len(X)} rows of X. Give one per row."
         )
+    if not valid.any():
+        raise ValueError(
+            "No report counts: none of them is a report of this protocol, made by a client. Give "
+            "the protocol that the clients had."
+        )
     X, labels = (X, labels) if valid.all() else (X[valid], labels[valid])
     spread = noise_per_report(protocol)
     if alpha is None:

@@ -493,4 +493,10 @@ def _checked_covariance(covariance: Any, n_features: int) -> FloatArray | None:
             f"covariance has shape {matrix.shape}. It must be E[x x'], symmetric and of shape "
             f"({n_features}, {n_features})."
         )
+    least, most = np.linalg.eigvalsh(matrix)[[0, -1]]
+    if most <= 0 or least < -1e-8 * most:
+        raise ValueError(
+            f"covariance has the eigenvalue {least:.3g}, which no E[x x'] has. Estimate it by "
+            f"X'X / n of centered rows, or repair it by sparsereg.privacy.nearest_psd."
+        )
     return matrix

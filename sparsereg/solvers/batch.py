@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sparsereg.backends.arrays import like
+from sparsereg.backends.arrays import like, namespace_of
 from sparsereg.backends.protocol import ActiveSet, Backend, FloatArray, IndexArray, KernelForm
 from sparsereg.penalties.base import Kind
 from sparsereg.solvers.blas import single_threaded_blas
@@ -77,12 +77,16 @@ def solve_blocks(
     atoms = backend.asarray(dictionary)
     n_atoms, n_features = atoms.shape
     with_gap = form.kind == Kind.ELASTIC_NET
-    rows = max(_MIN_ROWS, _BLOCK_SIZE // n_atoms)
+    rows = max(_MIN_ROWS, _BLOCK_SIZE // max(n_atoms, 1))
     with single_threaded_blas():
-        gram = atoms @ atoms.T
+        with np.errstate(over="ignore", invalid="ignore"):
+            gram = atoms @ atoms.T
+        _check_finite(gram)
         for start in range(0, len(X), rows):
             block = backend.asarray(X[start : start + rows])
-            sq_norms = (block * block).sum(axis=1)
+            with np.errstate(over="ignore"):
+                sq_norms = (block * block).sum(axis=1)
+            _check_finite(sq_norms)
             correlations = block @ atoms.T
             if init is None:
                 coefs = correlations - correlations  # zeros, where they are needed
@@ -103,6 +107,14 @@ def solve_blocks(
                 scale = np.where(sq_norms > 0, sq_norms, 1.0)
                 reached, goals = np.sqrt(2.0 * reached / scale), np.full(len(reached), tol)
             yield Block(coefs, reached, goals, epochs)
+
+
+def _check_finite(products: Any) -> None:
+    if not bool(namespace_of(products).isfinite(products).all()):
+        raise ValueError(
+            "Coordinate descent iterations resulted in non-finite codes: X or the dictionary "
+            "is scaled beyond float64. Rescale them."
+        )
 
 
 class _Batch(NamedTuple):

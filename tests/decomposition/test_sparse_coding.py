@@ -209,3 +209,19 @@ def test_results_do_not_depend_on_the_number_of_threads(monkeypatch):
     one = sparse_encode(signals, ATOMS, penalties.L1(0.01))
     monkeypatch.setattr(threads, "n_threads", lambda: 3)
     np.testing.assert_array_equal(sparse_encode(signals, ATOMS, penalties.L1(0.01)), one)
+
+
+@pytest.mark.parametrize("which", ["X", "dictionary"])
+def test_squares_beyond_float64_are_refused_at_once(which):
+    rng = np.random.default_rng(0)
+    data = {"X": rng.standard_normal((20, 5)), "dictionary": rng.standard_normal((8, 5))}
+    data[which] *= 1e200
+    with pytest.raises(ValueError, match="scaled beyond float64"):
+        sparse_encode(**data)
+
+
+def test_without_any_atom_all_codes_are_zero():
+    penalty = penalties.L1(0.1, weights=np.full(3, np.inf))
+    codes, gaps, _ = sparse_encode(np.eye(3), np.eye(3), penalty, return_certificates=True)
+    assert not codes.any()
+    assert not gaps.any()

@@ -65,6 +65,7 @@ def test_nothing_but_zeros_gives_zeros():
         ({"gram": np.array([[1.0, 1.0], [0.0, 1.0]])}, "not symmetric"),
         ({"gram": np.ones((2, 3))}, "must be X'X"),
         ({"gram": np.diag([1.0, 0.0])}, "not in the range"),
+        ({"gram": np.zeros((2, 2))}, "not in the range"),
         ({"xty": np.ones(3)}, "must be X'y"),
         ({"xty": [1.0, np.nan]}, "NaN"),
         ({"n": 0}, "'n' parameter"),

@@ -400,3 +400,12 @@ class TestBadInput:
         with pytest.raises(ValueError):
             model.fit_measurements(y[:-1], design)
         np.testing.assert_array_equal(model.coef_, before)
+
+
+@pytest.mark.parametrize("unit", [1e300, 1e-300])
+def test_answers_beyond_float64_are_refused(unit):
+    coef = make_sparse_mixture(n_features=100, n_nonzero=10, random_state=0)
+    design = SparseGraphDesign(100, 2, 10)
+    y = MixtureOracle(coef, random_state=0)(design.matrix())
+    with pytest.raises(ValueError, match="Change the unit of y"):
+        MixedColoringRegressor().fit_measurements(unit * y, design)

@@ -118,5 +118,16 @@ def test_wrong_parameters_are_told(parameters, message):
 
 
 def test_a_start_inside_of_a_bin_is_refused():
-    with pytest.raises(ValueError, match="inside of a bin"):
+    with pytest.raises(ValueError, match="not where a bin starts"):
         DESIGNS[0].matrix(start=DESIGNS[0].n_queries - 1)
+
+
+@pytest.mark.parametrize("start", [-1, -10])
+def test_rows_before_the_first_are_refused(start):
+    with pytest.raises(ValueError, match="not where a bin starts"):
+        SparseGraphDesign(20).matrix(start=start)
+
+
+def test_no_rows_come_after_the_last():
+    design = SparseGraphDesign(20)
+    assert design.matrix(start=design.n_queries).shape == (0, 20)

@@ -212,3 +212,12 @@ def test_exact_answers_have_no_density():
         model.log_density(X, y)
     share = model.responsibilities(X, y)
     np.testing.assert_array_equal(np.argmax(share, axis=1), model.labels_)
+
+
+@pytest.mark.parametrize("y", [[1.0, np.nan], np.ones((1, 2)), np.ones(3)])
+def test_answers_that_are_none_are_refused(y):
+    rng = np.random.default_rng(0)
+    model = SparseMixtureRegressor(1).fit(rng.standard_normal((9, 2)), rng.standard_normal(9))
+    for method in (model.predict_labels, model.responsibilities, model.log_density):
+        with pytest.raises(ValueError, match=r"NaN|1d array|y has 3"):
+            method(np.eye(2), y)

@@ -208,3 +208,11 @@ def test_training_makes_few_layers_enough():
         optimizer.step()
     assert float(error()) < 0.6 * before
     assert len([p for p in network.parameters() if p.requires_grad]) == 2 + 4
+
+
+def test_integers_are_refused_by_their_type():
+    X = torch.eye(3, dtype=torch.int64)
+    with pytest.raises(TypeError, match="not both of floating point"):
+        LassoLayer()(X, X[0].double(), 0.1)
+    with pytest.raises(TypeError, match="not both of floating point"):
+        LassoLayer()(X.double(), X[0], 0.1)

@@ -120,7 +120,10 @@ def test_patterns_are_their_own_projections():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: NM(3, 2), "needs 1 <= n <= m"),
+        (lambda: NM(3, 2), "1 <= n <= m"),
+        (lambda: NM(1.5, 4), "1 <= n <= m"),
+        (lambda: Block((0, 2), 0.5), "positive integers"),
+        (lambda: Block((2,), 0.5), "positive integers"),
         (lambda: Unstructured(0.0), "must be in .0, 1."),
         (lambda: NM(2, 4).mask(torch.ones(2, 6)), "number of inputs that 4 divides"),
         (lambda: Block((3, 3), 0.5).mask(torch.ones(4, 6)), "do not tile a matrix of 4 x 6"),
@@ -445,3 +448,11 @@ def test_csr_weights_are_the_weights():
 def test_semi_structured_export_says_what_it_needs(weight, message):
     with pytest.raises(ValueError, match=message):
         to_semi_structured(weight)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("pattern", [Unstructured(0.25), NM(1, 4), Block((1, 1), 0.25)])
+def test_the_largest_of_small_weights_are_kept_in_every_precision(pattern, dtype):
+    w = torch.tensor([[1.0, 2.0, 3.0, 4.0], [4.0, 3.0, 2.0, 1.0]]) * 1e-5
+    kept = pattern.prox(w.to(dtype)) != 0
+    assert kept.tolist() == [[False, False, False, True], [True, False, False, False]]

@@ -461,6 +461,9 @@ def refused(**changes):
         ({"penalty": AdaptiveL1(), "metric": "adaptive"}, "has weights of its own"),
         ({"penalty": Hierarchical()}, "needs two matrices at once"),
         ({"averaging": 1.5}, "must lie between 0 and 1"),
+        ({"strength": -1.0}, "strength=-1.0 must be a finite"),
+        ({"strength": math.nan}, "strength=nan must be a finite"),
+        ({"weight_decay": math.nan}, "weight_decay=nan must be a finite"),
         ({"optimizer": torch.optim.LBFGS([torch.nn.Parameter(torch.ones(2))])}, "LBFGS"),
     ],
 )

@@ -286,3 +286,37 @@ def test_simulated_reports_do_not_slip_in_by_a_merge():
 
 def test_what_a_dishonest_report_can_do_is_bounded():
     assert np.abs(normal_table()).max() < 3.9 * SCALE  # as the guide says
+
+
+@pytest.mark.parametrize("flaw", ["foreign", "out of range", "simulated"])
+def test_a_bad_label_with_the_id_of_a_good_one_does_not_count(flaw):
+    protocol = Protocol(1, 1.0, protect="label")
+    good = np.frombuffer(Randomizer(protocol).privatize([0.0], 0.5), dtype=REPORT)
+    source = Protocol(1, 2.0, protect="label") if flaw == "foreign" else protocol
+    index, flags = protocol.n_outputs if flaw == "out of range" else 0, int(flaw == "simulated")
+    bad = make_reports(source.digest, good["report_id"], [index], flags)
+    alone, _ = debiased_labels(protocol, good)
+    labels, valid = debiased_labels(protocol, np.concatenate([bad, good]))
+    assert valid.tolist() == [False, True]
+    assert labels.tolist() == [0.0, alone[0]]
+
+
+@pytest.mark.parametrize("number", [-1, 2.5, float("nan"), "3"])
+def test_sums_of_what_is_no_number_of_reports_are_refused(number):
+    aggregator = Aggregator(PROTOCOL)
+    with pytest.raises(ValueError, match="no number of reports"):
+        aggregator.add_sums(aggregator.sums, number)
+
+
+@pytest.mark.parametrize("state", [None, "text", 3])
+def test_a_state_that_is_not_bytes_is_a_type_error(state):
+    with pytest.raises(TypeError, match="to_bytes"):
+        Aggregator.from_bytes(state)
+
+
+def test_any_integers_and_any_bytes_will_do():
+    aggregator = aggregate(PROTOCOL, reports_of(PROTOCOL, 5))
+    positive = np.arange(aggregator.sums.size, dtype=np.uint64)
+    again = Aggregator.from_bytes(memoryview(aggregator.to_bytes())).add_sums(positive, np.int32(2))
+    assert again.n_reports == 7
+    np.testing.assert_array_equal(again.sums, aggregator.sums + np.arange(positive.size))

@@ -159,3 +159,21 @@ def test_reports_of_one_record_have_different_codebooks():
 def test_a_randomizer_without_a_protocol_says_how_to_get_one():
     with pytest.raises(TypeError, match=r"Protocol\.from_json"):
         Randomizer({"n_features": 3})
+
+
+@pytest.mark.parametrize("epsilon", [-1.0, 0.0, float("nan"), float("inf"), "1"])
+def test_a_budget_is_spent_by_positive_numbers_only(epsilon):
+    budget = PrivacyBudget(1.0)
+    with pytest.raises(ValueError, match="not what a report costs"):
+        budget.spend(epsilon, "round")
+    assert budget.remaining == 1.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"epsilon": 1.0, "entries": [[-5.0, "round"]]}',
+     '{"epsilon": 1.0, "entries": [[NaN, "round"]]}', '{"epsilon": 1.0, "entries": 3}'],
+)  # fmt: skip
+def test_what_is_no_budget_is_refused(text):
+    with pytest.raises(ValueError, match=r"not a budget|not what a report costs"):
+        PrivacyBudget.from_json(text)

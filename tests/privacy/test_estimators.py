@@ -418,3 +418,17 @@ def test_the_summary_says_what_is_private():
     report = Randomizer(protocol).privatize(X[0], y[0])
     model = LDPLasso().fit_reports(Aggregator(protocol).update(report))
     assert model.summary().facts["privacy"] == "local, of the record: epsilon 1, delta 0"
+
+
+@pytest.mark.parametrize("covariance", [-np.eye(2), np.zeros((2, 2)), [[1.0, 2.0], [2.0, 1.0]]])
+def test_what_cannot_be_a_covariance_is_refused(covariance):
+    with pytest.raises(ValueError, match="has the eigenvalue"):
+        LDPSparseRegression(covariance=covariance).fit(np.eye(2), np.ones(2))
+
+
+def test_labels_of_which_none_counts_are_refused():
+    mine, theirs = (Protocol(2, epsilon, protect="label") for epsilon in (1.0, 2.0))
+    reports = [Randomizer(theirs).privatize(None, 0.5) for _ in range(3)]
+    model = LDPSparseRegression(protocol=mine, protect="label")
+    with pytest.raises(ValueError, match="No report counts"):
+        model.fit_reports(reports, np.eye(3)[:, :2])
