@@ -43,6 +43,8 @@ from sparsereg.backends.protocol import FloatArray
 BRANCHING = 1.8
 _MAX_ITERATIONS = 10_000
 # With fewer bins each, small problems have pairs of non-zeros that share all of their bins.
+# Numbers of repeats up to this one are all tried.
+_TRY_EACH = 40
 _LEAST_DEGREE = 5
 
 
@@ -179,6 +181,14 @@ class CodeParameters(NamedTuple):
 
 
 @lru_cache(maxsize=256)
+def _repeats_to_try(most: int) -> list[int]:
+    """Return every number of repeats while they are few, then each a twentieth above the last."""
+    tried = list(range(2, min(most, _TRY_EACH) + 1))
+    while tried[-1] < most:
+        tried.append(min(most, int(1.05 * tried[-1]) + 1))
+    return tried
+
+
 def cheapest_code(
     weight: float,
     error_fraction: float,
@@ -214,7 +224,7 @@ def cheapest_code(
     """
     most = int(np.ceil(np.log(0.01) / np.log1p(-min(weight, 0.99)))) + 1
     best, fewest = None, np.inf
-    for repeats in [n_repeats] if n_repeats else range(2, most + 1):
+    for repeats in [n_repeats] if n_repeats else _repeats_to_try(most):
         for verify in [n_verify] if n_verify else range(max(1, repeats - 2), repeats + 1):
             visible = visibility(weight, repeats, verify, coloring=coloring)
             for degree in [left_degree] if left_degree else range(_LEAST_DEGREE, 21):

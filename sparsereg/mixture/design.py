@@ -24,6 +24,9 @@ _COUNT: list = [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})
 # The graph is a definition, not a computation: it is that of the reference backend.
 _BACKEND = "numba"
 
+# The smallest probability of a regression that designs are made for.
+_LEAST_WEIGHT = 1e-3
+
 
 class SparseGraphDesign(BaseEstimator):
     """Queries from whose answers a mixture of sparse regressions can be read off.
@@ -164,6 +167,11 @@ class SparseGraphDesign(BaseEstimator):
             raise ValueError(
                 f"min_weight={self.min_weight} is too large: {L} probabilities that are at least "
                 f"that sum to more than 1. Give at most 1 / n_components = {1 / L:.3g}."
+            )
+        if self.min_weight is not None and self.min_weight < _LEAST_WEIGHT:
+            raise ValueError(
+                f"min_weight={self.min_weight:g} is too small: the number of queries grows as "
+                f"1 / min_weight. Give at least {_LEAST_WEIGHT:g}, and leave rarer regressions out."
             )
         if self.method != "robust":
             if self.noise_std > 0 or self.quantum is not None:

@@ -100,6 +100,7 @@ def test_neighbors_spread_evenly():
     [
         ({"n_nonzero": 300}, "do not fit"),
         ({"min_weight": 0.6}, "too large"),
+        ({"min_weight": 1e-9}, "too small"),
         ({"noise_std": 0.1}, "method='robust'"),
         ({"method": "robust"}, "needs quantum"),
         ({"method": "robust", "quantum": 1.0, "noise_std": 0.1, "n_components": 3}, "two"),
