@@ -41,7 +41,7 @@ def test_no_bound_is_above_the_optimum_and_branch_and_bound_reaches_it(case):
     best = optimum(X, y, alpha, l2, bound)
     candidate = problem.fit(np.array([0, 1]), bound)
     objective = problem.objective(candidate, alpha)
-    proven = root_bound(problem, alpha, candidate, objective, bound)
+    proven = root_bound(problem, alpha, dual_point(problem, candidate), objective, bound)
     if l2 == 0 and np.isinf(bound) and n <= P:
         assert proven is None
         with pytest.raises(ValueError, match="Give l2 > 0 or coef_bound"):
