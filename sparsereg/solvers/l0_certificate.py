@@ -34,6 +34,8 @@ _GAP, _ROUNDS, _FIRST = 1e-8, 200, 200
 # A size is proven by bounds from the data if there are at most so many columns: the inverse of
 # their Gram matrix costs more than the search where there are many.
 _FEW = 100
+# Multiples of the price of a size at which dual points for it are looked for.
+_PRICES = (0.5, 0.75, 1.0, 1.5)
 # Steps between the two dual points that are kept; fixed ones, so that larger M have lower bounds.
 _SHARES = np.linspace(0.0, 1.0, 17)
 
@@ -271,11 +273,12 @@ def size_bound(
     if bounds is None:
         return None
     points = [point]
-    if price > 0:
-        points.append(relaxed_dual_point(problem, Relaxation.of(problem, price, bounds))[1])
+    for alpha in price * np.array(_PRICES) if price > 0 else ():
+        relaxation = Relaxation.of(problem, float(alpha), bounds)
+        points.append(relaxed_dual_point(problem, relaxation)[1])
     counted = Relaxation.of(problem, 1.0, bounds)
     n = problem.work.design.shape[0]
-    best = max(point.bound(counted, n, problem.sq_y, size) for point in points)
+    best = max(each.bound(counted, n, problem.sq_y, size) for each in points)
     return min(best, objective)
 
 
