@@ -79,9 +79,9 @@ def test_swaps_recover_what_forward_selection_gets_wrong():
     a, b = rng.standard_normal((2, 100))
     X = np.column_stack([a + b + 0.3 * rng.standard_normal(100), a, b])
     refit = Refit(subset_problem(X, a + b))
-    refit.add_best()
+    refit.grow(refit.size + 1)
     assert set(refit.support) == {0}
-    refit.add_best()
+    refit.grow(refit.size + 1)
     refit.exchange()
     assert set(refit.support) == {1, 2}
 
@@ -100,7 +100,7 @@ def test_duplicated_columns_enter_once(copies):
 def test_sizes_beyond_the_rank_are_not_reached():
     X, y = correlated(3, 8, 30)
     refit = Refit(subset_problem(X, y))
-    while refit.add_best():
+    while refit.grow(refit.size + 1):
         pass
     assert refit.size <= 7
     assert refit.half_rss == pytest.approx(0.0, abs=1e-12)
