@@ -22,7 +22,7 @@ from sparsereg.solvers.l0_certificate import (
     root_bound,
     size_bound,
 )
-from sparsereg.solvers.l0_path import SupportPool, search_sizes
+from sparsereg.solvers.l0_path import ONE_WIDTH, SupportPool, search_sizes
 from sparsereg.solvers.l0_starts import starting_supports
 from sparsereg.solvers.refit_swaps import Refit
 from sparsereg.solvers.subset import SubsetProblem
@@ -141,7 +141,10 @@ def best_of_size(
         pool, history = SupportPool(problem), []
         slack = _SLACK if strategy != "path" else 1
         largest = min(size + slack, problem.max_size)
-        for stage in search_sizes(pool, largest, strategy=strategy, max_moves=max_moves):
+        stages = search_sizes(
+            pool, largest, strategy=strategy, max_moves=max_moves, widths=ONE_WIDTH
+        )
+        for stage in stages:
             entry = pool.best_up_to(size)
             history.append(Stage(stage, entry.half_rss))
         coef = problem.fit(entry.support, coef_bound)

@@ -25,8 +25,9 @@ from sparsereg.solvers.l0_starts import wide_supports
 from sparsereg.solvers.refit_swaps import Refit
 from sparsereg.solvers.subset import SubsetProblem
 
-# Sizes of the lasso supports to come back from, in units of the largest size wanted.
-_WIDTHS = (1.25, 2.0)
+# Sizes of the lasso supports to come back from, in units of the largest size wanted: for a path,
+# and for one size.
+_WIDTHS, ONE_WIDTH = (1.25, 2.0), (2.0,)
 # Rounds of backward and forward improvement; they end by themselves.
 _MAX_ROUNDS = 10
 _MAX_SIZE = 50
@@ -103,11 +104,16 @@ class SupportPool:
 
 
 def search_sizes(
-    pool: SupportPool, max_size: int, *, strategy: str = "portfolio", max_moves: int = 10_000
+    pool: SupportPool,
+    max_size: int,
+    *,
+    strategy: str = "portfolio",
+    max_moves: int = 10_000,
+    widths: tuple[float, ...] = _WIDTHS,
 ) -> Iterator[str]:
     """Fill the pool up to a size; yield the name of each stage that is finished.
 
-    The strategy "path" leaves out the supports of the lasso.
+    The strategy "path" leaves out the supports of the lasso, of sizes ``widths * max_size``.
     """
     problem = pool.problem
     refit = Refit(problem, problem.free)
@@ -120,7 +126,7 @@ def search_sizes(
     if strategy == "path":
         return
     changed = set[int]()
-    for wide in wide_supports(problem, [int(np.ceil(width * max_size)) for width in _WIDTHS]):
+    for wide in wide_supports(problem, [int(np.ceil(width * max_size)) for width in widths]):
         changed |= _eliminate(pool, refit, wide, max_size, max_moves)
     yield "backward from the lasso"
     yield from _improve(pool, refit, max_size, max_moves, changed)

@@ -206,13 +206,12 @@ class SubsetProblem:
         if failed or np.min(np.diag(factor)) ** 2 < _INDEPENDENT:
             return False
         scale = self.per_norm[support]
-        gradient = self.work.backend.xtr(self.work.design, self.work.y, support)
-        for _ in range(2):  # the second pass takes out what rounding left of the first
-            coef[support] += scale * dpotrs(factor, scale * gradient, lower=True)[0]
-            residual = self.work.y - self.work.backend.fitted(
-                self.work.design, support, coef[support]
-            )
-            gradient = self.work.backend.xtr(self.work.design, residual, support)
+        work, residual = self.work, self.work.y
+        for again in (True, False):  # the second pass takes out what rounding left of the first
+            gradient = scale * work.backend.xtr(work.design, residual, support)
+            coef[support] += scale * dpotrs(factor, gradient, lower=True)[0]
+            if again:
+                residual = work.y - work.backend.fitted(work.design, support, coef[support])
         return True
 
     def _ridge_fit(self, support: IndexArray) -> FloatArray:
