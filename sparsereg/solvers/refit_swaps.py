@@ -46,6 +46,8 @@ class Refit:
         (1/2) ||y - X w||_s^2 / n, ridge part included.
     """
 
+    half_rss: float
+
     def __init__(self, problem: SubsetProblem, support: IndexArray | None = None):
         self.problem, self._backend = problem, problem.work.backend
         self._inside = (~problem.usable).astype(np.uint8)
