@@ -476,6 +476,56 @@ class Backend(Protocol):
         in :mod:`sparsereg.backends.numba.refit`.
         """
 
+    def refit_shrink(
+        self,
+        inverse: FloatArray,
+        loadings: FloatArray,
+        coef: FloatArray,
+        gradient: FloatArray,
+        remainder: FloatArray,
+        support: IndexArray,
+        inside: npt.NDArray[np.uint8],
+        size: int,
+        costs: FloatArray,
+        half_rss: float,
+        down_to: int,
+        known: FloatArray,
+        tol: float,
+        max_wear: float,
+    ) -> tuple[int, float, float]:
+        """Drop the column that costs least, with refit, down to so many columns with a cost.
+
+        It goes on while half the residual mean square is within ``tol`` of ``known[size]``. Returns
+        (size, half the residual mean square, wear); wear beyond ``max_wear`` ends it.
+        """
+
+    def refit_grow(
+        self,
+        inverse: FloatArray,
+        loadings: FloatArray,
+        coef: FloatArray,
+        gradient: FloatArray,
+        remainder: FloatArray,
+        support: IndexArray,
+        inside: npt.NDArray[np.uint8],
+        size: int,
+        costs: FloatArray,
+        half_rss: float,
+        up_to: int,
+        known: FloatArray,
+        tol: float,
+        floor: float,
+        least: float,
+        rows: FloatArray,
+        place: IndexArray,
+        max_wear: float,
+    ) -> tuple[int, float, float, int]:
+        """Add the column that brings most, with refit, up to so many columns with a cost.
+
+        It goes on, and ends, as ``refit_shrink`` does, or where no column brings more than
+        ``least``. The last of what it returns is a column that lacks a row or room, or -1.
+        """
+
     def refit_validity(
         self,
         coef: FloatArray,

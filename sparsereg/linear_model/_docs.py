@@ -78,7 +78,7 @@ objective_ : float
     The objective at ``coef_`` in float64.
 lower_bound_ : float or None
     Certificate: no w has a lower objective. None where nothing is proven: that takes ``l2``,
-    ``coef_bound``, or independent columns.
+    ``coef_bound``, or independent columns, by size up to 100 of them or with ``exact``.
 optimality_gap_ : float or None
     ``(objective_ - lower_bound_) / objective_``.
 stationarity_ : float

@@ -17,7 +17,7 @@ from sparsereg.linear_model._base import COMMON_CONSTRAINTS, SparseLinearModel
 from sparsereg.linear_model._data import Data, check_penalty_weights, in_dtype
 from sparsereg.losses import Squared
 from sparsereg.penalties import L1
-from sparsereg.solvers.l0 import L0Solution, Stage, dual_points
+from sparsereg.solvers.l0 import L0Solution, Stage
 from sparsereg.solvers.l0_certificate import ConditionalBound
 from sparsereg.solvers.problem import Problem
 from sparsereg.solvers.subset import SubsetProblem
@@ -36,8 +36,6 @@ L0_CONSTRAINTS: dict[str, list] = {
 
 # "auto": so many moves for each start, which ends by itself long before.
 _MANY_MOVES = 10_000
-# Multiples of the largest coefficient for whose bound a dual point is kept.
-_KEPT_BOUNDS = (1.0, 3.0)
 
 
 class L0Model(SparseLinearModel):
@@ -72,8 +70,8 @@ class L0Model(SparseLinearModel):
         Returns
         -------
         float
-            No w within the bound, of whatever support, has a lower objective. It is the best of a
-            few dual points that ``fit`` kept, so it needs no data, and falls as the bound grows.
+            No w within the bound, of whatever support, has a lower objective. It comes from
+            two dual points that ``fit`` kept, so it needs no data, and falls as the bound grows.
 
         Raises
         ------
@@ -104,9 +102,14 @@ class L0Model(SparseLinearModel):
         return subset_problem(data, backend, self.penalty_weights, self.fit_intercept, self.l2)
 
     def _keep(
-        self, data: Data, problem: SubsetProblem, solution: L0Solution, alpha: float, charge: float
+        self,
+        data: Data,
+        problem: SubsetProblem,
+        solution: L0Solution,
+        alpha: float,
+        size: int | None = None,
     ) -> None:
-        """Set the fitted attributes; ``charge`` is what alpha adds that is not in the objective."""
+        """Set the fitted attributes; with a size, alpha is not in the objective."""
         work, coef = problem.work, solution.coef
         work.set_coef(coef)
         self.coef_ = in_dtype(coef, data.dtype)
@@ -119,10 +122,9 @@ class L0Model(SparseLinearModel):
         self.history_ = list(solution.history)
         self.n_iter_ = max(solution.n_moves + solution.n_nodes, 1)
         self.converged_ = not solution.stopped
-        largest = float(np.max(np.abs(coef), initial=0.0))
-        bounds = tuple(share * largest for share in _KEPT_BOUNDS) if alpha > 0 and largest else ()
-        points = dual_points(problem, alpha, coef, bounds)
-        self._conditional_bound = ConditionalBound.of(problem, alpha, charge, points, self._bound)
+        self._conditional_bound = ConditionalBound.of(
+            problem, alpha, size, coef, solution.point, self._bound
+        )
         self._warn_if_stopped(solution)
 
     def _warn_if_stopped(self, solution: L0Solution) -> None:

@@ -196,7 +196,7 @@ class L0Regressor(L0Model):
             problem, alpha, strategy=self.strategy, max_moves=self._max_moves,
             coef_bound=self._bound, **self._exactness,
         )  # fmt: skip
-        self._keep(data, problem, solution, alpha, 0.0)
+        self._keep(data, problem, solution, alpha)
 
     def _fit_size(self, data: Data, backend: Any) -> None:
         problem = subset_problem(
@@ -207,7 +207,7 @@ class L0Regressor(L0Model):
             problem, size, strategy=self.strategy, max_moves=self._max_moves,
             coef_bound=self._bound, **self._exactness,
         )  # fmt: skip
-        self._keep(data, problem, solution, price, price * size)
+        self._keep(data, problem, solution, price, size)
 
     def _chosen_size(self, problem: Any) -> int:
         pool = full_pool(
@@ -332,7 +332,7 @@ class CEL0Regressor(L0Model):
                 problem, float(self.alpha), strategy=self.strategy, max_moves=self._max_moves,
                 coef_bound=self._bound,
             )  # fmt: skip
-            self._keep(data, problem, solution, float(self.alpha), 0.0)
+            self._keep(data, problem, solution, float(self.alpha))
             self._finish_fit(backend, X)
         if self.verbose:
             print_stages(self.history_)

@@ -18,12 +18,11 @@ from sparsereg.solvers.blas import single_threaded_blas
 from sparsereg.solvers.branch_and_bound import Exact, branch_and_bound
 from sparsereg.solvers.l0_certificate import (
     DualPoint,
-    Relaxation,
     dual_point,
-    relaxed_dual_point,
     root_bound,
+    size_bound,
 )
-from sparsereg.solvers.l0_path import SupportPool, search_sizes
+from sparsereg.solvers.l0_path import ONE_WIDTH, SupportPool, search_sizes
 from sparsereg.solvers.l0_starts import starting_supports
 from sparsereg.solvers.refit_swaps import Refit
 from sparsereg.solvers.subset import SubsetProblem
@@ -50,6 +49,8 @@ class L0Solution:
         What the best move of one coefficient would still bring, as a share of ||y||_s^2 / (2 n).
     history : tuple of Stage
         The objectives never rise.
+    point : DualPoint
+        That of the residual.
     n_moves, n_nodes : int
         Moves of the local search; nodes of branch and bound.
     stopped : str
@@ -62,6 +63,7 @@ class L0Solution:
     lower_bound: float | None
     stationarity: float
     history: tuple[Stage, ...]
+    point: DualPoint
     n_moves: int
     n_nodes: int = 0
     stopped: str = ""
@@ -105,13 +107,16 @@ def minimize_l0(
             )  # fmt: skip
             coef, objective = found.coef, found.objective
             history.append(Stage("branch and bound", objective))
+        point = dual_point(problem, coef)
+        lower: float | None = None
         if found is not None:
-            lower: float | None = found.lower_bound
-        else:
-            lower = _lower_bound(problem, alpha, coef, objective, coef_bound)
+            lower = found.lower_bound
+        elif alpha > 0:
+            lower = root_bound(problem, alpha, point, objective, coef_bound)
         return L0Solution(
-            coef, objective, lower, stationarity(problem, coef, alpha, coef_bound),
-            tuple(history), moves, found.n_nodes if found else 0, found.stopped if found else "",
+            coef, objective, lower, stationarity(problem, coef, point, alpha, coef_bound),
+            tuple(history), point, moves, found.n_nodes if found else 0,
+            found.stopped if found else "",
         )  # fmt: skip
 
 
@@ -136,15 +141,19 @@ def best_of_size(
         pool, history = SupportPool(problem), []
         slack = _SLACK if strategy != "path" else 1
         largest = min(size + slack, problem.max_size)
-        for stage in search_sizes(pool, largest, strategy=strategy, max_moves=max_moves):
+        stages = search_sizes(
+            pool, largest, strategy=strategy, max_moves=max_moves, widths=ONE_WIDTH
+        )
+        for stage in stages:
             entry = pool.best_up_to(size)
             history.append(Stage(stage, entry.half_rss))
         coef = problem.fit(entry.support, coef_bound)
         objective = problem.half_rss(coef)
         history = [Stage(stage, max(value, objective)) for stage, value in history]
-        lower = _size_bound(problem, pool, size, coef, objective, coef_bound)
-        history.append(Stage("final refit", objective))
         n_nodes, stopped, price = 0, "", pool.price_of(size)
+        start, point = coef, dual_point(problem, coef)
+        lower = size_bound(problem, size, price, point, objective, coef_bound)
+        history.append(Stage("final refit", objective))
         for _ in range(_MAX_PRICES if exact and price > 0 else 0):
             found = branch_and_bound(
                 problem, price, coef, coef_bound=coef_bound, tol=tol, max_nodes=max_nodes,
@@ -164,9 +173,10 @@ def best_of_size(
             price = pool.price_of(size)  # another size was better than it was known to be
         if exact and price > 0 and not closed:
             stopped = stopped or "size"
-        still = stationarity(problem, coef, 0.0, coef_bound, inside=True)
+        point = point if coef is start else dual_point(problem, coef)
+        still = stationarity(problem, coef, point, 0.0, coef_bound, inside=True)
         solution = L0Solution(
-            coef, objective, lower, still, tuple(history), pool.n_moves, n_nodes, stopped
+            coef, objective, lower, still, tuple(history), point, pool.n_moves, n_nodes, stopped
         )
         return solution, price
 
@@ -174,6 +184,7 @@ def best_of_size(
 def stationarity(
     problem: SubsetProblem,
     coef: FloatArray,
+    point: DualPoint,
     alpha: float,
     coef_bound: float = np.inf,
     *,
@@ -182,12 +193,11 @@ def stationarity(
     """Return the length of the best step of a single coefficient, in standard deviations of y.
 
     It would lower the objective by half of its square times ||y||^2 / n. Zero, up to the root of
-    rounding, at coordinate-wise minima. With ``inside``, coefficients that are zero
-    must stay so and the others are not charged.
+    rounding, at coordinate-wise minima. ``point`` is that of the residual. With ``inside``,
+    coefficients that are zero must stay so and the others are not charged.
     """
     if problem.sq_y == 0:
         return 0.0
-    point = dual_point(problem, coef)
     z = problem.norms * coef
     gradient = point.gradient - problem.ridge * z
     curvature = 1.0 + problem.ridge
@@ -205,26 +215,10 @@ def stationarity(
     return float(np.sqrt(2.0 * np.max(gains[movable], initial=0.0) / problem.sq_y))
 
 
-def dual_points(
-    problem: SubsetProblem, alpha: float, coef: FloatArray, coef_bounds: tuple[float, ...]
-) -> list[DualPoint]:
-    """Return dual points that are good for given bounds on the coefficients."""
-    with single_threaded_blas():
-        points = [dual_point(problem, coef)]
-        for bound in coef_bounds:
-            relaxation = Relaxation.of(problem, alpha, bound)
-            points.append(relaxed_dual_point(problem, relaxation, _ROUGH)[1])
-    return points
-
-
-# Relative gap to which relaxations are solved whose bounds are only asked for now and then.
-_ROUGH = 1e-4
 # Sizes beyond the wanted one from which the search also comes back.
 _SLACK = 5
 # Prices tried to prove a size, each one for what the last one found of other sizes.
 _MAX_PRICES = 10
-# Prices of a column, around the one at which its size is optimal, that prove a bound for it.
-_PRICES = (0.5, 0.75, 1.0, 1.5)
 
 
 def _search(
@@ -253,31 +247,3 @@ def _search(
                     best, objective = coef, value
             history.append(Stage(stage, objective))
     return best, history, moves
-
-
-def _lower_bound(
-    problem: SubsetProblem, alpha: float, coef: FloatArray, objective: float, coef_bound: float
-) -> float | None:
-    if alpha > 0:
-        return root_bound(problem, alpha, coef, objective, coef_bound)
-    return None
-
-
-def _size_bound(
-    problem: SubsetProblem,
-    pool: SupportPool,
-    size: int,
-    coef: FloatArray,
-    objective: float,
-    coef_bound: float,
-) -> float | None:
-    """Return the best Lagrangian bound: a lower bound at price alpha, less alpha times the size."""
-    best = None
-    for alpha in pool.price_of(size) * np.array(_PRICES):
-        if not alpha > 0:
-            continue
-        charge = alpha * size
-        bound = root_bound(problem, float(alpha), coef, objective + charge, coef_bound)
-        if bound is not None:
-            best = max(best or 0.0, bound - charge)
-    return None if best is None else min(best, objective)

@@ -7,7 +7,8 @@ For any dual point u with h = X'(s u) / n, any alpha, and |w_j| <= M_j,
 
 the maximum of D being the value of the perspective relaxation (Guyard, Herzet and Elvira,
 "Node-screening tests for the l0-penalized least-squares problem", ICASSP 2022; Atamturk and Gomez,
-"Safe screening rules for l0-regression", ICML 2020). Without l2 and without M it says nothing: psi
+"Safe screening rules for l0-regression", ICML 2020). Over supports of k columns instead, the sum is
+that of the k largest psi_j(h_j). Without l2 and without M it says nothing: psi
 is infinite. Then M may follow from the data: where columns are independent, whatever has an
 objective at most F lies in an ellipsoid around the least-squares fit, of half width
 sqrt(2 (F - F_ls) (G^-1)_jj) along coordinate j.
@@ -18,6 +19,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg.lapack import dpotrf, dpotrs
 from scipy.optimize import minimize_scalar
 
 from sparsereg.backends.protocol import FloatArray, IndexArray
@@ -29,6 +31,13 @@ ROUNDING = 16 * np.finfo(np.float64).eps
 _MARGIN = 1e-3
 # Relaxation: relative gap, rounds of descent, columns of the first working set.
 _GAP, _ROUNDS, _FIRST = 1e-8, 200, 200
+# A size is proven by bounds from the data if there are at most so many columns: the inverse of
+# their Gram matrix costs more than the search where there are many.
+_FEW = 100
+# Multiples of the price of a size at which dual points for it are looked for.
+_PRICES = (0.5, 0.75, 1.0, 1.5)
+# Steps between the two dual points that are kept; fixed ones, so that larger M have lower bounds.
+_SHARES = np.linspace(0.0, 1.0, 17)
 
 
 class Relaxation(NamedTuple):
@@ -65,33 +74,51 @@ class Relaxation(NamedTuple):
 class DualPoint(NamedTuple):
     """What the bound needs to know of u: its products with y, itself, and every unit column.
 
-    ``offset`` is the norm of each column before centering, which products are rounded at.
+    Rounding of the products is relative to ``length``, at least ||u||, and ``offset``, the norm of
+    each column before centering.
     """
 
     with_y: float
     sq_norm: float
     gradient: FloatArray
     offset: FloatArray
+    length: float
 
-    def bound(self, relaxation: Relaxation, n: int, sq_y: float) -> float:
-        """Return the largest D(a u) over scales a, lowered by what rounding may have added."""
+    def bound(self, relaxation: Relaxation, n: int, sq_y: float, size: int | None = None) -> float:
+        """Return the largest D(a u) over scales a, lowered by what rounding may have added.
+
+        With a size, of the objective without costs over supports of so many columns with a cost.
+        """
 
         def negative(scale: float) -> float:
-            return -self.at_scale(scale, relaxation, n, sq_y)
+            return -self.at_scale(scale, relaxation, n, sq_y, size)
 
         best = minimize_scalar(negative, bounds=(0.0, 2.0), method="bounded")
         return max(-float(best.fun), -negative(1.0), 0.0)
 
-    def at_scale(self, scale: float, relaxation: Relaxation, n: int, sq_y: float) -> float:
+    def at_scale(
+        self, scale: float, relaxation: Relaxation, n: int, sq_y: float, size: int | None = None
+    ) -> float:
         """Return D(scale u), lowered by what rounding may have added."""
         rounding = ROUNDING * n**0.5
-        length = scale * self.sq_norm**0.5
-        size = np.abs(scale * self.gradient) + rounding * length * self.offset
-        conjugate = conjugates(size, relaxation)
-        over = np.maximum(conjugate - relaxation.cost, 0.0)
-        total = float(np.sum(over))
+        length = scale * self.length
+        slopes = np.abs(scale * self.gradient) + rounding * length * self.offset
+        conjugate = conjugates(slopes, relaxation)
+        if size is None:
+            total = float(np.sum(np.maximum(conjugate - relaxation.cost, 0.0)))
+        else:
+            priced = relaxation.cost > 0
+            total = float(np.sum(conjugate[~priced])) + sum_of_largest(conjugate[priced], size)
         caution = rounding * (length * sq_y**0.5 + length**2 + total)
         return scale * self.with_y - 0.5 * scale**2 * self.sq_norm - total - caution
+
+
+def sum_of_largest(values: FloatArray, count: int) -> float:
+    """Return the sum of so many of the values."""
+    rest = values.size - count
+    if rest > 0 and count > 0:
+        values = np.partition(values, rest)[rest:]
+    return float(np.sum(values)) if count > 0 else 0.0
 
 
 def conjugates(size: FloatArray, relaxation: Relaxation) -> FloatArray:
@@ -113,7 +140,8 @@ def dual_point(problem: SubsetProblem, coef: FloatArray) -> DualPoint:
     weights = 1.0 if work.sample_weight is None else work.sample_weight
     with_y = float((weights * residual) @ work.y) / residual.size
     offset = np.hypot(1.0, work.design.means * problem.per_norm)
-    return DualPoint(with_y, work.sq_residual, work.gradient * problem.per_norm, offset)
+    gradient = work.gradient * problem.per_norm
+    return DualPoint(with_y, work.sq_residual, gradient, offset, work.sq_residual**0.5)
 
 
 def has_bound(problem: SubsetProblem, coef_bound: float | FloatArray) -> bool:
@@ -187,7 +215,7 @@ def relaxed_dual_point(
 def root_bound(
     problem: SubsetProblem,
     alpha: float,
-    coef: FloatArray,
+    point: DualPoint,
     objective: float,
     coef_bound: float | FloatArray = np.inf,
 ) -> float | None:
@@ -197,8 +225,8 @@ def root_bound(
     ----------
     problem : SubsetProblem
     alpha : float
-    coef : ndarray of shape (p,)
-        A candidate w; its residual is a second dual point.
+    point : DualPoint
+        Of a candidate w.
     objective : float
         Its objective.
     coef_bound : float or ndarray of shape (p,)
@@ -209,17 +237,63 @@ def root_bound(
         return None
     relaxation = Relaxation.of(problem, alpha, bounds)
     n = problem.work.design.shape[0]
-    points = [relaxed_dual_point(problem, relaxation)[1], dual_point(problem, coef)]
-    best = max(point.bound(relaxation, n, problem.sq_y) for point in points)
-    return min(max(best, 0.0), objective)
+    points = [relaxed_dual_point(problem, relaxation)[1], point]
+    best = max(each.bound(relaxation, n, problem.sq_y) for each in points)
+    return min(best, objective)
+
+
+def size_bound(
+    problem: SubsetProblem,
+    size: int,
+    price: float,
+    point: DualPoint,
+    objective: float,
+    coef_bound: float = np.inf,
+) -> float | None:
+    """Return a proven lower bound over supports of a size, or None where nothing can be proven.
+
+    Parameters
+    ----------
+    problem : SubsetProblem
+    size : int
+        Number of columns with a cost.
+    price : float
+        An alpha at which this size is nearly optimal: any is valid, a good one tight.
+    point : DualPoint
+        Of a candidate.
+    objective : float
+        Its objective, without the costs.
+    coef_bound : float
+        |w_j| <= coef_bound is part of the problem.
+    """
+    few = np.count_nonzero(problem.usable) <= _FEW
+    if not (few or has_bound(problem, coef_bound)):
+        return None
+    bounds = data_bounds(problem, objective, coef_bound)
+    if bounds is None:
+        return None
+    points = [point]
+    for alpha in price * np.array(_PRICES) if price > 0 else ():
+        relaxation = Relaxation.of(problem, float(alpha), bounds)
+        points.append(relaxed_dual_point(problem, relaxation)[1])
+    counted = Relaxation.of(problem, 1.0, bounds)
+    n = problem.work.design.shape[0]
+    best = max(each.bound(counted, n, problem.sq_y, size) for each in points)
+    return min(best, objective)
 
 
 class ConditionalBound(NamedTuple):
-    """Dual points of a problem, kept without its data, for bounds under any |w_j| <= M."""
+    """Two dual points of a problem, kept without its data, for bounds under any |w_j| <= M.
 
-    points: tuple[DualPoint, ...]
+    One is the residual of w. The other is that of w shrunk as the relaxation shrinks it where
+    M is half of the largest coefficient; larger M shrink less, and have their points in between.
+    """
+
+    residual: DualPoint
+    shrunk: DualPoint
+    product: float
     alpha: float
-    charge: float
+    size: int | None
     usable: np.ndarray
     norms: FloatArray
     costs: FloatArray
@@ -233,13 +307,38 @@ class ConditionalBound(NamedTuple):
         cls,
         problem: SubsetProblem,
         alpha: float,
-        charge: float,
-        points: list[DualPoint],
+        size: int | None,
+        coef: FloatArray,
+        point: DualPoint,
         coef_bound: float,
     ) -> ConditionalBound:
-        """Keep what the bounds of ``objective + charge`` at price alpha need."""
+        """Keep what bounds need, at a price alpha, or over supports of a size: a pass over X.
+
+        Parameters
+        ----------
+        problem : SubsetProblem
+        alpha : float
+            The price, or one at which the size is nearly optimal.
+        size : int or None
+        coef : ndarray of shape (p,)
+        point : DualPoint
+            That of its residual.
+        coef_bound : float
+            |w_j| <= coef_bound is part of the problem.
+        """
+        work, shrunk, product = problem.work, point, point.sq_norm
+        shrinkage = _shrinkage(problem, alpha, coef)
+        if shrinkage is not None:
+            work.set_coef(coef)
+            residual = (
+                work.residual
+                if work.sample_weight is None
+                else (work.sample_weight * work.residual)
+            )
+            shrunk = dual_point(problem, coef - shrinkage)
+            product = float(residual @ work.residual) / residual.size
         return cls(
-            tuple(points), alpha, charge, problem.usable, problem.norms, problem.costs,
+            point, shrunk, product, alpha, size, problem.usable, problem.norms, problem.costs,
             problem.ridge, coef_bound, problem.work.design.shape[0], problem.sq_y,
         )  # fmt: skip
 
@@ -248,6 +347,39 @@ class ConditionalBound(NamedTuple):
         limit = min(coef_bound, self.coef_bound)
         if np.isinf(limit) and not np.all(self.ridge[self.usable] > 0):
             return 0.0
-        relaxation = Relaxation.of(self, self.alpha, limit)
-        bounds = [point.bound(relaxation, self.n_samples, self.sq_y) for point in self.points]
-        return max(max(bounds) - self.charge, 0.0)
+        relaxation = Relaxation.of(self, self.alpha if self.size is None else 1.0, limit)
+        n, sq_y = self.n_samples, self.sq_y
+        points = (self._between(share) for share in _SHARES)
+        return max(point.bound(relaxation, n, sq_y, self.size) for point in points)
+
+    def _between(self, share: float) -> DualPoint:
+        """Return the dual point this far from the residual to the shrunk one."""
+        first, second, rest = self.residual, self.shrunk, 1.0 - share
+        sq_norm = rest**2 * first.sq_norm + share**2 * second.sq_norm
+        return DualPoint(
+            rest * first.with_y + share * second.with_y,
+            sq_norm + 2.0 * share * rest * self.product,
+            rest * first.gradient + share * second.gradient,
+            first.offset,
+            rest * first.length + share * second.length,
+        )
+
+
+def _shrinkage(problem: SubsetProblem, alpha: float, coef: FloatArray) -> FloatArray | None:
+    """Return by how much the relaxation under |w_j| <= max |w| / 2 shrinks w on its support.
+
+    None where that is not known: at no price, or on dependent columns.
+    """
+    support = np.flatnonzero(coef)
+    if not (alpha > 0 and support.size):
+        return None
+    scale = problem.per_norm[support]
+    slopes = alpha * problem.costs[support] * np.sign(coef[support]) * scale
+    gram = problem.gram_rows(support)[:, support] + np.diag(problem.ridge[support])
+    factor, failed = dpotrf(gram, lower=True)
+    if failed:
+        return None
+    shrinkage = np.zeros_like(coef)
+    largest = float(np.max(np.abs(coef)))
+    shrinkage[support] = scale * dpotrs(factor, slopes, lower=True)[0] / (0.5 * largest)
+    return shrinkage if np.all(np.isfinite(shrinkage)) else None

@@ -15,7 +15,7 @@ minimum; supports that win somewhere on the envelope win inside that interval.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,8 +25,9 @@ from sparsereg.solvers.l0_starts import wide_supports
 from sparsereg.solvers.refit_swaps import Refit
 from sparsereg.solvers.subset import SubsetProblem
 
-# Sizes of the lasso supports to come back from, in units of the largest size wanted.
-_WIDTHS = (1.25, 2.0)
+# Sizes of the lasso supports to come back from, in units of the largest size wanted: for a path,
+# and for one size.
+_WIDTHS, ONE_WIDTH = (1.25, 2.0), (2.0,)
 # Rounds of backward and forward improvement; they end by themselves.
 _MAX_ROUNDS = 10
 _MAX_SIZE = 50
@@ -103,16 +104,21 @@ class SupportPool:
 
 
 def search_sizes(
-    pool: SupportPool, max_size: int, *, strategy: str = "portfolio", max_moves: int = 10_000
+    pool: SupportPool,
+    max_size: int,
+    *,
+    strategy: str = "portfolio",
+    max_moves: int = 10_000,
+    widths: tuple[float, ...] = _WIDTHS,
 ) -> Iterator[str]:
     """Fill the pool up to a size; yield the name of each stage that is finished.
 
-    The strategy "path" leaves out the supports of the lasso.
+    The strategy "path" leaves out the supports of the lasso, of sizes ``widths * max_size``.
     """
     problem = pool.problem
     refit = Refit(problem, problem.free)
     pool.offer(refit)
-    while refit.size < max_size and refit.add_best():
+    while refit.size < max_size and refit.grow(refit.size + 1):
         pool.n_moves += 1 + refit.exchange(max_moves)
         pool.offer(refit)
     yield "forward"
@@ -120,7 +126,7 @@ def search_sizes(
     if strategy == "path":
         return
     changed = set[int]()
-    for wide in wide_supports(problem, [int(np.ceil(width * max_size)) for width in _WIDTHS]):
+    for wide in wide_supports(problem, [int(np.ceil(width * max_size)) for width in widths]):
         changed |= _eliminate(pool, refit, wide, max_size, max_moves)
     yield "backward from the lasso"
     yield from _improve(pool, refit, max_size, max_moves, changed)
@@ -159,10 +165,9 @@ def _eliminate(
     improved: set[int] = set()
     refit.move_to(wide)
     while refit.size > 1:
-        refit.drop_worst()
-        pool.n_moves += 1
-        if refit.size > max_size:
-            continue
+        pool.n_moves += refit.size
+        refit.shrink(min(max_size, refit.size - 1))
+        pool.n_moves -= refit.size
         known = pool.get(refit.size)
         if known is not None and refit.is_at(known.support):
             break
@@ -175,27 +180,40 @@ def _eliminate(
 def _neighbors(
     pool: SupportPool, refit: Refit, max_size: int, max_moves: int, changed: set[int]
 ) -> set[int]:
-    """Derive each size from a changed neighbor above, then below; return the sizes improved."""
-    improved: set[int] = set()
+    """Derive each size from a changed neighbor above, then below; return the sizes improved.
 
-    def derive(size: int, step: Callable[[], bool | None]) -> None:
-        if size not in pool or size not in changed | improved:
-            return
+    A step that leads to what is known of the next size goes on to the size after it.
+    """
+    improved: set[int] = set()
+    tol = _BETTER * pool.problem.sq_y
+    known = np.full(max_size + 1, np.nan)
+    for size in pool.sizes:
+        if size <= max_size and size in changed:
+            known[size] = pool[size].half_rss
+
+    def derive(size: int, step: Callable[..., Any], target: int) -> int:
+        """Step from what is known of a size; return the size to go on from."""
+        if np.isnan(known[size]):
+            return target
         if not refit.is_at(pool[size].support):
             refit.move_to(pool[size].support)
-        if step() is False:
-            return
-        known = pool.get(refit.size)
-        if known is not None and refit.is_at(known.support):
-            return  # it has had its exchanges
-        pool.n_moves += 1 + refit.exchange(max_moves)
-        if pool.offer(refit):
-            improved.add(refit.size)
+        if step(target, known[:max_size], tol) is False:
+            return target
+        reached = refit.size
+        entry = pool.get(reached)
+        if reached <= max_size and (entry is None or abs(refit.half_rss - entry.half_rss) > tol):
+            pool.n_moves += 1 + refit.exchange(max_moves)
+            if pool.offer(refit):
+                improved.add(reached)
+                known[reached] = refit.half_rss
+        return reached
 
-    for size in range(max_size, 1, -1):
-        derive(size, refit.drop_worst)
-    for size in range(0, max_size):
-        derive(size, refit.add_best)
+    size = max_size
+    while size > 1:
+        size = derive(size, refit.shrink, size - 1)
+    size = 0
+    while size < max_size:
+        size = derive(size, refit.grow, size + 1)
     return improved
 
 

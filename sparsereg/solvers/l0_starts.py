@@ -35,7 +35,7 @@ _SMALLER = (1.0, 0.5, 0.25)
 # Relative gap of the perspective relaxation, and of lassos of which only the support is wanted.
 _ROUGH = 1e-4
 # Shares of the largest useful alpha along the path of these lassos.
-_WIDE_ALPHAS = np.geomspace(0.5, 0.01, 15)
+_WIDE_ALPHAS = np.geomspace(0.3, 0.01, 5)
 # A forward path that goes on to this share of alpha and is then pruned is a backward one.
 _BEYOND = 0.25
 # An event of a forward path lies this much below the alpha at which a column begins to pay.
@@ -96,9 +96,10 @@ def splitting(problem: SubsetProblem, alpha: float) -> IndexArray:
 
 
 def wide_supports(problem: SubsetProblem, sizes: Sequence[int]) -> list[IndexArray]:
-    """Return the first supports of a coarse lasso path that have these sizes, which increase.
+    """Return supports of these sizes, which increase, from a coarse lasso path.
 
-    They are cut to the rank, the smallest coefficients first; the last one may be smaller.
+    Each is of the largest coefficients of the first lasso that has so many; the last one may be
+    smaller, and none is larger than the rank.
     """
     work, found = problem.work, list[IndexArray]()
     weights = np.where(problem.usable, problem.norms * (problem.costs > 0), np.inf)
@@ -112,10 +113,8 @@ def wide_supports(problem: SubsetProblem, sizes: Sequence[int]) -> list[IndexArr
         working_set.solve(work, L1(alpha, weights=weights), tol=_ROUGH, max_iter=_LASSO_PASSES)
         order = np.argsort(-np.abs(problem.norms * work.coef), kind="stable")
         order = order[: np.count_nonzero(work.coef)]
-        if order.size >= sizes[len(found)]:
-            found.append(order[: problem.max_size])
-            while len(found) < len(sizes) and order.size >= sizes[len(found)]:
-                found.append(order[: problem.max_size])
+        while len(found) < len(sizes) and order.size >= sizes[len(found)]:
+            found.append(order[: min(sizes[len(found)], problem.max_size)])
         if len(found) == len(sizes):
             break
     else:

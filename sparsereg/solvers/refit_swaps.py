@@ -23,10 +23,12 @@ COLLINEAR = 1e-10
 _WORN, _WORN_AT_END = 1e4, 1e3
 # A support is near if it differs by this share of its size.
 _NEAR = 0.25
-# Gram rows computed by the pass over X that one of them needs.
-_AHEAD = 6
+# Gram rows computed by the pass over X that one of them needs: more where X is small.
+_AHEAD, _MOST_AHEAD, _AHEAD_WORK = 6, 64, 1e6
 # A move must lower the objective by this share of ||y||^2 / n.
 _PROGRESS = 1e-13
+# No half_rss is known of any size.
+_NONE = np.empty(0)
 
 
 class Refit:
@@ -44,9 +46,12 @@ class Refit:
         (1/2) ||y - X w||_s^2 / n, ridge part included.
     """
 
+    half_rss: float
+
     def __init__(self, problem: SubsetProblem, support: IndexArray | None = None):
         self.problem, self._backend = problem, problem.work.backend
         self._inside = (~problem.usable).astype(np.uint8)
+        self._any_free = problem.free.size > 0
         self._size, self._wear = 0, 0.0
         self._inverse, self._loadings = np.zeros((0, 0)), np.zeros((0, problem.n_features))
         self._coef, self._support = np.zeros(0), np.zeros(0, dtype=np.intp)
@@ -61,6 +66,8 @@ class Refit:
     @property
     def size(self) -> int:
         """The number of columns that cost something."""
+        if not self._any_free:
+            return self._size
         return int(np.count_nonzero(self.problem.costs[self._support[: self._size]]))
 
     @property
@@ -119,9 +126,12 @@ class Refit:
         return True
 
     def _start_at(self, support: IndexArray) -> None:
+        self._wear = 0.0
+        self._build(support)
+
+    def _build(self, support: IndexArray) -> None:
         self._inside[:] = ~self.problem.usable
         self._size = 0
-        self._wear = 0.0
         self._reset()
         self._take_in(np.asarray(support, dtype=np.intp))
 
@@ -133,25 +143,46 @@ class Refit:
         """Do the same with exchanges only: half_rss falls, the size stays."""
         return self._search(-1.0, max_moves)
 
-    def add_best(self) -> bool:
-        """Add the column that lowers half_rss most; return False if none does."""
-        open_ = (self._inside == 0) & (self._remainder > COLLINEAR)
-        gains = self._gains(open_)
-        best = int(np.argmax(gains))
-        if not gains[best] > _PROGRESS * self.problem.sq_y:
-            return False
-        self._enter(best)
+    def grow(self, up_to: int, known: FloatArray = _NONE, tol: float = 0.0) -> bool:
+        """Add the column that lowers half_rss most, up to a size; return False if none does.
+
+        Go on while half_rss is within ``tol`` of ``known[size]``.
+        """
+        problem, new = self.problem, 0
+        while new >= 0 or self.size < up_to:
+            rows, place = problem.known_rows
+            before = self._size
+            self._size, self.half_rss, wear, new = self._backend.refit_grow(
+                self._inverse, self._loadings, self._coef, self._gradient, self._remainder,
+                self._support, self._inside, self._size, problem.costs, self.half_rss, up_to,
+                known, tol, COLLINEAR, _PROGRESS * problem.sq_y, rows, place,
+                max(_WORN - self._wear, 0.0),
+            )  # fmt: skip
+            if new >= 0:
+                self._enter(new)
+            elif self._size == before and self.size < up_to:
+                return False
+            self._add_wear(wear)
         return True
 
-    def is_at(self, support: IndexArray) -> bool:
-        """Whether these, which increase, are the columns."""
-        return np.array_equal(np.sort(self._support[: self._size]), support)
+    def shrink(self, down_to: int, known: FloatArray = _NONE, tol: float = 0.0) -> None:
+        """Drop the column, among those that cost something, that raises half_rss least.
 
-    def drop_worst(self) -> None:
-        """Drop the column, among those that cost something, that raises half_rss least."""
-        lost = self.coef**2 / np.diag(self._inverse)[: self._size]
-        lost[self.problem.costs[self._support[: self._size]] == 0] = np.inf
-        self._leave(int(np.argmin(lost)))
+        Down to a size, and on while half_rss is within ``tol`` of ``known[size]``.
+        """
+        before = self._size + 1
+        while self.size > down_to and self._size < before:
+            before = self._size
+            self._size, self.half_rss, wear = self._backend.refit_shrink(
+                self._inverse, self._loadings, self._coef, self._gradient, self._remainder,
+                self._support, self._inside, self._size, self.problem.costs, self.half_rss,
+                down_to, known, tol, max(_WORN - self._wear, 0.0),
+            )  # fmt: skip
+            self._add_wear(wear)
+
+    def is_at(self, support: IndexArray) -> bool:
+        """Whether these, each of them once, are the columns."""
+        return support.size == self._size and bool(np.all(self._inside[support]))
 
     def _search(self, alpha: float, max_moves: int) -> int:
         problem = self.problem
@@ -209,7 +240,8 @@ class Refit:
             open_ = (place < 0) & (self._inside == 0) & (self._remainder > COLLINEAR)
             promise = self._gains(open_)
             promise[column] = np.inf
-            ahead = min(_AHEAD, promise.size)
+            affordable = int(_AHEAD_WORK / self.problem.work.design.nnz)
+            ahead = min(max(_AHEAD, min(affordable, _MOST_AHEAD)), promise.size)
             best = np.argpartition(-promise, ahead - 1)[:ahead]
             self.problem.gram_rows(best[promise[best] > 0])
             rows, place = self.problem.known_rows
@@ -247,7 +279,8 @@ class Refit:
     def _refresh(self) -> None:
         support = self.support
         if not self._factorize(support):  # nearly dependent: in their order, leaving out the last
-            self._start_at(support)
+            self._wear = -np.inf  # there is nothing fresher to be had
+            self._build(support)
         self._wear = 0.0
 
     def _factorize(self, columns: IndexArray) -> bool:

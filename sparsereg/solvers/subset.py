@@ -22,8 +22,6 @@ from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.solvers.unpenalized import UnpenalizedSpan
 from sparsereg.solvers.workspace import Workspace
 
-# All Gram rows are computed at once if that costs at most so many operations.
-_AT_ONCE = 4e8
 # Rows computed by one pass over X, and bytes of rows kept.
 _ROW_BLOCK, _MAX_ROW_BYTES = 64, 512 << 20
 # Pivots of a Gram matrix of unit columns from which on it is as good as their QR factor.
@@ -171,9 +169,7 @@ class SubsetProblem:
 
     def _compute(self, missing: IndexArray, keep: IndexArray) -> None:
         work, p = self.work, self.n_features
-        if 2.0 * work.design.nnz * p <= _AT_ONCE and 8.0 * p * p <= _MAX_ROW_BYTES:
-            missing = np.flatnonzero(self.usable & (self._position < 0))
-        elif 8.0 * p * (self._columns.size + missing.size) > _MAX_ROW_BYTES:
+        if 8.0 * p * (self._columns.size + missing.size) > _MAX_ROW_BYTES:
             self._keep_only(np.intersect1d(self._columns, keep))
         self._reserve(self._columns.size + missing.size)
         for start in range(0, missing.size, _ROW_BLOCK):
@@ -210,13 +206,12 @@ class SubsetProblem:
         if failed or np.min(np.diag(factor)) ** 2 < _INDEPENDENT:
             return False
         scale = self.per_norm[support]
-        gradient = self.work.backend.xtr(self.work.design, self.work.y, support)
-        for _ in range(2):  # the second pass takes out what rounding left of the first
-            coef[support] += scale * dpotrs(factor, scale * gradient, lower=True)[0]
-            residual = self.work.y - self.work.backend.fitted(
-                self.work.design, support, coef[support]
-            )
-            gradient = self.work.backend.xtr(self.work.design, residual, support)
+        work, residual = self.work, self.work.y
+        for again in (True, False):  # the second pass takes out what rounding left of the first
+            gradient = scale * work.backend.xtr(work.design, residual, support)
+            coef[support] += scale * dpotrs(factor, gradient, lower=True)[0]
+            if again:
+                residual = work.y - work.backend.fitted(work.design, support, coef[support])
         return True
 
     def _ridge_fit(self, support: IndexArray) -> FloatArray:

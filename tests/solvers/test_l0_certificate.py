@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from l0_problems import best_by_size, correlated, subset_problem
 
@@ -41,7 +41,7 @@ def test_no_bound_is_above_the_optimum_and_branch_and_bound_reaches_it(case):
     best = optimum(X, y, alpha, l2, bound)
     candidate = problem.fit(np.array([0, 1]), bound)
     objective = problem.objective(candidate, alpha)
-    proven = root_bound(problem, alpha, candidate, objective, bound)
+    proven = root_bound(problem, alpha, dual_point(problem, candidate), objective, bound)
     if l2 == 0 and np.isinf(bound) and n <= P:
         assert proven is None
         with pytest.raises(ValueError, match="Give l2 > 0 or coef_bound"):
@@ -136,6 +136,45 @@ def test_the_bound_of_a_size_is_below_its_optimum():
             model = L0Regressor(n_nonzero=size, l2=0.05).fit(X, y)
             assert model.lower_bound_ <= truth[size] * (1 + 1e-14)
             assert model.objective_ >= truth[size] * (1 - 1e-10)
+
+
+def test_a_size_is_proven_from_the_data_where_columns_are_few():
+    X, y = correlated(0, 160, 101, 0.3, n_nonzero=3)
+    few = L0Regressor(n_nonzero=3).fit(X[:, :100], y)
+    many = L0Regressor(n_nonzero=3).fit(X, y)
+    assert 0 < few.lower_bound_ <= few.objective_
+    assert many.lower_bound_ is None
+    assert many.conditional_lower_bound(np.abs(many.coef_).max()) > 0
+    assert L0Regressor(n_nonzero=3, l2=0.1).fit(X, y).lower_bound_ > 0
+
+
+@given(problems, st.integers(0, P), st.floats(0, 2))
+@settings(max_examples=60, deadline=None)
+def test_no_dual_point_says_too_much_of_a_size(case, size, scale):
+    seed, n, rho, l2, _, bound = case
+    X, y = correlated(seed, n, P, rho, n_nonzero=2)
+    problem = subset_problem(X, y, l2)
+    assume(l2 > 0 or np.isfinite(bound))
+    best = best_by_size(X, y, l2, bound)[: size + 1].min()
+    w = scale * np.random.default_rng(seed).standard_normal(P)
+    counted = Relaxation.of(problem, 1.0, bound)
+    proven = dual_point(problem, w).bound(counted, n, problem.sq_y, size)
+    assert proven <= best * (1 + 1e-14)
+
+
+@given(problems, st.integers(1, 3), st.sampled_from([0.2, 1.0, 4.0]))
+@settings(max_examples=40, deadline=None)
+def test_no_conditional_bound_says_too_much(case, size, multiple):
+    seed, n, rho, l2, share, _ = case
+    X, y = correlated(seed, n, P, rho, n_nonzero=2)
+    by_size = L0Regressor(n_nonzero=size, l2=l2).fit(X, y)
+    bound = multiple * float(np.abs(by_size.coef_).max())
+    values = best_by_size(X, y, l2, bound)
+    assert by_size.conditional_lower_bound(bound) <= values[: size + 1].min() * (1 + 1e-14)
+    alpha = share * subset_problem(X, y, l2).alpha_max()
+    by_price = L0Regressor(alpha, l2=l2).fit(X, y)
+    least = np.min(values + alpha * np.arange(P + 1))
+    assert by_price.conditional_lower_bound(bound) <= least * (1 + 1e-14)
 
 
 def test_a_stopped_search_keeps_the_incumbent_and_a_valid_gap():

@@ -79,9 +79,9 @@ def test_swaps_recover_what_forward_selection_gets_wrong():
     a, b = rng.standard_normal((2, 100))
     X = np.column_stack([a + b + 0.3 * rng.standard_normal(100), a, b])
     refit = Refit(subset_problem(X, a + b))
-    refit.add_best()
+    refit.grow(refit.size + 1)
     assert set(refit.support) == {0}
-    refit.add_best()
+    refit.grow(refit.size + 1)
     refit.exchange()
     assert set(refit.support) == {1, 2}
 
@@ -100,7 +100,7 @@ def test_duplicated_columns_enter_once(copies):
 def test_sizes_beyond_the_rank_are_not_reached():
     X, y = correlated(3, 8, 30)
     refit = Refit(subset_problem(X, y))
-    while refit.add_best():
+    while refit.grow(refit.size + 1):
         pass
     assert refit.size <= 7
     assert refit.half_rss == pytest.approx(0.0, abs=1e-12)
@@ -147,3 +147,61 @@ def test_the_validity_interval_is_where_no_single_coefficient_wants_to_move():
         assert gain_of_one_coordinate(alpha) <= 1e-12
     assert gain_of_one_coordinate(low * 0.99) > 0
     assert gain_of_one_coordinate(high * 1.01) > 0
+
+
+@pytest.mark.parametrize("share_free", [0.0, 0.2])
+def test_growing_and_shrinking_make_the_best_steps(share_free):
+    X, y = correlated(6, N, P)
+    costs = np.where(np.arange(P) < share_free * P, 0.0, 1.0)
+    problem = subset_problem(X, y, costs=costs)
+    refit = Refit(problem, problem.free)
+    free, inside = set(problem.free), set(problem.free)
+    for size in range(1, 6):
+        inside = min(
+            (inside | {j} for j in set(range(P)) - inside), key=lambda S: half_rss(X, y, S)
+        )
+        assert refit.grow(size)
+        assert set(refit.support) == inside
+        assert refit.half_rss == pytest.approx(half_rss(X, y, inside), rel=1e-9)
+    for size in range(4, 0, -1):
+        inside = min((inside - {i} for i in inside - free), key=lambda S: half_rss(X, y, S))
+        refit.shrink(size)
+        assert set(refit.support) == inside
+        assert refit.half_rss == pytest.approx(half_rss(X, y, inside), rel=1e-9)
+
+
+def test_a_walk_goes_on_while_it_meets_what_is_known():
+    X, y = correlated(7, N, P)
+    problem = subset_problem(X, y)
+    walk, known = Refit(problem), np.empty(P + 1)
+    known[0] = walk.half_rss
+    for size in range(1, P + 1):
+        walk.grow(size)
+        known[size] = walk.half_rss
+    tol = 1e-12 * problem.sq_y
+    for last in (2, 5):
+        part = np.where(np.arange(P + 1) < last, known, np.nan)
+        refit = Refit(problem)
+        refit.grow(1, part, tol)
+        assert refit.size == last  # the first size of which nothing is known
+        assert refit.half_rss == pytest.approx(known[last], rel=1e-12)
+    downhill = known.copy()
+    for size in range(P - 1, -1, -1):
+        walk.shrink(size)
+        downhill[size] = walk.half_rss
+    downhill[4] = np.nan
+    refit = Refit(problem, np.arange(P))
+    refit.shrink(P - 1, downhill, tol)
+    assert refit.size == 4
+
+
+def test_a_step_is_made_where_the_inverse_is_worn():
+    X, y = correlated(8, N, P)
+    refit = Refit(subset_problem(X, y), START)
+    refit._wear = 1e9
+    refit.shrink(1)
+    assert refit.size == 1
+    refit._wear = 1e9
+    assert refit.grow(3)
+    assert refit.size == 3
+    assert refit.half_rss == pytest.approx(half_rss(X, y, refit.support), rel=1e-9)

@@ -287,6 +287,54 @@ class NumbaBackend:
             floor, rows, place, least, max_wear, max_moves,
         )  # fmt: skip
 
+    def refit_shrink(  # noqa: D102
+        self,
+        inverse: FloatArray,
+        loadings: FloatArray,
+        coef: FloatArray,
+        gradient: FloatArray,
+        remainder: FloatArray,
+        support: IndexArray,
+        inside: npt.NDArray[np.uint8],
+        size: int,
+        costs: FloatArray,
+        half_rss: float,
+        down_to: int,
+        known: FloatArray,
+        tol: float,
+        max_wear: float,
+    ) -> tuple[int, float, float]:
+        return refit.shrink(
+            inverse, loadings, coef, gradient, remainder, support, inside, size, costs, half_rss,
+            down_to, known, tol, max_wear,
+        )  # fmt: skip
+
+    def refit_grow(  # noqa: D102
+        self,
+        inverse: FloatArray,
+        loadings: FloatArray,
+        coef: FloatArray,
+        gradient: FloatArray,
+        remainder: FloatArray,
+        support: IndexArray,
+        inside: npt.NDArray[np.uint8],
+        size: int,
+        costs: FloatArray,
+        half_rss: float,
+        up_to: int,
+        known: FloatArray,
+        tol: float,
+        floor: float,
+        least: float,
+        rows: FloatArray,
+        place: IndexArray,
+        max_wear: float,
+    ) -> tuple[int, float, float, int]:
+        return refit.grow(
+            inverse, loadings, coef, gradient, remainder, support, inside, size, costs, half_rss,
+            up_to, known, tol, floor, least, rows, place, max_wear,
+        )  # fmt: skip
+
     def refit_validity(  # noqa: D102
         self,
         coef: FloatArray,

@@ -121,25 +121,132 @@ def search(
         if new >= 0 and (place[new] < 0 or (out < 0 and s == coef.shape[0])):
             return s, total, moves, wear, out, new
         if out >= 0:
-            column = support[out]
-            wear += inverse[out, out]
-            total += 0.5 * coef[out] * coef[out] / inverse[out, out]
-            leave(inverse, loadings, coef, gradient, remainder, np.int64(s), np.int64(out), column)
+            rise, worn = _take_out(
+                inverse, loadings, coef, gradient, remainder, support, inside, s, out
+            )
+            total += rise
+            wear += worn
             s -= 1
-            support[out] = support[s]
-            inside[column] = 0
         if new >= 0:
-            wear += 1.0 / remainder[new]
-            total -= 0.5 * gradient[new] * gradient[new] / remainder[new]
-            enter(
-                inverse, loadings, coef, gradient, remainder, np.int64(s), support,
-                rows[place[new]], np.int64(new),
-            )  # fmt: skip
-            support[s] = new
-            inside[new] = 1
+            fall, worn = _put_in(
+                inverse, loadings, coef, gradient, remainder, support, inside, s, rows, place, new
+            )
+            total -= fall
+            wear += worn
             s += 1
         moves += 1
     return s, total, moves, wear, -1, -1
+
+
+@kernel()
+def shrink(
+    inverse, loadings, coef, gradient, remainder, support, inside, s, costs, half_rss,
+    down_to, known, tol, max_wear,
+):  # fmt: skip
+    """Drop the column that costs least, down to a size, and on while half_rss is the known one.
+
+    ``known[size]`` is compared to ``tol``; sizes count columns with a cost. Returns (number of
+    columns, half_rss, wear); wear beyond ``max_wear`` ends it after the first step.
+    """
+    size = _n_priced(support[:s], costs)
+    wear = 0.0
+    while size > 0 and wear <= max_wear:
+        if size <= down_to and not _is_known(half_rss, size, known, tol):
+            break
+        least = np.inf
+        out = -1
+        for i in range(s):
+            if costs[support[i]] > 0.0:
+                lost = coef[i] * coef[i] / inverse[i, i]
+                if lost < least:
+                    least = lost
+                    out = i
+        if out < 0:
+            break
+        rise, worn = _take_out(
+            inverse, loadings, coef, gradient, remainder, support, inside, s, out
+        )
+        half_rss += rise
+        wear += worn
+        s -= 1
+        size -= 1
+    return s, half_rss, wear
+
+
+@kernel()
+def grow(
+    inverse, loadings, coef, gradient, remainder, support, inside, s, costs, half_rss,
+    up_to, known, tol, floor, least, rows, place, max_wear,
+):  # fmt: skip
+    """Add the column that brings most, up to a size, and on while half_rss is the known one.
+
+    Returns (number of columns, half_rss, wear, column to add or -1): the last one where its row or
+    room is missing. No column that lowers half_rss by ``least`` at most is added.
+    """
+    size = _n_priced(support[:s], costs)
+    wear = 0.0
+    while wear <= max_wear and (size < up_to or _is_known(half_rss, size, known, tol)):
+        most = least
+        new = -1
+        for j in range(gradient.shape[0]):
+            if inside[j] == 0 and remainder[j] > floor:
+                gain = 0.5 * gradient[j] * gradient[j] / remainder[j]
+                if gain > most:
+                    most = gain
+                    new = j
+        if new < 0:
+            break
+        if place[new] < 0 or s == coef.shape[0]:
+            return s, half_rss, wear, new
+        fall, worn = _put_in(
+            inverse, loadings, coef, gradient, remainder, support, inside, s, rows, place, new
+        )
+        half_rss -= fall
+        wear += worn
+        s += 1
+        size += 1 if costs[new] > 0.0 else 0
+    return s, half_rss, wear, -1
+
+
+@kernel()
+def _n_priced(support, costs):
+    """Return the number of columns with a cost."""
+    size = 0
+    for j in support:
+        size += 1 if costs[j] > 0.0 else 0
+    return size
+
+
+@kernel()
+def _is_known(half_rss, size, known, tol):
+    """Whether half_rss is the known one of its size, NaN being none."""
+    return size < known.shape[0] and abs(half_rss - known[size]) <= tol
+
+
+@kernel()
+def _take_out(inverse, loadings, coef, gradient, remainder, support, inside, s, position):
+    """Drop the column at a position; return what half_rss rises by, and the wear."""
+    column = support[position]
+    worn = inverse[position, position]
+    rise = 0.5 * coef[position] * coef[position] / worn
+    leave(inverse, loadings, coef, gradient, remainder, np.int64(s), np.int64(position), column)
+    support[position] = support[s - 1]
+    inside[column] = 0
+    return rise, worn
+
+
+@kernel()
+def _put_in(inverse, loadings, coef, gradient, remainder, support, inside, s, rows, place, column):
+    """Add a column whose row is known; return what half_rss falls by, and the wear."""
+    worn = 1.0 / remainder[column]
+    fall = 0.5 * gradient[column] * gradient[column] * worn
+    enter(
+        inverse, loadings, coef, gradient, remainder, np.int64(s), support, rows[place[column]],
+        np.int64(column),
+    )  # fmt: skip
+    support[s] = column
+    inside[column] = 1
+    return fall, worn
 
 
 @kernel()
