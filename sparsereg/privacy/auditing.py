@@ -104,7 +104,7 @@ def audit(
     first, second = opposite_records(protocol) if records is None else records
     hits = [
         sum(
-            int(np.count_nonzero(_taken_for(protocol, reports, first)))
+            int(np.count_nonzero(taken_for(protocol, reports, first)))
             for reports in _batches(privatize, record, n_trials)
         )
         for record in (first, second)
@@ -142,7 +142,7 @@ def _batches(
         yield reports
 
 
-def _taken_for(
+def taken_for(
     protocol: Protocol, reports: ReportArray, record: tuple[Any, Any]
 ) -> npt.NDArray[np.bool_]:
     """Return which reports are among those that are likely for a record."""
