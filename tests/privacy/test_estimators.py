@@ -30,9 +30,12 @@ from sparsereg.privacy import (
     check_pipeline,
     nearest_psd,
 )
+from sparsereg.privacy.auditing import taken_for
 from sparsereg.privacy.baselines import duchi_sum
+from sparsereg.privacy.client import output_order, read_record
 from sparsereg.privacy.clipping import SquaredNorm, attenuation, mean_lift, radius_in_scores
 from sparsereg.privacy.estimate import Evidence, fit_evidence
+from sparsereg.privacy.reports import REPORT, seeds_of
 from sparsereg.privacy.simulation import simulate_aggregator, simulate_reports
 from sparsereg.privacy.statistics import NoiseLaw
 
@@ -388,6 +391,28 @@ def test_an_audit_proves_a_bug():
         return Randomizer(spent).privatize(x, y)
 
     assert audit(promised, n_trials=2000, privatize=privatize).epsilon_lower > 2.0
+
+
+@pytest.mark.parametrize("name", ["one bit", "score", "gram"])
+def test_reports_taken_for_a_record_are_the_first_of_its_order(name):
+    protocol = {**AUDITED, "gram": Protocol(2, 1.0, n_outputs=8)}[name]
+    record = ([0.7, -0.2], 0.4)
+    reports = np.concatenate(
+        [np.frombuffer(Randomizer(protocol).privatize(*record), dtype=REPORT) for _ in range(60)]
+    )
+    seeds = seeds_of(protocol.digest, reports["report_id"])
+    given = read_record(protocol, *record)
+    expected = [
+        index in output_order(protocol, int(seed), *given)[: protocol.subset_size]
+        for index, seed in zip(reports["index"], seeds, strict=True)
+    ]
+    assert 0 < sum(expected) < 60
+    np.testing.assert_array_equal(taken_for(protocol, reports, record), expected)
+
+
+def test_an_audit_refuses_what_is_no_report():
+    with pytest.raises(ValueError, match="do not have 24 bytes"):
+        audit(AUDITED["label"], n_trials=3, privatize=lambda x, y: b"short")
 
 
 @pytest.mark.slow
