@@ -40,7 +40,7 @@ def reference_sections():
     parts = re.split(r"^\.\. currentmodule:: (\S+)$", text, flags=re.MULTILINE)
     sections = dict.fromkeys(PUBLIC_MODULES, "")
     for module, section in zip(parts[1::2], parts[2::2]):
-        sections[module] += section
+        sections[module] = sections.get(module, "") + section
     for home in ("sparsereg.linear_model", "sparsereg.decomposition"):
         sections[home] += sections["sparsereg"]  # re-exported there
     return sections
