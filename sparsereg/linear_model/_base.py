@@ -182,6 +182,11 @@ class SparseLinearModel(RegressorMixin, BaseEstimator):
         return {name: to_host(value) for name, value in super().__getstate__().items()}
 
     @property
+    def support_(self) -> np.ndarray:
+        """The features with a non-zero coefficient, of any target, increasing."""
+        return np.flatnonzero(np.any(np.atleast_2d(to_host(self.coef_)) != 0, axis=0))
+
+    @property
     def sparse_coef_(self) -> sparse.csr_array:
         """The coefficients as a sparse array of shape (n_targets, n_features)."""
         return sparse.csr_array(np.atleast_2d(to_host(self.coef_)))

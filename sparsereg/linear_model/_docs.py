@@ -173,6 +173,8 @@ verbose : int, default=0
     "solution_attributes": """
 coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
     Coefficients, in units of y per unit of X; float32 if X is.
+support_ : ndarray of int
+    The features with a non-zero coefficient, of any target, increasing.
 intercept_ : float or ndarray of shape (n_targets,)
     Intercept, in units of y; 0.0 if ``fit_intercept=False``.
 dual_gap_ : float or ndarray of shape (n_targets,)
@@ -191,6 +193,8 @@ penalty_weights : array-like of shape (n_features,), default=None
     "multi_task_solution_attributes": """
 coef_ : ndarray of shape (n_tasks, n_features)
     Coefficients, in units of y per unit of X; float32 if X is.
+support_ : ndarray of int
+    The features with a non-zero coefficient, of any target, increasing.
 intercept_ : ndarray of shape (n_tasks,)
     Intercepts, in units of y; zeros if ``fit_intercept=False``.
 dual_gap_ : float

@@ -51,7 +51,6 @@ class L0Model(SparseLinearModel):
     lower_bound_: float | None
     optimality_gap_: float | None
     stationarity_: float
-    support_: np.ndarray
     history_: list[Stage]
     n_iter_: int
     converged_: bool
@@ -114,7 +113,6 @@ class L0Model(SparseLinearModel):
         work.set_coef(coef)
         self.coef_ = in_dtype(coef, data.dtype)
         self.intercept_ = in_dtype(work.intercept, data.dtype) if self.fit_intercept else 0.0
-        self.support_ = np.flatnonzero(coef)
         self.objective_ = solution.objective
         self.lower_bound_ = solution.lower_bound
         self.optimality_gap_ = relative_gap(solution.objective, solution.lower_bound)

@@ -59,7 +59,6 @@ class LocalModel(SparseLinearModel):
     backend: str
     verbose: int
 
-    support_: npt.NDArray[np.intp]
     objective_: float
     stationarity_: float
     history_: list[Stage]
@@ -140,7 +139,6 @@ class LocalModel(SparseLinearModel):
         )  # fmt: skip
         self.coef_ = in_dtype(solution.coef, dtype)
         self.intercept_ = in_dtype(solution.intercept, dtype) if self.fit_intercept else 0.0
-        self.support_ = np.flatnonzero(solution.coef)
         self.objective_ = solution.objective
         self.stationarity_ = solution.stationarity
         self.history_ = list(solution.history)

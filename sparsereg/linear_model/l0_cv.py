@@ -99,7 +99,6 @@ class L0RegressorCV(PathCV):
 
     n_nonzero_: int
     sizes_: np.ndarray
-    support_: np.ndarray
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
         **{
@@ -163,7 +162,6 @@ class L0RegressorCV(PathCV):
         self.n_nonzero_ = int(path.sizes[chosen])
         self.coef_ = path.coefs[:, chosen].copy()
         self.intercept_ = self._fitted_intercept(path.intercepts[chosen], data.dtype)
-        self.support_ = path.supports[chosen]
         self.n_iter_ = max(pool.n_moves, 1)
 
 

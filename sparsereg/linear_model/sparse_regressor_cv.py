@@ -127,7 +127,6 @@ class SparseRegressorCV(PathCV):
     4
     """
 
-    support_: npt.NDArray[np.intp]
     objective_: float
     stationarity_: float
 
@@ -190,7 +189,6 @@ class SparseRegressorCV(PathCV):
             self._choose_by_criterion(data, work, penalty, grid)
         else:
             self._choose_by_folds(data, whole, backend, work, penalty, grid, splits)
-        self.support_ = np.flatnonzero(self.coef_)
 
     def _choose_by_folds(
         self,

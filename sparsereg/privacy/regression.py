@@ -7,7 +7,6 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import validate_data
@@ -143,7 +142,6 @@ class LDPSparseRegression(SparseLinearModel):
     array([0])
     """
 
-    support_: npt.NDArray[np.intp]
     backend_: str
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
@@ -376,7 +374,6 @@ class LDPSparseRegression(SparseLinearModel):
             accept_simulated=simulated,
         )
         self.coef_, self.intercept_, self.alpha_ = fit.coef, fit.intercept, fit.alpha
-        self.support_ = np.flatnonzero(fit.coef)
         self.coef_cov_ = fit.covariance
         self._state(protocol, [protocol], fit.n_reports, simulated, ("the rows of X",))
 
@@ -422,7 +419,6 @@ class LDPSparseRegression(SparseLinearModel):
         settings, estimate, protocols = session.settings, session.result(), session.protocols
         p = settings.n_features
         self.coef_ = estimate.coef[:p]
-        self.support_ = np.flatnonzero(self.coef_)
         self.coef_cov_ = estimate.covariance[np.ix_(self.support_, self.support_)]
         self.intercept_ = (
             float(estimate.coef[p] * protocols[-1].constant) if settings.fit_intercept else 0.0

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
+from sklearn.datasets import make_regression
 from sklearn.feature_selection import SelectFromModel
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import sparsereg
 from sparsereg import (
     AdaptiveLasso,
     AdaptiveLassoCV,
@@ -235,3 +237,12 @@ def test_cross_val_predict_equals_fitting_by_hand():
     for train, test in folds.split(X):
         model = Lasso(0.1, tol=1e-10).fit(X[train], Y[train])
         np.testing.assert_allclose(predicted[test], model.predict(X[test]))
+
+
+@pytest.mark.parametrize("name", ["Lasso", "ElasticNetCV", "MultiTaskLasso", "MCPRegressor"])
+def test_the_support_is_where_coefficients_are(name):
+    X, y = make_regression(40, 12, n_informative=3, noise=5.0, random_state=0)
+    model = getattr(sparsereg, name)().fit(X, np.column_stack([y, y]) if "Multi" in name else y)
+    nonzero = np.any(np.atleast_2d(model.coef_) != 0, axis=0)
+    np.testing.assert_array_equal(model.support_, np.flatnonzero(nonzero))
+    assert not hasattr(getattr(sparsereg, name)(), "support_")
