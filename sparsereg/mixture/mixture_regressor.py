@@ -35,6 +35,9 @@ SHARED_CONSTRAINTS: dict[str, list] = {
     "verbose": ["verbose"],
 }
 
+# Of y: its squares, and sums of these, must be representable.
+_LARGEST = 1e150
+
 
 class EMModel(MixtureModel):
     """A mixture fitted by expectation-maximization; subclasses say at which parameters."""
@@ -65,6 +68,11 @@ class EMModel(MixtureModel):
         backend = resolve_backend(self.backend, X)
         data = validate_fit_data(self, X, y, sample_weight, multi_output=False)
         weights = np.ones(len(data.y)) if data.sample_weight is None else data.sample_weight
+        if np.max(np.abs(data.y)) > _LARGEST:
+            raise ValueError(
+                "Squares of y overflow float64 arithmetic. Rescale the data, for example with "
+                "StandardScaler."
+            )
         self.backend_ = backend.name
         return em.EMData(data.X, data.y, weights, self.fit_intercept, backend), data.dtype
 

@@ -221,3 +221,9 @@ def test_answers_that_are_none_are_refused(y):
     for method in (model.predict_labels, model.responsibilities, model.log_density):
         with pytest.raises(ValueError, match=r"NaN|1d array|y has 3"):
             method(np.eye(2), y)
+
+
+def test_a_target_that_cannot_be_squared_is_refused():
+    X = np.random.default_rng(0).standard_normal((20, 3))
+    with pytest.raises(ValueError, match="overflow float64"):
+        SparseMixtureRegressor(2).fit(X, 1e300 * X[:, 0])
