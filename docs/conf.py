@@ -93,7 +93,10 @@ html_sidebars = {
 def unlink_scikit_learn(app, what, name, obj, options, lines):
     """Turn references of inherited docstrings into plain text: their targets are elsewhere."""
     if (getattr(obj, "__module__", None) or "").startswith("sklearn."):
-        lines[:] = [re.sub(r":ref:`([^`<]*?) *<[^`]*>`", r"\1", line) for line in lines]
+        lines[:] = [
+            re.sub(r":ref:`([^`<]*?) *(<[^`]*>)?`", r"\1", line).replace("sphx_glr_", "")
+            for line in lines
+        ]
 
 
 def setup(app):

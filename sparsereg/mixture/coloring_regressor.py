@@ -53,18 +53,18 @@ class MixedColoringRegressor(MixtureModel):
 
     Attributes
     ----------
-    coef_ : ndarray of shape (n_components_, n_features)
+    coef_ : ndarray of shape (n_components, n_features)
         Coefficients that are certain, in units of y per unit of X; made from ``sparse_coef_`` when
         it is asked for. The regressions are in the order of their weights, largest first.
-    sparse_coef_ : csr_array of shape (n_components_, n_features)
+    sparse_coef_ : csr_array of shape (n_components, n_features)
         The same, as it is kept.
-    intercept_ : ndarray of shape (n_components_,)
+    intercept_ : ndarray of shape (n_components,)
         Intercepts, which a pilot tells and coloring takes to be zero.
-    weights_ : ndarray of shape (n_components_,)
+    weights_ : ndarray of shape (n_components,)
         Share of each regression in the answers.
     n_components_ : int
         Number of regressions that were told apart.
-    noise_variance_ : ndarray of shape (n_components_,)
+    noise_variance_ : ndarray of shape (n_components,)
         0 for exact answers.
     labels_ : ndarray of int of shape (n_queries,)
         The regression that gave each answer; -1 where none explains it, or several do.
@@ -129,7 +129,7 @@ class MixedColoringRegressor(MixtureModel):
 
     @property
     def coef_(self) -> FloatArray:
-        """The coefficients, of shape (n_components_, n_features)."""
+        """The coefficients, of shape (n_components, n_features)."""
         check_is_fitted(self)
         return self.sparse_coef_.toarray()
 

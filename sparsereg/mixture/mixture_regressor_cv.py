@@ -77,11 +77,11 @@ class SparseMixtureRegressorCV(EMModel):
         The grid, decreasing.
     scores_ : ndarray of shape (n_components, n_alphas or n_nonzeros)
         The criterion, divided by the number of rows for "cv"; smaller is better.
-    coef_ : ndarray of shape (n_components_, n_features)
+    coef_ : ndarray of shape (n_components, n_features)
         Coefficients; the regressions are in the order of their weights, largest first.
-    intercept_, weights_, noise_variance_ : ndarray of shape (n_components_,)
+    intercept_, weights_, noise_variance_ : ndarray of shape (n_components,)
         Intercepts, probabilities and variances.
-    responsibilities_ : ndarray of shape (n_samples, n_components_)
+    responsibilities_ : ndarray of shape (n_samples, n_components)
         Probability of each regression, for each row.
     labels_ : ndarray of int of shape (n_samples,)
         The most probable regression of each row.
