@@ -8,6 +8,7 @@ columns; :meth:`on_host` makes them once.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -31,7 +32,7 @@ _CHUNK_ROWS, _MAX_CHUNKS = 512, 64
 
 
 @dataclass(frozen=True)
-class DeviceDesign:
+class DeviceDesign(ABC):
     """What the storages share: row weights and column moments, on the host."""
 
     device: Device
@@ -77,12 +78,13 @@ class DeviceDesign:
             self._dot(v[part], totals[part], columns, out[part])
         return out
 
+    @abstractmethod
     def _dot(self, v: Any, totals: Any, columns: Any, out: Any) -> None:
-        raise NotImplementedError
+        """Write v X_c[:, columns] / n to out, for at most MOST_TASKS rows of v with their sums."""
 
+    @abstractmethod
     def spread(self) -> tuple[Any, Any]:
         """Return sum_i s_i (x_ij - m_j) and sum_i s_i (x_ij - m_j)^2, there."""
-        raise NotImplementedError
 
 
 class ColumnsDesign(DeviceDesign):

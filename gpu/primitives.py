@@ -6,6 +6,7 @@ of small dependent steps, which a processor core takes faster than a device can 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Any
 
@@ -25,12 +26,12 @@ _CHUNK_REPORTS, _MAX_CHUNKS, _TABLE_SIZE = 256, 1024, 8192
 _MAX_WARPS, _SHARED_BYTES = 4, 48 << 10
 
 
-class DeviceBackend(NumbaBackend):
+class DeviceBackend(NumbaBackend, ABC):
     """The primitives of :class:`sparsereg.backends.protocol.Backend` for arrays of a device."""
 
+    @abstractmethod
     def device_of(self, X: Any) -> Device:
         """Return the device of X; for arrays of the host, the current one."""
-        raise NotImplementedError
 
     def asarray(self, values: Any) -> Any:  # noqa: D102
         device = self.device_of(values)

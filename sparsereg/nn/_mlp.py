@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from copy import copy
 from itertools import pairwise
@@ -68,7 +69,7 @@ class _Data(NamedTuple):
     weights: Tensor
 
 
-class SparseMLP(BaseEstimator):
+class SparseMLP(BaseEstimator, ABC):
     """What the classifier and the regressor share: everything but the loss."""
 
     coefs_: list[np.ndarray]
@@ -388,17 +389,20 @@ class SparseMLP(BaseEstimator):
                 network.skip.weight.copy_(torch.as_tensor(self.skip_coef_.T))
         return network
 
+    @abstractmethod
     def _validate(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-        raise NotImplementedError
+        """Return X and y, checked."""
 
+    @abstractmethod
     def _targets(self, y: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, int]:
-        raise NotImplementedError
+        """Return what the network is trained to say, and its number of outputs."""
 
     def _strata(self, y: np.ndarray) -> np.ndarray | None:
         return None
 
+    @abstractmethod
     def _loss(self, out: Tensor, y: Tensor, weights: Tensor) -> Tensor:
-        raise NotImplementedError
+        """Return the weighted mean loss of outputs."""
 
 
 def _on(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sparsereg.backends.protocol import FloatArray
@@ -33,10 +33,6 @@ class Problem:
     loss: Squared
     sample_weight: FloatArray | None = None
     fit_intercept: bool = True
-
-    def with_penalty(self, penalty: Penalty) -> Problem:
-        """Return the same data under another penalty."""
-        return replace(self, penalty=penalty)
 
 
 class Step(NamedTuple):

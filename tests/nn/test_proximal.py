@@ -331,11 +331,14 @@ def test_vectors_take_part_only_if_asked():
     assert torch.all(layer.bias == 0)
 
 
-def test_freezing_keeps_the_zeros_and_trains_the_rest_without_penalty():
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_freezing_keeps_the_zeros_and_trains_the_rest_without_penalty(by_hand):
     p, _, gradients = random_problem(20)
     optimizer = torch.optim.SGD([p], 0.1, momentum=0.9)
-    attach_prox(optimizer, [p], L1(0.6), freeze_at=10)
+    handle = attach_prox(optimizer, [p], L1(0.6), freeze_at=None if by_hand else 10)
     before = drive(optimizer, p, gradients[:10])[-1]
+    if by_hand:
+        handle.freeze()
     assert 0 < int((before == 0).sum()) < 24
     after = drive(optimizer, p, gradients[10:])[-1]
     assert torch.equal(before == 0, after == 0)
