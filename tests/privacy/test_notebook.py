@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "private_regression.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "04_private_regression.ipynb"
 
 
 @pytest.mark.skipif(not NOTEBOOK.exists(), reason="the source tree is not here")
