@@ -380,7 +380,8 @@ AUDITED = {
 @pytest.mark.parametrize("name", AUDITED)
 def test_an_audit_finds_no_more_than_epsilon_and_not_much_less(name):
     result = audit(AUDITED[name], n_trials=2500, confidence=1 - 1e-6)
-    assert 0.7 <= result.epsilon_lower <= 1.0
+    # The bound of one audit in 10^5 is below .6: its mean is .74 to .78, its deviation .04.
+    assert 0.6 <= result.epsilon_lower <= 1.0
 
 
 def test_an_audit_proves_a_bug():
