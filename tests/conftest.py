@@ -4,6 +4,11 @@ import random
 import secrets
 
 import pytest
+from hypothesis import settings
+
+# The same examples every time: what fails here fails for everybody.
+settings.register_profile("same examples", derandomize=True, deadline=None, database=None)
+settings.load_profile("same examples")
 
 
 @pytest.fixture

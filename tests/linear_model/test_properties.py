@@ -17,9 +17,8 @@ from scipy import sparse
 
 from sparsereg import ElasticNet, Lasso, enet_path
 
-settings.register_profile("claims", derandomize=True, max_examples=40, deadline=None, database=None)
-claims = settings.get_profile("claims")
-few_claims = settings(claims, max_examples=15)
+claims = settings(max_examples=40)
+few_claims = settings(max_examples=15)
 
 TIGHT = 1e-12
 

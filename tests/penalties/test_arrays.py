@@ -24,7 +24,7 @@ from sparsereg.penalties import (
     arrays,
 )
 
-claims = settings(derandomize=True, max_examples=60, deadline=None, database=None)
+claims = settings(max_examples=60)
 
 SEPARABLE = [
     L1(0.7),

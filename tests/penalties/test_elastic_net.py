@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sparsereg.backends.numba.penalty_kernels import prox_vector
 from sparsereg.penalties import L1, ElasticNet
 
-claims = settings(derandomize=True, max_examples=60, deadline=None, database=None)
+claims = settings(max_examples=60)
 
 numbers = st.floats(-5, 5)
 alphas = st.floats(0, 3)

@@ -26,7 +26,7 @@ from sparsereg.penalties import (
 )
 from sparsereg.penalties.base import Kind
 
-claims = settings(derandomize=True, max_examples=150, deadline=None, database=None)
+claims = settings(max_examples=150)
 
 # What each penalty is for one coefficient of size x, written down once more.
 SCALAR = {

@@ -12,7 +12,7 @@ from sklearn.base import clone
 
 from sparsereg.penalties import Hierarchical, KSupport, L0Constraint, TrimmedRidge
 
-claims = settings(derandomize=True, max_examples=40, deadline=None, database=None)
+claims = settings(max_examples=40)
 seeds = st.integers(0, 10_000)
 
 PENALTIES = [

@@ -87,7 +87,7 @@ def test_simulated_clients_choose_what_clients_choose(protocol):
     np.testing.assert_array_equal(found, expected)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.permutations(range(30)), st.lists(st.integers(0, 30), min_size=2, max_size=2))
 def test_order_and_partition_do_not_matter(order, cuts):
     reports = reports_of(PROTOCOL, 30)
@@ -182,7 +182,7 @@ def test_what_is_no_report_at_all_is_a_type_error(reports):
         Aggregator(PROTOCOL).update(reports)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.sets(st.integers(0, 60)), max_size=8))
 def test_id_sets_are_sets(batches):
     ours, theirs = IdSet(), set()

@@ -77,7 +77,7 @@ record = st.tuples(st.lists(any_float, min_size=3, max_size=3), any_float)
 
 
 @pytest.mark.parametrize("name", ["gram", "score at coefficients", "label of many levels"])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(one=record, other=record, seed=st.integers(0, 2**64 - 1))
 def test_any_two_records_have_laws_within_the_effective_epsilon(name, one, other, seed):
     protocol = PROTOCOLS[name]

@@ -32,7 +32,7 @@ problems = st.tuples(
 
 @given(problems)
 @example((1, 5, 0.5, 0.0, 0.001, 3.0))  # a leaf whose bound was for an incumbent it improved
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_no_bound_is_above_the_optimum_and_branch_and_bound_reaches_it(case):
     seed, n, rho, l2, share, bound = case
     X, y = correlated(seed, n, P, rho, n_nonzero=2)
@@ -57,7 +57,7 @@ def test_no_bound_is_above_the_optimum_and_branch_and_bound_reaches_it(case):
 
 
 @given(st.integers(0, 10_000), st.floats(0, 3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_dual_point_gives_a_lower_bound(seed, scale):
     X, y = correlated(seed, 12, P, 0.5, n_nonzero=2)
     problem = subset_problem(X, y, 0.1)
@@ -149,7 +149,7 @@ def test_a_size_is_proven_from_the_data_where_columns_are_few():
 
 
 @given(problems, st.integers(0, P), st.floats(0, 2))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_dual_point_says_too_much_of_a_size(case, size, scale):
     seed, n, rho, l2, _, bound = case
     X, y = correlated(seed, n, P, rho, n_nonzero=2)
@@ -163,7 +163,7 @@ def test_no_dual_point_says_too_much_of_a_size(case, size, scale):
 
 
 @given(problems, st.integers(1, 3), st.sampled_from([0.2, 1.0, 4.0]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_no_conditional_bound_says_too_much(case, size, multiple):
     seed, n, rho, l2, share, _ = case
     X, y = correlated(seed, n, P, rho, n_nonzero=2)

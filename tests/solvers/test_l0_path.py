@@ -88,7 +88,7 @@ def test_hierarchy_of_necessary_conditions():
 
 
 @given(arrays(float, st.integers(1, 12), elements=st.floats(0, 100)))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_envelope_is_the_minimum_over_sizes_at_every_alpha(values):
     sizes = np.arange(len(values), dtype=float)
     low, high = envelope(sizes, values)
