@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ _THREADS = 256
 _WARP_ROWS = 2048
 # Row chunks of a pass over contiguous rows.
 _CHUNK_ROWS, _MAX_CHUNKS = 512, 64
+# Columns of a block that is a factor of a matrix product, in bytes of float64.
+_BLOCK_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,24 @@ class DeviceDesign(ABC):
             return self.device.xp.ones(self.shape[0])
         return self.device.xp.asarray(self.sample_weight)
 
+    @cached_property
+    def uncentered(self) -> DeviceDesign:
+        """The same X, as if all column means were zero."""
+        return replace(self, means=np.zeros(self.shape[1]))
+
     def dot(self, v: Any, columns: Any) -> Any:
-        """Return v X_c[:, columns] / n for v there, of shape (T, n): MOST_TASKS a pass."""
+        """Return v X_c[:, columns] / n for v there, of shape (T, n).
+
+        Many rows of v and all columns are a matrix product, if X is dense; else it is a pass for
+        every MOST_TASKS rows.
+        """
         totals = v.sum(axis=1)
         out = self.device.xp.empty((len(v), len(columns)))
+        if len(v) > MOST_TASKS and columns is self.every_column and not self.is_sparse:
+            self._multiply(v, out)
+            out -= totals[:, None] * self.means_there
+            out /= self.shape[0]
+            return out
         for first in range(0, len(v), MOST_TASKS):
             part = slice(first, first + MOST_TASKS)
             self._dot(v[part], totals[part], columns, out[part])
@@ -81,6 +98,18 @@ class DeviceDesign(ABC):
     @abstractmethod
     def _dot(self, v: Any, totals: Any, columns: Any, out: Any) -> None:
         """Write v X_c[:, columns] / n to out, for at most MOST_TASKS rows of v with their sums."""
+
+    def _multiply(self, v: Any, out: Any) -> None:
+        """Write v X to out, by products with blocks of columns in float64."""
+        n, p = self.shape
+        step = max(64, _BLOCK_BYTES // (8 * n))
+        for start in range(0, p, step):
+            part = slice(start, min(start + step, p))
+            out[:, part] = v @ self._columns(part).astype(np.float64, copy=False)
+
+    def _columns(self, part: slice) -> Any:
+        """Return X[:, part], as it is stored."""
+        raise NotImplementedError  # of sparse X
 
     @abstractmethod
     def spread(self) -> tuple[Any, Any]:
@@ -107,6 +136,9 @@ class ColumnsDesign(DeviceDesign):
             shared_bytes=self._threads // 4,
         )  # fmt: skip
         return rests, squares
+
+    def _columns(self, part: slice) -> Any:
+        return self.X[part].T
 
     @property
     def _threads(self) -> int:
@@ -163,6 +195,9 @@ class RowsDesign(DeviceDesign):
             (self.X, self.weights_there, self.means_there, rests, squares, n, p, rows),
         )  # fmt: skip
         return rests.sum(axis=0), squares.sum(axis=0)
+
+    def _columns(self, part: slice) -> Any:
+        return self.X[:, part]
 
     @property
     def _chunks(self) -> tuple[int, int]:
@@ -272,7 +307,7 @@ class HostColumns:
     """
 
     def __init__(self, matrix: Any, listed: IndexArray, n_columns: int) -> None:
-        self._matrix, self._listed = matrix, listed
+        self._matrix, self._listed, self._lock = matrix, listed, Lock()
         self._positions = np.full(n_columns, -1, dtype=np.intp)
         self._positions[listed] = np.arange(listed.size)
 
@@ -280,13 +315,15 @@ class HostColumns:
         self, design: CscDesign, columns: IndexArray
     ) -> tuple[Any, IndexArray, IndexArray]:
         """Return all copies, which columns they are, and the positions of those asked for."""
-        missing = columns[self._positions[columns] < 0]
-        if missing.size:
-            fetched = _csc_to_host(design.X[:, design.device.xp.asarray(missing)])
-            self._positions[missing] = self._listed.size + np.arange(missing.size)
-            self._matrix = sparse.csc_array(sparse.hstack([self._matrix, fetched], format="csc"))
-            self._listed = np.concatenate([self._listed, missing])
-        return self._matrix, self._listed, self._positions[columns]
+        with self._lock:  # solves in lock step share the copies
+            missing = columns[self._positions[columns] < 0]
+            if missing.size:
+                fetched = _csc_to_host(design.X[:, design.device.xp.asarray(missing)])
+                self._positions[missing] = self._listed.size + np.arange(missing.size)
+                together = sparse.hstack([self._matrix, fetched], format="csc")
+                self._matrix = sparse.csc_array(together)
+                self._listed = np.concatenate([self._listed, missing])
+            return self._matrix, self._listed, self._positions[columns]
 
 
 def make_design(
@@ -310,13 +347,22 @@ def make_design(
     design: DeviceDesign
     if hasattr(X, "indptr"):
         design = _sparse_there(device, X, parts)
-        sizes = design.column_sizes
     else:
-        sizes = np.full(p, n)
         if X.flags.f_contiguous or not X.flags.c_contiguous:
             design = ColumnsDesign(X=xp.ascontiguousarray(xp.asarray(X.T)), **parts)
         else:
             design = RowsDesign(X=xp.asarray(X), **parts)
+    return with_moments(design, sample_weight, center)
+
+
+def with_moments(
+    design: DeviceDesign, sample_weight: FloatArray | None, center: bool
+) -> DeviceDesign:
+    """Return the same X with some row weights and its column moments, in two passes."""
+    device, (n, p) = design.device, design.shape
+    nothing = np.zeros(p)
+    design = replace(design, sample_weight=sample_weight, means=nothing, sqnorms=nothing)
+    sizes = design.column_sizes if isinstance(design, CscDesign) else np.full(p, n)
     if center:
         means = design.dot(design.weights_there[None, :], design.every_column)[0]
         design = replace(design, means=device.to_host(means))

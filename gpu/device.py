@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
-from sparsereg.gpu.launch import check_arguments, signature_of, source_of
+from sparsereg.gpu.launch import OPTIONS, check_arguments, signature_of, source_of
 
 # Shared memory that a block may have without being asked for, in bytes.
 _SHARED_BYTES = 48 << 10
@@ -94,7 +94,8 @@ def _module(number: int, module: str, real: str) -> Any:
     import cupy
 
     with cupy.cuda.Device(number):
-        return cupy.RawModule(code=source_of(module, np.dtype(real)), options=("-std=c++17",))
+        options = ("-std=c++17", *OPTIONS.get(module, ()))
+        return cupy.RawModule(code=source_of(module, np.dtype(real)), options=options)
 
 
 @cache

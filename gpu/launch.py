@@ -14,14 +14,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["MODULES", "Signature", "check_arguments", "signature_of", "source_of"]
+__all__ = ["MODULES", "OPTIONS", "Signature", "check_arguments", "signature_of", "source_of"]
 
 #: The files of each module, in the order in which they are put together.
 MODULES: dict[str, tuple[str, ...]] = {
     "passes": ("common.cuh", "passes.cu"),
     "batch": ("common.cuh", "penalties.cuh", "batch.cu"),
-    "reports": ("common.cuh", "reports.cu"),
+    "reports": ("common.cuh", "hashing.cuh", "reports.cu"),
+    "peeling": ("common.cuh", "hashing.cuh", "peeling.cu"),
+    "patterns": ("common.cuh", "hashing.cuh", "patterns.cu"),
 }
+
+#: What each module asks of the compiler. Peeling has the bits of the CPU: products are rounded.
+OPTIONS: dict[str, tuple[str, ...]] = {"peeling": ("--fmad=false",)}
 
 _KERNEL = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\(\d+\) )?(\w+)\(([^)]*)\)')
 _TYPES: dict[str, type] = {
@@ -31,6 +36,7 @@ _TYPES: dict[str, type] = {
     "index_t": np.int64,
     "short": np.int16,
     "word_t": np.uint64,
+    "bool": np.bool_,
 }
 
 

@@ -7,16 +7,26 @@ of small dependent steps, which a processor core takes faster than a device can 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sparsereg.gpu.designs import DeviceDesign, make_design
+from sparsereg.gpu import patterns, peeling
+from sparsereg.gpu.designs import DeviceDesign, make_design, with_moments
 from sparsereg.gpu.device import Device
 
 from sparsereg.backends.numba import NumbaBackend, batch_descent
-from sparsereg.backends.protocol import FloatArray, IndexArray, KernelForm
+from sparsereg.backends.protocol import (
+    Balls,
+    FloatArray,
+    IndexArray,
+    KernelForm,
+    Peeled,
+    QueryGraph,
+    ReadSets,
+)
 
 # Packed rows of a Gram block, in bytes of the device.
 _PACK_BYTES = 256 << 20
@@ -28,6 +38,8 @@ _MAX_WARPS, _SHARED_BYTES = 4, 48 << 10
 
 class DeviceBackend(NumbaBackend, ABC):
     """The primitives of :class:`sparsereg.backends.protocol.Backend` for arrays of a device."""
+
+    shares_passes = True
 
     @abstractmethod
     def device_of(self, X: Any) -> Device:
@@ -46,6 +58,12 @@ class DeviceBackend(NumbaBackend, ABC):
         n, p = X.shape
         with device.at_work(f"X of shape ({n}, {p}), {X.dtype}"):
             return make_design(device, X, sample_weight, center)
+
+    def part_design(  # type: ignore[override]  # noqa: D102
+        self, design: DeviceDesign, sample_weight: FloatArray | None, center: bool
+    ) -> DeviceDesign:
+        with design.device.at_work("the column moments of a part"):
+            return with_moments(design, sample_weight, center)
 
     def reweighted(  # type: ignore[override]  # noqa: D102
         self,
@@ -77,6 +95,28 @@ class DeviceBackend(NumbaBackend, ABC):
             listed = design.every_column if columns is None else xp.asarray(columns)
             there = xp.ascontiguousarray(xp.asarray(weighted))
             return design.device.to_host(design.dot(there, listed))
+
+    def xtr_together(  # noqa: D102
+        self, designs: Sequence[Any], residuals: Sequence[FloatArray]
+    ) -> list[FloatArray]:
+        weighted = [
+            rows if design.sample_weight is None else design.sample_weight * rows
+            for design, rows in zip(designs, residuals)
+        ]
+        sums: list[Any] = [None] * len(designs)
+        for X in {id(design.X): design.X for design in designs}.values():
+            mine = [k for k, design in enumerate(designs) if design.X is X]
+            design = designs[mine[0]].uncentered
+            with design.device.at_work(f"the gradients of {len(mine)} problems"):
+                there = design.device.xp.asarray(np.concatenate([weighted[k] for k in mine]))
+                found = design.device.to_host(design.dot(there, design.every_column))
+            ends = np.cumsum([len(weighted[k]) for k in mine])[:-1]
+            for k, part in zip(mine, np.split(found, ends)):
+                sums[k] = part
+        return [
+            part - np.outer(rows.sum(axis=1) / rows.shape[1], design.means)
+            for part, rows, design in zip(sums, weighted, designs)
+        ]
 
     def fitted(self, design: Any, columns: IndexArray, coef: FloatArray) -> FloatArray:  # noqa: D102
         return self.fitted_tasks(design, columns, coef[None, :])[0]
@@ -219,3 +259,20 @@ class DeviceBackend(NumbaBackend, ABC):
                 shared_bytes=2 * _TABLE_SIZE,
             )  # fmt: skip
             sums += device.to_host(partial.sum(axis=0))[: sums.size]
+
+    def peel(  # noqa: D102
+        self, graph: QueryGraph, sets: ReadSets, tol: float, n_colors: int, known: Balls, told: bool
+    ) -> Peeled:
+        device = self.device_of(sets.u)
+        with device.at_work(f"the peeling of {graph.n_bins} bins"):
+            return peeling.peel(device, graph, sets, tol, n_colors, known, told)
+
+    def mask_groups(self, scores: Any, n: int, m: int) -> Any:  # noqa: D102
+        device = self.device_of(scores)
+        with device.at_work(f"a mask of {scores.size} entries"):
+            return patterns.mask_groups(device, device.xp.asarray(scores), n, m)
+
+    def mask_largest(self, scores: Any, k: int) -> Any:  # noqa: D102
+        device = self.device_of(scores)
+        with device.at_work(f"a mask of {scores.size} entries"):
+            return patterns.mask_largest(device, device.xp.asarray(scores), k)

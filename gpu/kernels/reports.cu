@@ -5,18 +5,7 @@
 // of a table. Sums of integers are exact, so the result is that of any other machine, bit by bit.
 // A thread has one word and a chunk of the reports; the table lies in shared memory.
 
-#define GOLDEN 0x9E3779B97F4A7C15ULL
-#define MIX_1 0xBF58476D1CE4E5B9ULL
-#define MIX_2 0x94D049BB133111EBULL
 #define TABLE_SIZE 8192
-
-typedef unsigned long long word_t;
-
-__device__ __forceinline__ word_t mix(word_t h) {
-  h = (h ^ (h >> 30)) * MIX_1;
-  h = (h ^ (h >> 27)) * MIX_2;
-  return h ^ (h >> 31);
-}
 
 extern "C" __global__ void __launch_bounds__(256) add_codewords(
     const word_t* seeds, const index_t* indices, const short* table, index_t* partial,

@@ -157,6 +157,14 @@ def _codes(rng: np.random.Generator) -> None:
         sparse_encode(signals, dictionary, penalty)
 
 
+def _masks(rng: np.random.Generator) -> None:
+    from sparsereg.backends import get_backend
+
+    scores = rng.standard_normal(16)
+    for values in (scores, scores.astype("float32")):
+        get_backend("numba").mask_groups(values, 2, 4)
+
+
 def _large_supports(rng: np.random.Generator) -> None:
     """Fit with more active columns than events are followed for one by one."""
     from sparsereg import enet_path, lasso_path
@@ -192,6 +200,7 @@ EXERCISES: dict[str, Callable[[np.random.Generator], None]] = {
     "mixtures": _fits_of_mixtures,
     "privacy": _fits_of_private_models,
     "sparse coding": _codes,
+    "weight patterns": _masks,
     "lasso family, sparse": _fits_of_the_lasso_family(_SPARSE),
     "lasso family, float32": _fits_of_the_lasso_family(_OTHERS),
 }

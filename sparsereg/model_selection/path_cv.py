@@ -3,7 +3,8 @@
 A fold is the whole data with zero weight on the rows that do not train: nothing is copied, and the
 residual of the test rows, which is the prediction error, comes with every solve that reads X. Where
 solves take place on a Gram matrix, test errors are computed for many alphas at once. Because the
-folds are in step, an interruption leaves a complete table of the alphas that are finished.
+folds are in step, an interruption leaves a complete table of the alphas that are finished. On a
+device they are in step to the pass: the gradients of all folds come from one pass over X.
 
 What a fold does at an alpha is a *walk*: it may fit one model there, or offer several candidates.
 """
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +27,7 @@ from sparsereg.exceptions import PathInterruptedWarning
 from sparsereg.penalties.elastic_net import ElasticNet
 from sparsereg.solvers.blas import single_threaded_blas
 from sparsereg.solvers.driver import AnyWorkspace
+from sparsereg.solvers.lock_step import LockStep, steps_of
 from sparsereg.solvers.parts import part_of
 from sparsereg.solvers.path import PathRecord, solve_path
 from sparsereg.solvers.problem import Problem, Solution
@@ -118,6 +121,12 @@ class _Fold:
         self._work = part_of(whole, fold, backend, left_out)
         self._steps = walk(self._work, train)
 
+    def walk(self, n_alphas: int, together: LockStep) -> None:
+        """Solve at all alphas."""
+        for _ in range(n_alphas):
+            self.advance()
+            together.note()
+
     def advance(self) -> None:
         """Solve at the next alpha."""
         candidates = next(self._steps)
@@ -197,6 +206,7 @@ def cross_validate_path(
     scorer : callable or None
         None scores by the negative mean squared error.
     n_threads : int
+        Not used where folds are in lock step: each has its own then.
     verbose : int
 
     Returns
@@ -205,18 +215,33 @@ def cross_validate_path(
         Cut short, with a warning, if interrupted after the first alpha.
     """
     # limited here for the threads of the folds too: only one thread of a process may set limits
-    with single_threaded_blas():
-        folds = [
-            _Fold(whole, problem, backend, train, test, walk, scorer) for train, test in splits
-        ]
+    # on a Gram matrix there are no passes to share
+    in_lock_step = backend.shares_passes and not whole.on_gram
+    with single_threaded_blas(), LockStep(backend, len(splits)) as together:
+
+        def fold_of(number: int) -> _Fold:
+            member = together.member(number) if in_lock_step else backend
+            return _Fold(whole, problem, member, *splits[number], walk, scorer)
+
+        numbers = range(len(splits))
+        if in_lock_step:
+            making = together.start([partial(fold_of, number) for number in numbers])
+            folds = [fold.result() for fold in making]
+        else:
+            folds = [fold_of(number) for number in numbers]
         table = CrossValidatedPath([fold.records for fold in folds])
         try:
             with ThreadPoolExecutor(n_threads) if n_threads > 1 else nullcontext() as pool:
-                steps = _advance_together(folds, n_alphas, pool)
+                if in_lock_step:
+                    walks = [partial(fold.walk, n_alphas, together) for fold in folds]
+                    steps = steps_of(together, walks, lambda: _finished(folds), n_alphas)
+                else:
+                    steps = _advance_together(folds, n_alphas, pool)
                 for k, _ in enumerate(progress(steps, n_alphas, "cross-validation", verbose), 1):
                     if k % _JUDGED_TOGETHER == 0 or k == n_alphas:
                         _judge_together(folds, k, table)
         except KeyboardInterrupt:
+            together.stop()
             if not _finished(folds):
                 raise
             _keep_finished(folds, n_alphas, table)

@@ -2,7 +2,8 @@
 
 A pattern turns scores (sizes, gradients, random numbers) into a mask: ``mask(scores)``. As a
 constraint it has the projection on the tensors of the pattern as its prox, so that it can be
-attached to an optimizer like a penalty.
+attached to an optimizer like a penalty. :class:`NM` and :class:`Unstructured` take arrays of NumPy
+and CuPy, too; their backend computes the mask, of the same type.
 
 Weights have the shape (outputs, inputs) of linear layers, or (outputs, inputs, ...) of
 convolutions, which are matrices of outputs x (positions x inputs) to N:M and block patterns.
@@ -16,9 +17,12 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sparsereg.backends.arrays import namespace_of
+from sparsereg.backends.registry import resolve_backend
 from sparsereg.penalties import arrays
 
 
@@ -39,13 +43,25 @@ class Pattern(ABC):
 
     def value(self, w: Tensor) -> float:
         """Return 0 where w has the pattern and ``inf`` elsewhere."""
-        w = torch.as_tensor(w)
-        return 0.0 if bool(torch.all(w[~self.mask(_squares(w))] == 0)) else float("inf")
+        w = w if hasattr(w, "shape") else torch.as_tensor(w)
+        return 0.0 if bool((w[~self.mask(_squares(w))] == 0).all()) else float("inf")
 
 
 def _squares(w: Tensor) -> Tensor:
     """Return squares in float32 at least: in half precision those of small weights are zero."""
-    return w.to(torch.promote_types(w.dtype, torch.float32)) ** 2
+    if isinstance(w, Tensor):
+        return w.to(torch.promote_types(w.dtype, torch.float32)) ** 2
+    return w.astype(np.promote_types(w.dtype, np.float32)) ** 2
+
+
+def _computed(method: str, scores: Any, *parameters: int) -> Any:
+    """Return the mask that a backend computes of an array of NumPy or CuPy, as a vector there."""
+    xp = namespace_of(scores)
+    real = np.float32 if scores.dtype.kind == "f" and scores.dtype.itemsize <= 4 else np.float64
+    values = xp.ascontiguousarray(scores.reshape(-1).astype(real, copy=False))
+    backend = resolve_backend("auto", values)
+    mask = getattr(backend, method)(values, *parameters)
+    return backend.to_host(mask) if xp is np else mask
 
 
 @dataclass(frozen=True)
@@ -58,7 +74,10 @@ class Unstructured(Pattern):
         _check_density(self.density)
 
     def mask(self, scores: Tensor) -> Tensor:
-        """Return the mask of the largest entries."""
+        """Return the mask of the largest entries; of equals, the first."""
+        if not isinstance(scores, Tensor):
+            kept = _number(scores.size, self.density)
+            return _computed("mask_largest", scores, kept).reshape(scores.shape)
         return _largest_share(scores.reshape(-1), self.density).reshape(scores.shape)
 
 
@@ -93,6 +112,9 @@ class NM(Pattern):
                 f"of shape {tuple(scores.shape)} has {matrix.shape[1]}. Leave that layer out by "
                 f"where=."
             )
+        if not isinstance(scores, Tensor):
+            mask = _computed("mask_groups", matrix, self.n, self.m)
+            return _as_weight(mask.reshape(matrix.shape), scores)
         groups = matrix.reshape(-1, self.m)
         order = torch.sort(groups, dim=1, descending=True, stable=True).indices[:, : self.n]
         mask = torch.zeros_like(groups, dtype=torch.bool).scatter_(1, order, True)
@@ -276,16 +298,26 @@ def _check_density(density: float) -> None:
 
 
 def _largest_share(scores: Tensor, density: float) -> Tensor:
-    return arrays.largest(scores, max(1, round(density * scores.numel())))
+    return arrays.largest(scores, _number(scores.numel(), density))
+
+
+def _number(size: int, density: float) -> int:
+    return max(1, round(density * size))
 
 
 def _as_matrix(weight: Tensor) -> Tensor:
     """Return outputs x (positions, inputs): neighbors in a row are inputs."""
     if weight.ndim < 2:
         raise ValueError(f"A weight of shape {tuple(weight.shape)} is no matrix.")
-    return weight.movedim(1, -1).reshape(weight.shape[0], -1)
+    return _moved(weight, 1, -1).reshape(weight.shape[0], -1)
 
 
 def _as_weight(matrix: Tensor, weight: Tensor) -> Tensor:
-    shape = weight.movedim(1, -1).shape
-    return matrix.reshape(shape).movedim(-1, 1)
+    shape = _moved(weight, 1, -1).shape
+    return _moved(matrix.reshape(shape), -1, 1)
+
+
+def _moved(weight: Any, axis: int, to: int) -> Any:
+    if isinstance(weight, Tensor):
+        return weight.movedim(axis, to)
+    return namespace_of(weight).moveaxis(weight, axis, to)

@@ -7,16 +7,18 @@ from sparsereg.penalties.elastic_net import ElasticNet
 from sparsereg.solvers import multi_task, working_set
 from sparsereg.solvers.multi_task_workspace import MultiTaskWorkspace
 from sparsereg.solvers.problem import Problem, Solution
-from sparsereg.solvers.workspace import Workspace
+from sparsereg.solvers.workspace import DataCache, Workspace
 
 AnyWorkspace = Workspace | MultiTaskWorkspace
 
 
-def make_workspace(problem: Problem, backend: Backend) -> AnyWorkspace:
+def make_workspace(
+    problem: Problem, backend: Backend, cache: DataCache | None = None
+) -> AnyWorkspace:
     """Return a workspace at zero; y of shape (n, T) makes the problem a multi-task problem."""
     if problem.y.ndim == 2:
-        return MultiTaskWorkspace(problem, backend)
-    return Workspace(problem, backend)
+        return MultiTaskWorkspace(problem, backend, cache)
+    return Workspace(problem, backend, cache)
 
 
 def solve(

@@ -43,7 +43,10 @@ def part_of(
         part = _downdated(whole, problem, backend, left_out)
         if part is not None:
             return part
-    return make_workspace(problem, backend)
+    cache = None
+    if backend.shares_passes:  # X lies on a device, and another copy of it would, too
+        cache = DataCache.of_part(whole.design, problem, backend)
+    return make_workspace(problem, backend, cache)
 
 
 def _downdated(

@@ -30,6 +30,17 @@ class DataCache:
         """Prepare X of a problem: two passes over it, no copy."""
         with np.errstate(all="ignore"):
             design = backend.design(problem.X, problem.sample_weight, problem.fit_intercept)
+        return cls._checked(design, backend)
+
+    @classmethod
+    def of_part(cls, whole: Design, problem: Problem, backend: Backend) -> DataCache:
+        """Prepare the X of another design with the row weights of a problem."""
+        with np.errstate(all="ignore"):
+            design = backend.part_design(whole, problem.sample_weight, problem.fit_intercept)
+        return cls._checked(design, backend)
+
+    @classmethod
+    def _checked(cls, design: Design, backend: Backend) -> DataCache:
         moving = design.sqnorms[design.sqnorms != 0]
         if moving.size:
             _check_scale(float(moving.min()), float(moving.max()), "a column of X")

@@ -4,6 +4,7 @@ The Numba backend is the reference: same problem, same tolerance, certificates o
 """
 
 import sys
+import threading
 import types
 from importlib import metadata
 
@@ -12,6 +13,7 @@ import pytest
 from emulated_cuda import EmulatedBackend, needs_compiler
 from scipy import sparse
 from sklearn.base import clone
+from sparsereg.gpu import designs
 
 from sparsereg import (
     CEL0Regressor,
@@ -21,14 +23,20 @@ from sparsereg import (
     LassoCV,
     MCPRegressor,
     MultiTaskLasso,
+    MultiTaskLassoCV,
     RelaxedLasso,
     SparseRegressorCV,
+    config_context,
     lasso_path,
+    mixture,
     penalties,
+    privacy,
     sparse_encode,
     sparse_path,
 )
-from sparsereg.backends import registry
+from sparsereg.backends import get_backend, registry
+from sparsereg.exceptions import PathInterruptedWarning
+from sparsereg.privacy.simulation import simulate_reports
 
 pytestmark = needs_compiler
 
@@ -192,3 +200,119 @@ def test_every_order_of_threads_gives_bitwise_the_same_fit():
         sys.modules["emulated"].backend = backend
         fits.append(Lasso(0.05, backend="emulated").fit(X, Y).coef_)
     assert all(np.array_equal(fit, fits[0]) for fit in fits)
+
+
+@pytest.mark.parametrize("how", ["parameter", "configuration"])
+def test_private_reports_add_up_to_the_integers_of_the_cpu(emulated, how):
+    protocol = privacy.Protocol(n_features=3, epsilon=1.0)
+    rng, X = np.random.default_rng(0), VALUES[:, :3] / 10
+    reports = simulate_reports(protocol, X, Y / 10, rng, get_backend("numba"))
+    settings = {"accept_simulated": True}
+    expected = privacy.Aggregator(protocol, backend="numba", **settings).update(reports)
+    if how == "parameter":
+        found = privacy.Aggregator(protocol, backend="emulated", **settings).update(reports)
+    else:
+        with config_context(backend="emulated"):
+            found = privacy.Aggregator(protocol, **settings).update(reports)
+    assert emulated.device.launches == 1
+    assert found.n_reports == len(reports)
+    np.testing.assert_array_equal(found.sums, expected.sums)
+
+
+@pytest.mark.parametrize("method", ["pilot", "coloring"])
+def test_mixtures_are_decoded_to_the_same_bits(method, emulated):
+    design = mixture.SparseGraphDesign(100, 2, 6, method=method, random_state=0)
+    coef = mixture.make_sparse_mixture(100, 6, random_state=0)
+    y = mixture.MixtureOracle(coef, random_state=0)(design.matrix())
+    there, here = (
+        mixture.MixedColoringRegressor(backend=name).fit_measurements(y, design)
+        for name in ("emulated", "numba")
+    )
+    assert there.backend_ == "emulated"
+    assert emulated.device.launches > 3
+    assert here.converged_
+    np.testing.assert_array_equal(there.sparse_coef_.toarray(), here.sparse_coef_.toarray())
+    np.testing.assert_array_equal(there.labels_, here.labels_)
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """Return a list that gets an entry for every pass over all of X."""
+    seen = []
+    for cls in (designs.ColumnsDesign, designs.RowsDesign, designs.CscDesign):
+        for name in ("_dot", "_multiply"):
+            counted = getattr(cls, name)
+
+            def count(self, v, *rest, counted=counted):
+                seen.append(len(v))
+                return counted(self, v, *rest)
+
+            monkeypatch.setattr(cls, name, count)
+    return seen
+
+
+LOCK_STEP = {
+    "lasso": LassoCV(cv=5, n_alphas=15, eps=0.05, tol=1e-9),
+    "lasso, without intercept": LassoCV(cv=5, n_alphas=15, eps=0.05, tol=1e-9, fit_intercept=False),
+    "mcp": SparseRegressorCV(penalties.MCP(), cv=5, n_alphas=6, tol=1e-8),
+    "tasks": MultiTaskLassoCV(cv=5, n_alphas=8, eps=0.05, tol=1e-9),
+}
+
+
+@pytest.mark.parametrize("storage", ["columns, float32", "rows", "sparse"])
+@pytest.mark.parametrize("name", LOCK_STEP)
+def test_folds_share_their_passes_over_x(name, storage, emulated, passes, monkeypatch):
+    estimator, X = LOCK_STEP[name], STORAGES[storage](VALUES)
+    y = np.column_stack([Y, -Y + VALUES[:, 7]]) if name == "tasks" else Y
+    there, here = both(estimator, X, y, sample_weight=WEIGHTS + 1.0)
+    shared = len(passes)
+    passes.clear()
+    monkeypatch.setattr(EmulatedBackend, "shares_passes", False)
+    apart = clone(estimator).set_params(backend="emulated").fit(X, y, sample_weight=WEIGHTS + 1.0)
+    # five folds share; the path on all data and the moments of the columns are passes, too
+    assert shared < 0.6 * len(passes)
+    for other in (here, apart):
+        assert there.alpha_ == pytest.approx(other.alpha_)
+        np.testing.assert_allclose(there.mse_path_, other.mse_path_, rtol=1e-4)
+    assert there.converged_
+
+
+def test_lock_step_does_not_depend_on_timing(emulated):
+    X = np.asfortranarray(VALUES)
+    fits = [LassoCV(cv=4, n_alphas=10, backend="emulated").fit(X, Y) for _ in range(3)]
+    for fit in fits[1:]:
+        np.testing.assert_array_equal(fit.mse_path_, fits[0].mse_path_)
+        np.testing.assert_array_equal(fit.coef_, fits[0].coef_)
+
+
+def test_an_interruption_of_lock_step_keeps_what_every_fold_has_finished(emulated, monkeypatch):
+    seen = []
+
+    def steps(iterator, *args):
+        for step in iterator:
+            seen.append(step)
+            if len(seen) == 4:
+                raise KeyboardInterrupt
+            yield step
+
+    monkeypatch.setattr("sparsereg.model_selection.path_cv.progress", steps)
+    before = threading.active_count()
+    with pytest.warns(PathInterruptedWarning, match="of 20 alphas that every fold has finished"):
+        model = LassoCV(cv=3, n_alphas=20, backend="emulated").fit(np.asfortranarray(VALUES), Y)
+    assert 4 <= len(model.alphas_) <= 20
+    assert np.all(np.isfinite(model.mse_path_))
+    assert threading.active_count() == before
+
+
+def test_an_error_in_one_fold_is_that_of_the_fit(emulated, monkeypatch):
+    spread, calls = designs.ColumnsDesign.spread, []
+
+    def fail_for_the_third(self):
+        calls.append(self)
+        if len(calls) == 3:  # all data, then the folds
+            raise MemoryError("too little")
+        return spread(self)
+
+    monkeypatch.setattr(designs.ColumnsDesign, "spread", fail_for_the_third)
+    with pytest.raises(MemoryError, match="too little"):
+        LassoCV(cv=3, n_alphas=5, backend="emulated").fit(np.asfortranarray(VALUES), Y)

@@ -193,6 +193,11 @@ inline unsigned __ballot_sync(unsigned mask, bool vote) {
   return result;
 }
 inline int __ffs(int bits) { return __builtin_ffs(bits); }
+inline long long __double_as_longlong(double value) {
+  long long bits;
+  memcpy(&bits, &value, 8);
+  return bits;
+}
 inline double __longlong_as_double(long long bits) {
   double value;
   memcpy(&value, &bits, 8);
@@ -210,5 +215,11 @@ T atomicMin(T* address, T value) {
   *address = std::min(before, value);
   return before;
 }
-using std::fabs; using std::fmax; using std::fmin; using std::sqrt; using std::pow;
+template <class T>
+T atomicCAS(T* address, T expected, T value) {
+  T before = *address;
+  if (before == expected) *address = value;
+  return before;
+}
+using std::fabs; using std::rint; using std::fmax; using std::fmin; using std::sqrt; using std::pow;
 using std::acos; using std::cos; using std::log1p;

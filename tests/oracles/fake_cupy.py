@@ -57,6 +57,7 @@ def install(monkeypatch):
         ndarray=ndarray,
         asarray=asarray,
         isfinite=np.isfinite,
+        moveaxis=np.moveaxis,
         zeros=lambda shape, dtype: np.zeros(shape, dtype).view(ndarray),
         ascontiguousarray=lambda values: np.ascontiguousarray(values).view(ndarray),
     )

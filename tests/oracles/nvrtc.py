@@ -19,13 +19,14 @@ def library():
     return ctypes.CDLL(str(found[0])) if found else None
 
 
-def compile_cuda(source, architecture):
-    """Return the binary code of a source for an architecture such as "sm_90"."""
+def compile_cuda(source, architecture, options=()):
+    """Return the binary code of a source for an architecture such as "sm_90", and the log."""
     nvrtc, program = library(), ctypes.c_void_p()
     create = nvrtc.nvrtcCreateProgram
     if create(ctypes.byref(program), source.encode(), b"kernels.cu", 0, None, None):
         raise CompilationError("NVRTC does not start.")
-    options = [f"--gpu-architecture={architecture}".encode(), b"-std=c++17", b"-ftz=true"]
+    options = [f"--gpu-architecture={architecture}", "-std=c++17", "-ftz=true", *options]
+    options = [option.encode() for option in options]
     failed = nvrtc.nvrtcCompileProgram(
         program, len(options), (ctypes.c_char_p * len(options))(*options)
     )

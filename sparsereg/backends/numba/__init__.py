@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from sparsereg.backends.numba import (
     gap,
     homotopy,
     l0_relaxation,
+    masks,
     matrices,
     mixtures,
     multi_task,
@@ -46,6 +48,7 @@ class NumbaBackend:
     """
 
     name = "numba"
+    shares_passes = False
 
     def available(self) -> tuple[bool, str]:
         """Always available: Numba is a dependency of the package."""
@@ -63,6 +66,11 @@ class NumbaBackend:
 
     def design(self, X: Any, sample_weight: FloatArray | None, center: bool) -> Design:  # noqa: D102
         return matrices.make_design(X, sample_weight, center)
+
+    def part_design(  # noqa: D102
+        self, design: Any, sample_weight: FloatArray | None, center: bool
+    ) -> Design:
+        return matrices.make_design(getattr(design, "X", design), sample_weight, center)
 
     def reweighted(  # noqa: D102
         self,
@@ -88,6 +96,11 @@ class NumbaBackend:
         self, design: Design, residuals: FloatArray, columns: IndexArray | None = None
     ) -> FloatArray:
         return multi_task.xtr_tasks(design, residuals, columns)
+
+    def xtr_together(  # noqa: D102
+        self, designs: Sequence[Any], residuals: Sequence[FloatArray]
+    ) -> list[FloatArray]:
+        return [self.xtr_tasks(design, rows) for design, rows in zip(designs, residuals)]
 
     def fitted_tasks(self, design: Design, columns: IndexArray, coef: FloatArray) -> FloatArray:  # noqa: D102
         return multi_task.fitted_tasks(design, columns, coef)
@@ -477,6 +490,12 @@ class NumbaBackend:
         visible: npt.NDArray[np.bool_],
     ) -> tuple[Balls, npt.NDArray[np.int64], int]:
         return mixtures.peel_lattice(graph, contents, visible)
+
+    def mask_groups(self, scores: Any, n: int, m: int) -> Any:  # noqa: D102
+        return masks.mask_groups(scores, n, m)
+
+    def mask_largest(self, scores: Any, k: int) -> Any:  # noqa: D102
+        return masks.mask_largest(scores, k)
 
 
 backend = NumbaBackend()

@@ -106,8 +106,9 @@ def peel(
     graph: QueryGraph, sets: ReadSets, tol: float, n_colors: int, known: Balls, told: bool
 ) -> Peeled:
     """Take found balls off their bins until nothing new is found."""
+    known, repeated = distinct_balls(known, n_colors)
     n_known, n_sets, n_bins = known.feature.size, sets.u.size, graph.n_bins
-    room = n_known + n_sets
+    room = n_known + n_sets + 1
     balls = _empty_balls(room)
     for part, given in zip(balls, known):
         part[:n_known] = given
@@ -117,12 +118,27 @@ def peel(
         graph.seed, graph.n_features, graph.starts, sets.indptr, sets.color, sets.u, sets.w, tol,
         totals, np.zeros((n_colors, n_bins)), np.zeros((n_colors, n_bins), dtype=np.int64),
         *balls, n_known, told, _table(room), np.empty(room, dtype=np.int64), state,
-        np.empty(n_bins, dtype=np.int64), np.zeros(n_bins, dtype=np.bool_),
+        np.zeros(n_bins, dtype=np.bool_),
     )  # fmt: skip
-    bins = np.repeat(np.arange(n_bins), np.diff(sets.indptr))
+    left = left_of_sets(sets, state, totals)
+    return Peeled(balls.take(slice(n_balls)), state, left, conflicts + repeated, updates)
+
+
+def distinct_balls(known: Balls, n_colors: int) -> tuple[Balls, int]:
+    """Return the first ball of each feature and color, and how many others there are."""
+    _, first = np.unique(known.feature * n_colors + known.color, return_index=True)
+    return known.take(np.sort(first)), known.feature.size - first.size
+
+
+def bins_of_sets(sets: ReadSets) -> _Ints:
+    """Return the bin of each set."""
+    return np.repeat(np.arange(sets.indptr.size - 1), np.diff(sets.indptr))
+
+
+def left_of_sets(sets: ReadSets, state: _Ints, totals: FloatArray) -> FloatArray:
+    """Return what the color of each set, or the closest one, leaves of its values."""
     color = np.where(state >= 0, state, sets.color)
-    left = np.column_stack([sets.u, sets.w]) - totals[color, bins]
-    return Peeled(balls.take(slice(n_balls)), state, left, conflicts, updates)
+    return np.column_stack([sets.u, sets.w]) - totals[color, bins_of_sets(sets)]
 
 
 def lattice_levels(readings: FloatArray, sigma: float, weight: float) -> tuple[_Ints, FloatArray]:

@@ -5,8 +5,9 @@ over its non-zeros v_j among the members. It is *consistent* if u + w was read, 
 has one of them: w / u is then the address of j, which must be a member of the bin, and v = u / a_j.
 A *ball* is a found pair (j, v), its *color* the regression it belongs to.
 
-*Peeling* takes every found ball off the bins it lies in; what is left may be another singleton.
-Sets of unknown color are tried against each color of which a ball is known in their bin.
+*Peeling* takes every found ball off the bins it lies in; what is left may be another singleton. It
+goes in rounds, whose result does not depend on the order of bins within them. Sets of unknown color
+are tried against each color of which a ball is known in their bin.
 
 Every quantity carries the standard error that rounding has given it, so that "zero" and "an
 integer address" have a meaning at every size of the problem.
@@ -176,91 +177,90 @@ def _slot(table, key, keys):
 
 
 @kernel()
+def _place(
+    seed, n, starts, feature, ball_color, value, error, first, last, totals, variance, counts,
+    waiting,
+):  # fmt: skip
+    """Take the balls first to last - 1 off their bins, which wait to be read again."""
+    for k in range(first, last):
+        j, c = feature[k], ball_color[k]
+        a = weight_of(seed, j)
+        moved, spread = a * value[k], (a * error[k]) ** 2
+        for stage in range(starts.size - 1):
+            b = bin_of(seed, starts, stage, j)
+            totals[c, b, 0] += moved
+            totals[c, b, 1] += moved * address_of(n, j)
+            variance[c, b] += spread
+            counts[c, b] += 1
+            waiting[b] = True
+
+
+@kernel()
 def peel(
     seed, n, starts, indptr, color, u, w, tol, totals, variance, counts,
-    feature, ball_color, value, error, address, n_known, told, table, keys, state, queue, queued,
+    feature, ball_color, value, error, address, n_known, told, table, keys, state, waiting,
 ):  # fmt: skip
     """Peel until nothing changes; return (number of balls, conflicts, updates of bins).
 
+    In rounds: every open set of the bins that wait is read by what was known when the round began,
+    and of several sets that find the same ball the first one has it. So neither the order in which
+    sets are read nor the number of processors that read them matters.
+
     ``totals`` (colors, bins, 2), ``variance`` and ``counts`` (colors, bins) start at zero. The
-    first ``n_known`` balls are given; new ones are written behind them. With ``told`` the colors of
-    sets are known; else a set is tried against those that its bin has a known ball of. ``table`` (a
-    power of 2, filled with -1) and ``keys`` remember the balls. ``state`` of a set becomes the
-    color by which it is explained, or stays OPEN.
+    first ``n_known`` balls are given and distinct; new ones are written behind them. With ``told``
+    the colors of sets are known; else a set is tried against those that its bin has a known ball
+    of. ``table`` (a power of 2, filled with -1) and ``keys`` remember the balls. ``state`` of a set
+    becomes the color by which it is explained, or stays OPEN.
     """
     n_colors, n_bins = counts.shape
     conflicts = updates = np.int64(0)
-    head = waiting = np.int64(0)
-    n_balls = np.int64(0)
+    placed, n_balls = np.int64(0), np.int64(n_known)
     for k in range(n_known):
-        key = feature[k] * n_colors + ball_color[k]
-        at = _slot(table, key, keys)
-        if table[at] >= 0:
-            conflicts += 1
-            continue
-        keys[n_balls] = key
-        table[at] = n_balls
-        feature[n_balls], ball_color[n_balls] = feature[k], ball_color[k]
-        value[n_balls], error[n_balls], address[n_balls] = value[k], error[k], address[k]
-        n_balls += 1
-    placed = np.int64(0)
-    if told:
-        for b in range(n_bins):
-            queue[b] = b
-            queued[b] = True
-        waiting = np.int64(n_bins)
+        keys[k] = feature[k] * n_colors + ball_color[k]
+        table[_slot(table, keys[k], keys)] = k
+    waiting[:] = told
     while True:
-        while placed < n_balls:
-            # take a new ball off its bins, and look at them again
-            j, c = feature[placed], ball_color[placed]
-            a = weight_of(seed, j)
-            moved, spread = a * value[placed], (a * error[placed]) ** 2
-            for stage in range(starts.size - 1):
-                b = bin_of(seed, starts, stage, j)
-                totals[c, b, 0] += moved
-                totals[c, b, 1] += moved * address_of(n, j)
-                variance[c, b] += spread
-                counts[c, b] += 1
-                if not queued[b]:
-                    queued[b] = True
-                    queue[(head + waiting) % n_bins] = b
-                    waiting += 1
-            placed += 1
-        if waiting == 0:
+        # 1. take the new balls off their bins
+        _place(
+            seed, n, starts, feature, ball_color, value, error, placed, n_balls, totals, variance,
+            counts, waiting,
+        )  # fmt: skip
+        placed = n_balls
+        if n_balls == feature.size or not waiting.any():
             return n_balls, conflicts, updates
-        b = queue[head]
-        head = (head + 1) % n_bins
-        waiting -= 1
-        queued[b] = False
-        updates += 1
-        for s in range(indptr[b], indptr[b + 1]):
-            if state[s] != OPEN:
+        # 2. read the open sets of these bins
+        for b in range(n_bins):
+            if not waiting[b]:
                 continue
-            for c in range(n_colors):
-                if (color[s] != c) if told else (counts[c, b] == 0):
+            waiting[b] = False
+            updates += 1
+            for s in range(indptr[b], indptr[b + 1]):
+                if state[s] != OPEN:
                     continue
-                ru, rw = u[s] - totals[c, b, 0], w[s] - totals[c, b, 1]
-                sigma = np.sqrt(tol**2 + variance[c, b])
-                if _is_zero(ru, rw, sigma):
-                    state[s] = c
+                for c in range(n_colors):
+                    if (color[s] != c) if told else (counts[c, b] == 0):
+                        continue
+                    ru, rw = u[s] - totals[c, b, 0], w[s] - totals[c, b, 1]
+                    sigma = np.sqrt(tol**2 + variance[c, b])
+                    if _is_zero(ru, rw, sigma):
+                        state[s] = c
+                        break
+                    j, v, v_error, bound = _singleton(seed, n, starts, b, ru, rw, sigma)
+                    if j < 0:
+                        continue
+                    key = j * n_colors + c
+                    at = _slot(table, key, keys)
+                    if 0 <= table[at] < placed:
+                        # of unknown color: another color's value at a feature that both have
+                        conflicts += told
+                        continue
+                    if table[at] < 0 and n_balls < feature.size:
+                        keys[n_balls] = key
+                        table[at] = n_balls
+                        feature[n_balls], ball_color[n_balls] = j, c
+                        value[n_balls], error[n_balls], address[n_balls] = v, v_error, bound
+                        n_balls += 1
                     break
-                j, v, v_error, bound = _singleton(seed, n, starts, b, ru, rw, sigma)
-                if j < 0:
-                    continue
-                key = j * n_colors + c
-                at = _slot(table, key, keys)
-                if table[at] >= 0:
-                    # of unknown color: another color's value at a feature that both have
-                    conflicts += told
-                    continue
-                if n_balls == feature.size:
-                    continue
-                keys[n_balls] = key
-                table[at] = n_balls
-                feature[n_balls], ball_color[n_balls] = j, c
-                value[n_balls], error[n_balls], address[n_balls] = v, v_error, bound
-                n_balls += 1
-                break
 
 
 @kernel()
