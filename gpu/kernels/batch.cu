@@ -7,7 +7,7 @@
 // prox, a ballot finds the first that moves, its step is applied to the whole gradient, and the rest
 // of the 32 is looked at again. So a sweep costs as much as there are steps, not m times it. Before
 // the first sweep, the coefficient furthest from its place moves, again and again.
-// Certificates are those of sparsereg/backends/numba/batch_descent.py.
+// Certificates are those of sparsereg/backends/numba/batch_descent.py, whose Newton steps are not here.
 
 // As in the CPU's kernel: steps count as large beside the first down to this share.
 #define LARGE 0.002

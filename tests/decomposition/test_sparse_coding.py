@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import sparse_encode as sklearn_sparse_encode
 
-from sparsereg import Lasso, penalties, sparse_encode
+from sparsereg import ElasticNet, Lasso, penalties, sparse_encode
 from sparsereg.exceptions import ConvergenceWarning
 
 RNG = np.random.default_rng(5)
@@ -225,3 +225,23 @@ def test_without_any_atom_all_codes_are_zero():
     codes, gaps, _ = sparse_encode(np.eye(3), np.eye(3), penalty, return_certificates=True)
     assert not codes.any()
     assert not gaps.any()
+
+
+@pytest.mark.parametrize("positive", [False, True])
+@pytest.mark.parametrize("l1_ratio", [1.0, 0.5])
+@pytest.mark.parametrize("shape", [(60, 20), (20, 60), (15, 15)])
+def test_newton_steps_lead_to_the_solution_where_supports_change(shape, l1_ratio, positive):
+    rng = np.random.default_rng(sum(shape))
+    atoms = rng.standard_normal(shape) + 0.7  # correlated: the first support is wrong
+    atoms[1] = atoms[0]  # dependent columns
+    signals = rng.standard_normal((30, shape[1]))
+    penalty = penalties.ElasticNet(0.4, l1_ratio=l1_ratio, positive=positive)
+    codes, gaps, _ = sparse_encode(
+        signals, atoms, penalty, tol=1e-12, max_iter=100_000, return_certificates=True
+    )
+    assert np.all(gaps <= 1e-12 * np.sum(signals**2, axis=1))
+    for signal, code in zip(signals, codes):
+        model = ElasticNet(
+            0.4 / shape[1], l1_ratio=l1_ratio, positive=positive, fit_intercept=False, tol=1e-12
+        ).fit(atoms.T, signal)
+        np.testing.assert_allclose(atoms.T @ code, atoms.T @ model.coef_, atol=1e-4)

@@ -61,12 +61,20 @@ def name_of(penalty):
 
 @pytest.mark.parametrize("penalty", PENALTIES, ids=name_of)
 def test_solutions_and_certificates_are_those_of_the_cpu(penalty):
-    expected = solve(numba, penalty, 1e-7)
-    results = [solve(EmulatedBackend(order), penalty, 1e-7) for order in ORDERS]
+    has_newton_steps = isinstance(penalty, penalties.ElasticNet)  # on the CPU only
+    tol = 1e-13 if has_newton_steps else 1e-7
+    expected = solve(numba, penalty, tol)
+    results = [solve(EmulatedBackend(order), penalty, tol) for order in ORDERS]
     coefs, certificates, epochs = results[0]
-    np.testing.assert_allclose(coefs, expected[0], atol=1e-9)
-    np.testing.assert_allclose(certificates, expected[1], rtol=1e-3, atol=1e-15)
-    np.testing.assert_allclose(epochs, expected[2], atol=1)
+    if has_newton_steps:
+        np.testing.assert_allclose(coefs, expected[0], atol=1e-6)
+        assert np.all(certificates <= tol * SQ_NORMS)
+        assert np.all(expected[1] <= tol * SQ_NORMS)
+        assert expected[2].sum() <= epochs.sum()
+    else:
+        np.testing.assert_allclose(coefs, expected[0], atol=1e-9)
+        np.testing.assert_allclose(certificates, expected[1], rtol=1e-3, atol=1e-15)
+        np.testing.assert_allclose(epochs, expected[2], atol=1)
     for other in results[1:]:
         for values, first in zip(other, results[0]):
             np.testing.assert_array_equal(values, first)
