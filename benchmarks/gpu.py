@@ -4,8 +4,11 @@ X is on the device before the clock starts, as it is in the CPU's memory; a run 
 is idle. Both sides use the same drivers and the same tolerance, and the CPU all of its threads. A
 pass over X is limited by memory: its bytes per second are given beside those of a copy within the
 device, with the transfer of the vectors ("gradient") and without ("kernel"). The single fits are
-the two shapes that users of other GPU lassos have complained about, and a tall one. Wall time, the
-median of several runs after one that compiles.
+the two shapes that users of other GPU lassos have complained about, and a tall one. Folds of a
+cross-validation walk in lock step on the device. Sums of private reports, peeling and masks have to
+be the same to the last bit. Tasks with a curve are one kind of work at growing sizes: where the two
+times cross is where the device begins to pay. Wall time, the median of several runs after one that
+compiles; of long ones, a single run.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -27,6 +31,9 @@ from . import environment, report
 from .protocol import OURS
 
 __all__ = ["Machine", "Task", "measure", "run", "tasks"]
+
+# Seconds of all runs of a task together after which none is added.
+_LONG = 10.0
 
 #: Makes the data of a task: X, and what else its work takes.
 Data = Callable[[], tuple[Any, ...]]
@@ -47,6 +54,8 @@ class Task:
         From X to the bytes that a run has to read, where they are the limit.
     prepare : callable or None
         From the first array, in its place, to what the work gets instead of it.
+    curve : (str, float) or None
+        Which curve of the crossover plot the task is a point of, and its size.
     """
 
     name: str
@@ -54,6 +63,7 @@ class Task:
     work: Callable[..., Any]
     bytes_read: Callable[[Any], float] | None = None
     prepare: Callable[[Any], Any] | None = None
+    curve: tuple[str, float] | None = None
 
 
 class Machine:
@@ -96,15 +106,17 @@ class Machine:
         return 2.0 * size / median(seconds[1:])
 
 
-def _wide(n: int, p: int, dtype: Any = np.float64, order: Any = "F") -> Data:
-    def data() -> tuple[Any, ...]:
-        rng = np.random.default_rng(0)
-        X = np.asarray(rng.standard_normal((n, p), dtype=dtype), order=order)
-        coef = np.zeros(p)
-        coef[: min(20, p)] = rng.standard_normal(min(20, p))
-        return X, X @ coef + rng.standard_normal(n)
+def _linear(n: int, p: int, dtype: Any = np.float64, order: Any = "F") -> Data:
+    return lambda: _linear_data(n, p, dtype, order)
 
-    return data
+
+@lru_cache(maxsize=1)  # tasks on the same data follow one another
+def _linear_data(n: int, p: int, dtype: Any, order: Any) -> tuple[Any, ...]:
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((p, n), dtype=dtype).T
+    n_used = min(20, p)
+    y = X[:, :n_used] @ rng.standard_normal(n_used) + rng.standard_normal(n)
+    return np.asarray(X, order=order), y
 
 
 def _signals(n_signals: int, n_features: int, n_atoms: int) -> Data:
@@ -114,6 +126,75 @@ def _signals(n_signals: int, n_features: int, n_atoms: int) -> Data:
         return problem(Setting(n_signals, n_features, n_atoms, max(2, n_features // 16), 0.1))
 
     return data
+
+
+def _reports(n_reports: int, dimension: int) -> Data:
+    def data() -> tuple[Any, ...]:
+        rng = np.random.default_rng(0)
+        seeds = rng.integers(0, 1 << 63, n_reports).astype(np.uint64)
+        return seeds, rng.integers(0, 1 << 16, n_reports), dimension
+
+    return data
+
+
+def _with_backend(X: Any) -> tuple[Any, Any]:
+    from sparsereg.backends import resolve_backend
+
+    return resolve_backend("auto", X), X
+
+
+def _accumulate(given: tuple[Any, Any], indices: Any, dimension: int) -> Any:
+    from sparsereg.privacy.codebook import normal_table
+
+    sums = np.zeros(dimension, dtype=np.int64)
+    backend, seeds = given
+    backend.accumulate_reports(seeds, indices, normal_table(), sums)
+    return sums
+
+
+def _mixture(n_features: int, n_nonzero: int) -> Data:
+    """Return the exact readings of two regressions in three stages of bins, and their sets."""
+
+    def data() -> tuple[Any, ...]:
+        from sparsereg.backends import get_backend
+        from sparsereg.backends.protocol import QueryGraph
+
+        rng, numba = np.random.default_rng(0), get_backend("numba")
+        starts = np.arange(4) * max(4, n_nonzero // 2)  # three bins for two non-zeros
+        graph = QueryGraph(0, 1, n_features, 0, 0, starts, 0.0, 0.0)
+        offsets = np.array([10.0, -4.0])
+        contents = [
+            numba.graph_spread(
+                graph, np.sort(rng.choice(n_features, n_nonzero, replace=False)),
+                rng.standard_normal(n_nonzero),
+            )
+            for _ in offsets
+        ]  # fmt: skip
+        readings = np.stack(contents, axis=2) + offsets
+        readings = np.ascontiguousarray(readings.reshape(graph.n_bins, -1))
+        return readings, graph, numba.read_sets(readings, 2, offsets, 1e-9, False)
+
+    return data
+
+
+def _peel(given: tuple[Any, Any], graph: Any, sets: Any) -> Any:
+    from sparsereg.backends.protocol import Balls
+
+    none = np.empty(0, dtype=np.int64)
+    known = Balls(none, none, *(np.empty(0),) * 3)
+    return given[0].peel(graph, sets, 1e-14, 2, known, True).left
+
+
+def _scores(size: int) -> Data:
+    return lambda: (np.random.default_rng(0).standard_normal(size, dtype=np.float32),)
+
+
+def _mask(method: str, *parameters: int) -> Callable[..., Any]:
+    def mask(given: tuple[Any, Any]) -> Any:
+        backend, scores = given
+        return getattr(backend, method)(scores, *parameters).astype(np.int8)
+
+    return mask
 
 
 def _pass(n_tasks: int, whole: bool = True) -> dict[str, Any]:
@@ -155,7 +236,7 @@ def _path(X: Any, y: Any) -> Any:
 def _cross_validation(X: Any, y: Any) -> Any:
     from sparsereg import LassoCV
 
-    return LassoCV(eps=0.01, tol=1e-6).fit(X, y).coef_
+    return LassoCV(alphas=50, eps=0.01, tol=1e-6).fit(X, y).coef_
 
 
 def _codes(signals: Any, atoms: Any, alpha: float) -> Any:
@@ -165,31 +246,70 @@ def _codes(signals: Any, atoms: Any, alpha: float) -> Any:
 
 
 def tasks(quick: bool) -> tuple[Task, ...]:
-    """Return the tasks; the quick ones only show that everything runs."""
-    wide, tall, small = ((40, 900), (600, 50), (50, 30)) if quick else (
-        (300, 120_000), (100_000, 5000), (1345, 934)
+    """Return the tasks, the ones to be reported first; the quick ones only show that all run."""
+    wide, tall, small = ((40, 120), (300, 40), (50, 30)) if quick else (
+        (300, 120_000), (50_000, 4000), (1345, 934)
     )  # fmt: skip
     coding = (200, 16, 40) if quick else (100_000, 256, 512)
-    passes = [
+    reports = (300, 50) if quick else (1_000_000, 2000)
+    mixture = (1000, 40) if quick else (1_000_000, 100_000)
+    n_scores = 4096 if quick else 1 << 25
+    return (
+        *(Task(f"lasso at .1, {n:,} x {p:,}", _linear(n, p), _fit(0.1)) for n, p in (wide, small)),
+        Task(f"{coding[0]:,} codes, {coding[2]:,} atoms", _signals(*coding), _codes),
+        Task(f"path of 100 alphas, {wide[0]:,} x {wide[1]:,}", _linear(*wide), _path),
+        Task(f"CV in lock step, {wide[0]:,} x {wide[1]:,}", _linear(*wide), _cross_validation),
+        Task(f"sum of {reports[0]:,} reports of {reports[1]:,}", _reports(*reports), _accumulate,
+             prepare=_with_backend),
+        Task(f"peeling of {2 * mixture[1]:,} non-zeros", _mixture(*mixture), _peel,
+             prepare=_with_backend),
+        Task(f"mask 2:4 of {n_scores:,}", _scores(n_scores), _mask("mask_groups", 2, 4),
+             prepare=_with_backend),
+        Task(f"mask of the largest tenth of {n_scores:,}", _scores(n_scores),
+             _mask("mask_largest", n_scores // 10), prepare=_with_backend),
+        *_passes(wide),
+        *_passes(tall),
+        Task(f"lasso at .1, {tall[0]:,} x {tall[1]:,}", _linear(*tall), _fit(0.1)),
+        Task(f"path of 100 alphas, {tall[0]:,} x {tall[1]:,}", _linear(*tall), _path),
+        Task(f"CV on Gram matrices, {tall[0]:,} x {tall[1]:,}", _linear(*tall), _cross_validation),
+        *_curves(quick),
+    )  # fmt: skip
+
+
+def _passes(shape: tuple[int, int]) -> tuple[Task, ...]:
+    n, p = shape
+    return tuple(
         Task(f"{what} of {n_tasks}, {n:,} x {p:,}, {np.dtype(dtype).name}, {order} order",
-             _wide(n, p, dtype, order), **_pass(n_tasks, what == "gradient"))
-        for n, p in (wide, tall)
+             _linear(n, p, dtype, order), **_pass(n_tasks, what == "gradient"))
         for dtype in (np.float32, np.float64)
         for order, n_tasks, what in (
-            ("F", 1, "gradient"), ("F", 1, "kernel"), ("F", 8, "kernel"), ("C", 1, "kernel")
+            ("F", 1, "gradient"), ("F", 1, "kernel"), ("F", 8, "kernel"), ("F", 40, "kernel"),
+            ("C", 1, "kernel"),
         )
+    )  # fmt: skip
+
+
+def _curves(quick: bool) -> tuple[Task, ...]:
+    """Return one kind of work at growing sizes, for the crossover plot."""
+    columns = (20, 60) if quick else (100, 1000, 10_000, 100_000)
+    signals = (30, 60) if quick else (100, 1000, 10_000, 100_000)
+    n, atoms = (30, 40) if quick else (1000, 256)
+    gradients = [
+        Task(f"crossover: gradient of {k}, {n:,} x {p:,}", _linear(n, p), **_pass(k),
+             curve=(f"gradient of {k}", 8.0 * n * p))
+        for p in columns for k in (1, 8)
     ]  # fmt: skip
     fits = [
-        Task(f"lasso at .1, {n:,} x {p:,}", _wide(n, p), _fit(0.1)) for n, p in (wide, small, tall)
-    ]
-    return (
-        *passes,
-        *fits,
-        Task(f"path of 100 alphas, {wide[0]:,} x {wide[1]:,}", _wide(*wide), _path),
-        Task(f"path of 100 alphas, {tall[0]:,} x {tall[1]:,}", _wide(*tall), _path),
-        Task(f"CV, {tall[0]:,} x {tall[1]:,}", _wide(*tall), _cross_validation),
-        Task(f"{coding[0]:,} codes, {coding[2]:,} atoms", _signals(*coding), _codes),
-    )
+        Task(f"crossover: lasso at .1, {n:,} x {p:,}", _linear(n, p), _fit(0.1),
+             curve=("lasso at .1", 8.0 * n * p))
+        for p in columns
+    ]  # fmt: skip
+    codes = [
+        Task(f"crossover: {b:,} codes, {atoms} atoms", _signals(b, max(8, atoms // 4), atoms),
+             _codes, curve=(f"codes, {atoms} atoms", float(b)))
+        for b in signals
+    ]  # fmt: skip
+    return (*gradients, *fits, *codes)
 
 
 def run(*, quick: bool, output: Path | None, repeats: int | None, time_limit: float | None) -> None:
@@ -206,7 +326,7 @@ def run(*, quick: bool, output: Path | None, repeats: int | None, time_limit: fl
 
     require("cupy")
     results = measure(
-        tasks(quick), Machine(), repeats or 3, time_limit or 540.0, Console(stderr=True)
+        tasks(quick), Machine(), repeats or 3, time_limit or 480.0, Console(stderr=True)
     )
     report.write(results, "gpu-quick" if quick else "gpu", output)
 
@@ -259,8 +379,9 @@ def _compare(task: Task, machine: Any, repeats: int) -> dict[str, Any]:
     bandwidth = None if task.bytes_read is None else task.bytes_read(X) / device_seconds
     scale = max(float(np.max(np.abs(expected))), np.finfo(float).tiny)
     return {
-        "task": task.name, "device_seconds": device_seconds, "cpu_seconds": cpu_seconds,
-        "bandwidth": bandwidth, "difference": float(np.max(np.abs(found - expected))) / scale,
+        "task": task.name, "curve": task.curve, "device_seconds": device_seconds,
+        "cpu_seconds": cpu_seconds, "bandwidth": bandwidth,
+        "difference": float(np.max(np.abs(found - expected))) / scale,
     }  # fmt: skip
 
 
@@ -268,8 +389,9 @@ def _timed(
     task: Task, X: Any, others: list[Any], synchronize: Callable[[], None], repeats: int
 ) -> tuple[float, Any]:
     data = X if task.prepare is None else task.prepare(X)
-    seconds = []
-    for _ in range(repeats + 1):  # the first compiles
+    seconds: list[float] = []
+    # the first compiles; a long one is timed once more
+    while len(seconds) < (repeats + 1 if sum(seconds) < _LONG else 2):
         synchronize()
         start = time.perf_counter()
         result = task.work(data, *others)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -386,9 +387,26 @@ def _device(results: dict[str, Any]) -> tuple[list[str], list[list[str]], list[s
         f"has {results['environment']['usable_cpus']} processors. Difference: the largest, "
         "relative to the largest entry of the result of the CPU."
     ]
+    notes += _crossovers(results["device"])
     if results["left_out"]:
         notes.append(f"No time was left for: {'; '.join(results['left_out'])}.")
     return header, rows, notes
+
+
+def _crossovers(items: list[dict[str, Any]]) -> list[str]:
+    """Return, for each curve, from which size on the device was faster."""
+    notes = []
+    for name in dict.fromkeys(item["curve"][0] for item in items if item["curve"]):
+        points = sorted(
+            (item["curve"][1], item["device_seconds"] < item["cpu_seconds"])
+            for item in items
+            if item["curve"] and item["curve"][0] == name
+        )
+        faster = list(itertools.takewhile(lambda point: point[1], reversed(points)))
+        where = f"from {faster[-1][0]:,.0f} on" if faster else "at no size"
+        unit = "signals" if name.startswith("codes") else "bytes of X"
+        notes.append(f"Crossover, {name}: the device is faster {where} ({unit}).")
+    return notes
 
 
 def not_installed_notes(results: dict[str, Any]) -> list[str]:

@@ -62,12 +62,12 @@ def name_of(penalty):
 @pytest.mark.parametrize("penalty", PENALTIES, ids=name_of)
 def test_solutions_and_certificates_are_those_of_the_cpu(penalty):
     has_newton_steps = isinstance(penalty, penalties.ElasticNet)  # on the CPU only
-    tol = 1e-13 if has_newton_steps else 1e-7
-    expected = solve(numba, penalty, tol)
-    results = [solve(EmulatedBackend(order), penalty, tol) for order in ORDERS]
+    tol, budget = (1e-10, 5000) if has_newton_steps else (1e-7, 500)
+    expected = solve(numba, penalty, tol, budget)
+    results = [solve(EmulatedBackend(order), penalty, tol, budget) for order in ORDERS]
     coefs, certificates, epochs = results[0]
     if has_newton_steps:
-        np.testing.assert_allclose(coefs, expected[0], atol=1e-6)
+        np.testing.assert_allclose(coefs, expected[0], atol=5e-4)
         assert np.all(certificates <= tol * SQ_NORMS)
         assert np.all(expected[1] <= tol * SQ_NORMS)
         assert expected[2].sum() <= epochs.sum()
