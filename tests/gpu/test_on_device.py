@@ -16,6 +16,7 @@ from sparsereg import (
     MultiTaskLasso,
     SparseRegressorCV,
     lasso_path,
+    mixture,
     penalties,
     sparse_encode,
 )
@@ -149,6 +150,49 @@ def test_sparse_codes(penalty):
     np.testing.assert_allclose(
         np.mean(objectives(found.get())), np.mean(objectives(expected)), rtol=1e-3
     )
+
+
+def test_folds_in_lock_step_are_reproducible():
+    X = np.asfortranarray(VALUES)
+    fits = [LassoCV(cv=5, n_alphas=20, backend=name).fit(X, Y) for name in ("cupy", "cupy", "numba")]
+    np.testing.assert_array_equal(fits[0].mse_path_, fits[1].mse_path_)
+    np.testing.assert_allclose(fits[0].mse_path_, fits[2].mse_path_, rtol=1e-3)
+
+
+def test_sums_of_reports_have_the_bits_of_the_cpu():
+    from sparsereg.privacy.codebook import normal_table
+
+    seeds = RNG.integers(0, 1 << 63, 70_000).astype(np.uint64)
+    indices, sums = RNG.integers(0, 1 << 20, seeds.size), np.zeros((2, 1001), dtype=np.int64)
+    for backend, total in zip((get_backend("cupy"), numba), sums):
+        backend.accumulate_reports(seeds, indices, normal_table(), total)
+    np.testing.assert_array_equal(*sums)
+
+
+@pytest.mark.parametrize("method", ["pilot", "coloring"])
+def test_mixtures_have_the_bits_of_the_cpu(method):
+    design = mixture.SparseGraphDesign(2000, 2, 60, method=method, random_state=0)
+    coef = mixture.make_sparse_mixture(2000, 60, random_state=0)
+    y = mixture.MixtureOracle(coef, random_state=0)(design.matrix())
+    fits = [
+        mixture.MixedColoringRegressor(backend=name).fit_measurements(y, design).sparse_coef_
+        for name in ("cupy", "numba")
+    ]
+    np.testing.assert_array_equal(fits[0].indices, fits[1].indices)
+    np.testing.assert_array_equal(fits[0].data, fits[1].data)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_masks_are_those_of_the_cpu(dtype):
+    import cupy
+
+    device = get_backend("cupy")
+    scores = RNG.integers(-500, 500, 400_000).astype(dtype) / 7
+    scores[::1000] = np.nan
+    there = cupy.asarray(scores)
+    found = device.mask_groups(there, 2, 4).get(), device.mask_largest(there, 12_345).get()
+    np.testing.assert_array_equal(found[0], numba.mask_groups(scores, 2, 4))
+    np.testing.assert_array_equal(found[1], numba.mask_largest(scores, 12_345))
 
 
 def test_pickles_and_moves():
