@@ -16,11 +16,10 @@ from sparsereg.backends.registry import resolve_backend
 from sparsereg.linear_model._base import SparseLinearModel
 from sparsereg.linear_model._data import unchanged_on_failure
 from sparsereg.linear_model._docs import documented
-from sparsereg.privacy.aggregator import Aggregator
+from sparsereg.privacy.aggregator import Aggregator, report_format
 from sparsereg.privacy.estimate import PENALTIES
 from sparsereg.privacy.labels import fit_labels
-from sparsereg.privacy.protocol import Protocol
-from sparsereg.privacy.reports import REPORT
+from sparsereg.privacy.protocol import MAX_EPSILON, MIN_EPSILON, Protocol
 from sparsereg.privacy.rounds import PLANS, Session, Settings
 from sparsereg.privacy.shards import choose_level
 from sparsereg.privacy.simulation import simulate_aggregator, simulate_reports
@@ -34,10 +33,10 @@ _INTERACTIONS = {name for name, _ in PLANS}
 class LDPSparseRegression(SparseLinearModel):
     """Sparse linear regression from reports that are private before they leave a device.
 
-    Each person sends one report of 24 bytes, made by a :class:`Randomizer`; any two records make
-    any report with probabilities within a factor ``e^epsilon`` of each other. From their sums, the
-    estimator gets noisy products G of ``X'X`` and b of ``X'y`` with a known law of their noise, and
-    minimizes::
+    Each person sends one report, of 24 bytes without a delta, made by a :class:`Randomizer`; any
+    two records make any report with probabilities within a factor ``e^epsilon`` of each other. From
+    their sums, the estimator gets noisy products G of ``X'X`` and b of ``X'y`` with a known law of
+    their noise, and minimizes::
 
         w' G w / 2 - w' b + sum_j penalty(w_j; strength_j)
 
@@ -50,7 +49,10 @@ class LDPSparseRegression(SparseLinearModel):
     Parameters
     ----------
     epsilon : float, default=1.0
-        Privacy loss of each person.
+        Privacy loss of each person, from 1e-6 to 20.
+    delta : float, default=0.0
+        0 promises pure privacy. With a delta, reports are those of the Gaussian mechanism, long and
+        with more noise: see :class:`Protocol`.
     protect : {"record", "label"}, default="record"
         What is private: x and y, or y alone.
     interaction : {"none", "two-stage", "sequential"}, default="none"
@@ -145,7 +147,8 @@ class LDPSparseRegression(SparseLinearModel):
     backend_: str
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "epsilon": [Interval(Real, MIN_EPSILON, MAX_EPSILON, closed="both")],
+        "delta": [Interval(Real, 0, 1, closed="left")],
         "protect": [StrOptions({"record", "label"})],
         "interaction": [StrOptions(_INTERACTIONS)],
         "covariance": [StrOptions({"identity"}), "array-like", None],
@@ -167,6 +170,7 @@ class LDPSparseRegression(SparseLinearModel):
         self,
         epsilon: float = 1.0,
         *,
+        delta: float = 0.0,
         protect: str = "record",
         interaction: str = "none",
         covariance: Any = None,
@@ -184,6 +188,7 @@ class LDPSparseRegression(SparseLinearModel):
         random_state: Any = None,
     ) -> None:
         self.epsilon = epsilon
+        self.delta = delta
         self.protect = protect
         self.interaction = interaction
         self.covariance = covariance
@@ -392,6 +397,7 @@ class LDPSparseRegression(SparseLinearModel):
         return Settings(
             n_features=n_features,
             epsilon=source.epsilon,
+            delta=float(source.delta),
             x_radius=float(source.x_radius),
             y_bound=float(source.y_bound),
             radius=source.radius,
@@ -409,6 +415,7 @@ class LDPSparseRegression(SparseLinearModel):
         return Protocol(
             n_features=n_features,
             epsilon=self.epsilon,
+            delta=float(self.delta),
             protect="label",
             x_radius=self.x_radius,
             y_bound=self.y_bound,
@@ -444,14 +451,14 @@ class LDPSparseRegression(SparseLinearModel):
         """Set what does not depend on the estimate."""
         self.n_features_in_ = last.n_features
         self.noise_scale_ = noise_per_report(last)
-        self.report_nbytes_ = REPORT.itemsize
+        self.report_nbytes_ = report_format(last).itemsize
         self.n_reports_ = n_reports
         self.protocols_ = list(protocols)
         self.privacy_ = PrivacyStatement(
             protects=last.protect,
             epsilon=last.epsilon,
             epsilon_effective=max(protocol.epsilon_effective for protocol in protocols),
-            delta=0.0,
+            delta=last.delta,
             n_rounds=len(protocols),
             n_reports=n_reports,
             simulated=simulated,
