@@ -302,8 +302,9 @@ def report_format(protocol: Protocol) -> np.dtype:
 def largest_sum(protocol: Protocol, n_reports: int) -> int:
     """Return the largest entry that a sum of so many reports can have."""
     mechanism = protocol.mechanism
-    noisy = isinstance(mechanism, GaussianMechanism)
-    return n_reports * (mechanism.largest_value if noisy else int(normal_table().max()))
+    if isinstance(mechanism, GaussianMechanism):
+        return n_reports * mechanism.largest_value
+    return n_reports * int(normal_table().max())
 
 
 def parse(reports: Any, layout: np.dtype = REPORT) -> tuple[ReportArray, int]:

@@ -100,7 +100,7 @@ def long_checksum(reports: ReportArray) -> npt.NDArray[np.uint32]:
     blank = reports.copy()
     blank["check"] = 0
     rows = blank.view(np.uint8).reshape(len(blank), -1)
-    return np.array([zlib.crc32(row) for row in rows], dtype=np.uint32)
+    return np.array([zlib.crc32(row.data) for row in rows], dtype=np.uint32)
 
 
 def well_formed(reports: ReportArray) -> npt.NDArray[np.bool_]:

@@ -318,7 +318,8 @@ def test_golden_bytes():
         patch.object(gaussian, "discrete_gaussian", lambda std: next(draws)),
     ):
         report = Randomizer(protocol).privatize([0.5], 0.75)
-    assert report.hex() == "x"
+    golden = "53470100a50965d7c97e97a2efcdab89674523017cf735f00048000076fbecff"
+    assert report.hex() == golden
 
 
 def test_a_report_is_paid_for_in_epsilon_and_delta():
