@@ -280,6 +280,11 @@ PUBLIC = (
         _KNOWN,
         ours(covariance="known", clipping="gaussian", penalty="l1"),
     ),
+    Arm(
+        "ours, none, Gaussian, δ = 1e-6",
+        _KNOWN,
+        ours(covariance="known", clipping="gaussian", delta=1e-6),
+    ),
     ZERO,
     NOT_PRIVATE,
 )
@@ -289,9 +294,16 @@ LABELS = (
     ZERO,
     NOT_PRIVATE,
 )
-_BINARY = {"x_radius": 1.0, "y_bound": 1.0, "radius": 1.0, "penalty": "l1", "alpha": "cv"}
+_BINARY = {"covariance": "known", "x_radius": 1.0, "y_bound": 1.0, "radius": 1.0}
+_FROM_ROWS = "covariance, from public rows"
 CATEGORIES = (
-    Arm("ours, none", "covariance, from public rows", ours(covariance="known", **_BINARY)),
+    Arm(
+        "ours, none, l1 or l2 by CV",
+        _FROM_ROWS,
+        ours(penalty="auto", alpha="cv", **_BINARY),
+    ),
+    Arm("ours, none, l2", _FROM_ROWS, ours(penalty="l2", **_BINARY)),
+    Arm("ours, none, l1 by CV", _FROM_ROWS, ours(penalty="l1", alpha="cv", **_BINARY)),
     ZERO,
     Arm("least squares, not private", "all data", least_squares),
 )
