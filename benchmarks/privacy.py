@@ -280,6 +280,11 @@ PUBLIC = (
         _KNOWN,
         ours(covariance="known", clipping="gaussian", penalty="l1"),
     ),
+    Arm(
+        "ours, none, Gaussian, δ = 1e-6",
+        _KNOWN,
+        ours(covariance="known", clipping="gaussian", delta=1e-6),
+    ),
     ZERO,
     NOT_PRIVATE,
 )
@@ -289,9 +294,16 @@ LABELS = (
     ZERO,
     NOT_PRIVATE,
 )
-_BINARY = {"x_radius": 1.0, "y_bound": 1.0, "radius": 1.0, "penalty": "l1", "alpha": "cv"}
+_BINARY = {"covariance": "known", "x_radius": 1.0, "y_bound": 1.0, "radius": 1.0}
+_FROM_ROWS = "covariance, from public rows"
 CATEGORIES = (
-    Arm("ours, none", "covariance, from public rows", ours(covariance="known", **_BINARY)),
+    Arm(
+        "ours, none, l1 or l2 by CV",
+        _FROM_ROWS,
+        ours(penalty="auto", alpha="cv", **_BINARY),
+    ),
+    Arm("ours, none, l2", _FROM_ROWS, ours(penalty="l2", **_BINARY)),
+    Arm("ours, none, l1 by CV", _FROM_ROWS, ours(penalty="l1", alpha="cv", **_BINARY)),
     ZERO,
     Arm("least squares, not private", "all data", least_squares),
 )
@@ -396,13 +408,17 @@ def _smaller(setting: Setting) -> Setting:
 def costs() -> list[dict[str, Any]]:
     """Return what a report costs at 100 features: bytes, client time, server throughput, state."""
     from sparsereg.privacy import Aggregator, PrivacyBudget, Protocol, Randomizer
-    from sparsereg.privacy.reports import make_reports
+    from sparsereg.privacy.reports import make_long_reports, make_reports
 
     rows = []
     rng = np.random.default_rng(0)
-    for statistic, n_reports in (("score", 1_000_000), ("gram", 50_000)):
-        protocol = Protocol(100, 1.0, statistic=statistic)
-        randomizer = Randomizer(protocol, PrivacyBudget(1e6))
+    for statistic, delta, n_reports in (
+        ("score", 0.0, 1_000_000),
+        ("gram", 0.0, 50_000),
+        ("score", 1e-6, 50_000),
+    ):
+        protocol = Protocol(100, 1.0, statistic=statistic, delta=delta)
+        randomizer = Randomizer(protocol, PrivacyBudget(1e6, 0.5))
         x = rng.standard_normal(100)
         size = len(randomizer.privatize(x, 1.0))
         seconds = []
@@ -411,7 +427,12 @@ def costs() -> list[dict[str, Any]]:
             randomizer.privatize(x, 1.0)
             seconds.append(time.perf_counter() - start)
         ids = rng.integers(0, 2**64, n_reports, dtype=np.uint64)
-        reports = make_reports(protocol.digest, ids, rng.integers(0, protocol.n_outputs, n_reports))
+        if delta:
+            values = rng.integers(-1000, 1000, (n_reports, protocol.dimension + 1))
+            reports = make_long_reports(protocol.digest, ids, values)
+        else:
+            indices = rng.integers(0, protocol.n_outputs, n_reports)
+            reports = make_reports(protocol.digest, ids, indices)
         server = Aggregator(protocol, check_duplicates=False)
         server.update(reports[:1000])
         states, start = [len(server.to_bytes())], time.perf_counter()
@@ -420,7 +441,7 @@ def costs() -> list[dict[str, Any]]:
         states.append(len(server.to_bytes()))
         rows.append(
             {
-                "statistic": statistic,
+                "statistic": f"{statistic}, δ = {delta:g}" if delta else statistic,
                 "dimension": protocol.dimension,
                 "report_bytes": size,
                 "client_ms": 1e3 * median(seconds),

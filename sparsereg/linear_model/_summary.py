@@ -265,7 +265,8 @@ def _privacy(model: Any) -> dict[str, str]:
         "reports": f"{told.n_reports:,}",
         "privacy": "none: the reports were simulated from data in one place"
         if told.simulated
-        else f"local, of the {told.protects}: epsilon {told.epsilon_effective:.12g}, delta 0",
+        else f"local, of the {told.protects}: epsilon {told.epsilon_effective:.12g}, "
+        f"delta {told.delta:g}",
     }
 
 

@@ -2,8 +2,8 @@
 
 A :class:`Randomizer` turns the record of one person into a report, on that person's device. An
 :class:`Aggregator` sums reports. :class:`LDPSparseRegression` estimates from the sums. What the
-client needs (``protocol``, ``mechanisms``, ``codebook``, ``reports``, ``client``, ``accounting``)
-imports nothing but NumPy and the standard library.
+client needs (``protocol``, ``mechanisms``, ``gaussian``, ``codebook``, ``reports``, ``client``,
+``accounting``) imports nothing but NumPy and the standard library.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Who has spent how much: one report each, unless a person agreed to more.
 
 Reports of one person compose: their privacy losses add up (pure differential privacy, basic
-composition). Reports of different persons do not: a protocol in which everybody answers one round,
-however the rounds depend on each other, costs each person the epsilon of that round.
+composition), and so do their deltas. Reports of different persons do not: a protocol in which
+everybody answers one round, however the rounds depend on each other, costs each person the epsilon
+of that round.
 
 Standard library only: this file is part of the client.
 """
@@ -27,10 +28,12 @@ class PrivacyBudget:
     ----------
     epsilon : float
         Bound on the sum of the privacy losses of all reports.
+    delta : float, default=0.0
+        Bound on the sum of their deltas; 0 allows for pure mechanisms only.
 
     Attributes
     ----------
-    entries : list of (epsilon, protocol id)
+    entries : list of (epsilon, delta, protocol id)
         What was spent.
 
     Examples
@@ -42,23 +45,28 @@ class PrivacyBudget:
     1.0
     """
 
-    def __init__(self, epsilon: float) -> None:
+    def __init__(self, epsilon: float, delta: float = 0.0) -> None:
         _check_epsilon(epsilon, "a budget")
-        self.epsilon = float(epsilon)
-        self.entries: list[tuple[float, str]] = []
+        _check_delta(delta, "a budget")
+        self.epsilon, self.delta = float(epsilon), float(delta)
+        self.entries: list[tuple[float, float, str]] = []
 
     @property
     def spent(self) -> float:
         """The sum of the privacy losses so far, rounded up."""
-        total = math.fsum(epsilon for epsilon, _ in self.entries)
-        return total if len(self.entries) < 2 else math.nextafter(total, math.inf)
+        return _sum_up([epsilon for epsilon, _, _ in self.entries])
+
+    @property
+    def spent_delta(self) -> float:
+        """The sum of the deltas so far, rounded up."""
+        return _sum_up([delta for _, delta, _ in self.entries])
 
     @property
     def remaining(self) -> float:
         """What may still be spent."""
         return max(self.epsilon - self.spent, 0.0)
 
-    def spend(self, epsilon: float, protocol_id: str) -> None:
+    def spend(self, epsilon: float, protocol_id: str, delta: float = 0.0) -> None:
         """Note that a report is made, before it is.
 
         Raises
@@ -66,9 +74,10 @@ class PrivacyBudget:
         BudgetExceededError
             If it does not fit; nothing is noted then.
         ValueError
-            If epsilon is not a finite number > 0, which no report costs.
+            If epsilon is not a finite number > 0 or delta none from 0 to 1, which no report costs.
         """
         _check_epsilon(epsilon, "what a report costs")
+        _check_delta(delta, "what a report costs")
         # up to rounding: ten reports of 0.1 fit into 1.0
         if self.spent + epsilon > self.epsilon * (1.0 + 1e-12):
             raise BudgetExceededError(
@@ -76,11 +85,18 @@ class PrivacyBudget:
                 f"{self.epsilon:g} is spent. Reports of one person compose, so give the "
                 f"Randomizer a PrivacyBudget that allows for all of them, or do not report again."
             )
-        self.entries.append((epsilon, protocol_id))
+        if self.spent_delta + delta > self.delta * (1.0 + 1e-12):
+            raise BudgetExceededError(
+                f"A report of delta {delta:g} does not fit: {self.spent_delta:g} of the budget of "
+                f"{self.delta:g} is spent. Give the Randomizer a PrivacyBudget(epsilon, delta) "
+                f"that allows for it, or answer protocols without a delta only."
+            )
+        self.entries.append((epsilon, delta, protocol_id))
 
     def to_json(self) -> str:
         """Return the state as JSON, to be stored on the device."""
-        return json.dumps({"epsilon": self.epsilon, "entries": self.entries})
+        content = {"epsilon": self.epsilon, "delta": self.delta, "entries": self.entries}
+        return json.dumps(content)
 
     @classmethod
     def from_json(cls, text: str) -> PrivacyBudget:
@@ -93,15 +109,16 @@ class PrivacyBudget:
         """
         try:
             content = json.loads(text)
-            epsilon, entries = content["epsilon"], content["entries"]
-            noted = [(float(spent), str(name)) for spent, name in entries]
+            total, entries = (content["epsilon"], content["delta"]), content["entries"]
+            noted = [(float(spent), float(delta), str(name)) for spent, delta, name in entries]
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(
                 "This is not a budget. Pass the text that PrivacyBudget.to_json returned."
             ) from error
-        for spent, _ in noted:
+        for spent, delta, _ in noted:
             _check_epsilon(spent, "what a report costs")
-        budget = cls(epsilon)
+            _check_delta(delta, "what a report costs")
+        budget = cls(*total)
         budget.entries = noted
         return budget
 
@@ -109,6 +126,16 @@ class PrivacyBudget:
 def _check_epsilon(epsilon: Any, meaning: str) -> None:
     if not isinstance(epsilon, Real) or not 0 < float(epsilon) < math.inf:
         raise ValueError(f"epsilon={epsilon!r} is not {meaning}. Give a finite number > 0.")
+
+
+def _check_delta(delta: Any, meaning: str) -> None:
+    if not isinstance(delta, Real) or not 0 <= float(delta) < 1:
+        raise ValueError(f"delta={delta!r} is not {meaning}. Give a number from 0 to below 1.")
+
+
+def _sum_up(losses: list[float]) -> float:
+    total = math.fsum(losses)
+    return math.nextafter(total, math.inf) if total and len(losses) > 1 else total
 
 
 def approximate_epsilon(epsilons: Sequence[float], delta: float) -> float:
@@ -148,7 +175,14 @@ def dp_accounting_event(budget: PrivacyBudget) -> Any:
     ------
     ImportError
         If that package is not installed.
+    ValueError
+        If a report had a delta, of which an epsilon and a delta alone do not tell the event.
     """
+    if any(delta for _, delta, _ in budget.entries):
+        raise ValueError(
+            "Reports with a delta were made, and this event is of pure mechanisms. Add up "
+            "PrivacyBudget.spent and PrivacyBudget.spent_delta instead."
+        )
     try:
         import dp_accounting
     except ImportError as error:
@@ -161,6 +195,6 @@ def dp_accounting_event(budget: PrivacyBudget) -> Any:
     return dp_accounting.ComposedDpEvent(
         [
             dp_accounting.RandomizedResponseDpEvent(2.0 / (1.0 + math.exp(epsilon)), 2)
-            for epsilon, _ in budget.entries
+            for epsilon, _, _ in budget.entries
         ]
     )

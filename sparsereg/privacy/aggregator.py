@@ -1,8 +1,8 @@
 """The server's side: reports in, sums out; merge as you like.
 
-The state of an :class:`Aggregator` is a vector of integers, the sum of the reported codewords, as
-long as the statistic. Sums of integers do not depend on the order of reports, on how they were
-spread over servers, or on the machine.
+The state of an :class:`Aggregator` is a vector of integers, as long as the statistic: the sum of
+the reported codewords, or of the values of reports with noise. Sums of integers do not depend on
+the order of reports, on how they were spread over servers, or on the machine.
 """
 
 from __future__ import annotations
@@ -17,9 +17,17 @@ import numpy as np
 
 from sparsereg.backends.protocol import FloatArray
 from sparsereg.privacy.codebook import UInt64Array, normal_table
+from sparsereg.privacy.gaussian import GaussianMechanism
 from sparsereg.privacy.mechanisms import window_moments
 from sparsereg.privacy.protocol import Protocol
-from sparsereg.privacy.reports import REPORT, SIMULATED, ReportArray, seeds_of, well_formed
+from sparsereg.privacy.reports import (
+    REPORT,
+    SIMULATED,
+    ReportArray,
+    long_format,
+    seeds_of,
+    well_formed,
+)
 from sparsereg.privacy.statistics import PrivateStatistics, statistics_of
 
 _MAGIC = b"SRAG\x01"
@@ -90,7 +98,7 @@ class Aggregator:
         Parameters
         ----------
         reports : bytes, iterable of bytes, or ndarray of reports
-            24 bytes each; bytes may hold many, one after another.
+            24 bytes each, and more with a delta; bytes may hold many, one after another.
 
         Returns
         -------
@@ -98,19 +106,23 @@ class Aggregator:
         """
         from sparsereg.backends.registry import resolve_backend
 
-        array, malformed = parse(reports)
+        noisy = isinstance(self.protocol.mechanism, GaussianMechanism)
+        array, malformed = parse(reports, report_format(self.protocol))
         self.rejected["malformed"] += malformed
         backend = resolve_backend(self.backend, self._sums)
         for start in range(0, len(array), _CHUNK):
             chunk = self._counted(array[start : start + _CHUNK])
-            seeds = seeds_of(self.protocol.digest, chunk["report_id"])
-            indices = chunk["index"].astype(np.int64)
-            backend.accumulate_reports(seeds, indices, normal_table(), self._sums)
+            if noisy:
+                self._sums += chunk["values"].sum(axis=0, dtype=np.int64)
+            else:
+                seeds = seeds_of(self.protocol.digest, chunk["report_id"])
+                indices = chunk["index"].astype(np.int64)
+                backend.accumulate_reports(seeds, indices, normal_table(), self._sums)
             self.n_reports += len(chunk)
         return self
 
     def add_sums(self, sums: np.ndarray, n_reports: int) -> Aggregator:
-        """Add the sum of the codewords of reports that were summed elsewhere.
+        """Add the sum of reports (of their codewords, or their values) that was made elsewhere.
 
         That may be a secure aggregation, which shows the server nothing but the sum.
 
@@ -122,6 +134,11 @@ class Aggregator:
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If sums are not that many integers, or larger than so many reports can make them.
         """
         sums = np.asarray(sums)
         if sums.shape != self._sums.shape or not np.issubdtype(sums.dtype, np.integer):
@@ -134,9 +151,24 @@ class Aggregator:
                 f"n_reports={n_reports!r} is no number of reports. Give how many codewords were "
                 f"summed, an integer >= 0."
             )
+        most = largest_sum(self.protocol, int(n_reports))
+        if max(int(sums.max()), -int(sums.min())) > most:
+            raise ValueError(
+                f"sums has an entry beyond {most:g}, which {n_reports} reports cannot make. Give "
+                f"the sum of the reports of this protocol, and how many they were."
+            )
+        self._check_room(int(n_reports))
         self._sums += sums.astype(np.int64)
         self.n_reports += int(n_reports)
         return self
+
+    def _check_room(self, n_reports: int) -> None:
+        total = self.n_reports + n_reports
+        if largest_sum(self.protocol, total) >= 1 << 63:
+            raise ValueError(
+                f"The sums of {total:g} reports may not fit into 64 bits. Give at most "
+                f"{((1 << 63) - 1) // largest_sum(self.protocol, 1):g} to one aggregator."
+            )
 
     def merge(self, other: Aggregator) -> Aggregator:
         """Add what another aggregator of the same protocol has counted.
@@ -168,6 +200,7 @@ class Aggregator:
                 f"Both aggregators have counted the same {common} reports. Send each report to one "
                 f"of them only, for example by the first byte of its id."
             )
+        self._check_room(other.n_reports)
         self._seen.add(other._seen.ids())
         self._sums += other._sums
         self.n_reports += other.n_reports
@@ -189,7 +222,7 @@ class Aggregator:
 
     @property
     def sums(self) -> np.ndarray:
-        """A copy of the state: the sum of the codewords, of shape (dimension + 1,), int64."""
+        """A copy of the state: the sum of the reports, of shape (dimension + 1,), int64."""
         return self._sums.copy()
 
     def to_bytes(self) -> bytes:
@@ -260,26 +293,40 @@ class Aggregator:
         return unique
 
 
-def parse(reports: Any) -> tuple[ReportArray, int]:
+def report_format(protocol: Protocol) -> np.dtype:
+    """Return the format of the reports of a protocol; its ``itemsize`` is their length."""
+    noisy = isinstance(protocol.mechanism, GaussianMechanism)
+    return long_format(protocol.dimension + 1) if noisy else REPORT
+
+
+def largest_sum(protocol: Protocol, n_reports: int) -> int:
+    """Return the largest entry that a sum of so many reports can have."""
+    mechanism = protocol.mechanism
+    if isinstance(mechanism, GaussianMechanism):
+        return n_reports * mechanism.largest_value
+    return n_reports * int(normal_table().max())
+
+
+def parse(reports: Any, layout: np.dtype = REPORT) -> tuple[ReportArray, int]:
     """Return reports as an array, and how many pieces have not the length of one."""
-    if isinstance(reports, np.ndarray) and reports.dtype == REPORT:
+    if isinstance(reports, np.ndarray) and reports.dtype == layout:
         return reports.ravel(), 0
     if isinstance(reports, bytes | bytearray | memoryview):
         pieces, malformed = [bytes(reports)], 0
-        if len(pieces[0]) % REPORT.itemsize:
-            return np.empty(0, dtype=REPORT), 1
+        if len(pieces[0]) % layout.itemsize:
+            return np.empty(0, dtype=layout), 1
     elif isinstance(reports, Iterable) and not isinstance(reports, str):
         pieces = list(reports)
         if any(not isinstance(piece, bytes | bytearray) for piece in pieces):
             raise TypeError("A report is not bytes. Pass what Randomizer.privatize returned.")
-        whole = [piece for piece in pieces if len(piece) == REPORT.itemsize]
+        whole = [piece for piece in pieces if len(piece) == layout.itemsize]
         malformed, pieces = len(pieces) - len(whole), whole
     else:
         raise TypeError(
             f"reports is of type {type(reports).__name__}. Pass bytes, a list of bytes, or an "
             f"array of reports."
         )
-    return np.frombuffer(b"".join(pieces), dtype=REPORT), malformed
+    return np.frombuffer(b"".join(pieces), dtype=layout), malformed
 
 
 def screen(
@@ -288,7 +335,11 @@ def screen(
     """Return which reports are of a protocol, and how many others there are, by reason."""
     good = well_formed(reports)
     ours = good & (reports["protocol"] == int.from_bytes(protocol.digest, "little"))
-    in_range = ours & (reports["index"] < protocol.n_outputs)
+    if isinstance(protocol.mechanism, GaussianMechanism):
+        sizes = np.abs(reports["values"].astype(np.int64)).max(axis=1, initial=0)
+        in_range = ours & (sizes <= protocol.mechanism.largest_value)
+    else:
+        in_range = ours & (reports["index"] < protocol.n_outputs)
     real = in_range & (accept_simulated | (reports["flags"] & SIMULATED == 0))
     rejected = {
         "malformed": int(np.count_nonzero(~good) + np.count_nonzero(ours & ~in_range)),

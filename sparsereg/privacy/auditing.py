@@ -96,6 +96,11 @@ def audit(
         raise ValueError(f"n_trials={n_trials!r} is not possible. Give a positive integer.")
     if not 0 < confidence < 1:
         raise ValueError(f"confidence={confidence!r} is no probability. Give one below 1.")
+    if protocol.delta:
+        raise ValueError(
+            f"delta={protocol.delta:g}: audits are of pure protocols only. What normal noise gives "
+            f"away cannot be seen from thousands of reports; see the tests for exact sums."
+        )
     if privatize is None:
 
         def privatize(x: Any, y: Any) -> bytes:

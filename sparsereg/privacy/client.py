@@ -1,4 +1,4 @@
-"""What runs on the device of a person: one record in, one report of 24 bytes out.
+"""What runs on the device of a person: one record in, one report out.
 
 The steps, for every record and whatever it is:
 
@@ -8,8 +8,11 @@ The steps, for every record and whatever it is:
 3. regenerate the codebook of the report, and order it by the scalar product with u;
 4. let the mechanism choose: the set C is the first m codewords of that order.
 
-Privacy rests on step 4 alone (see :mod:`sparsereg.privacy.mechanisms`); the steps before it cannot
-break it. None of them raises, warns or changes the size of the report because of the record.
+A protocol with a delta adds noise to the integers of step 2 instead
+(:mod:`sparsereg.privacy.gaussian`).
+
+Privacy rests on the last step alone (see :mod:`sparsereg.privacy.mechanisms`); those before it
+cannot break it. None of them raises, warns or changes the size of the report because of the record.
 Running time is not hidden: see the threat model in the guide.
 
 Randomness comes from the operating system. NumPy and the standard library only: nothing else of
@@ -26,16 +29,13 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsereg.privacy.accounting import PrivacyBudget
-from sparsereg.privacy.codebook import scores
+from sparsereg.privacy.codebook import UNIT, scores
+from sparsereg.privacy.gaussian import GaussianMechanism
 from sparsereg.privacy.protocol import Protocol
-from sparsereg.privacy.reports import make_reports, seeds_of
+from sparsereg.privacy.reports import make_long_reports, make_reports, seeds_of
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
-
-#: Directions are rounded to integers of this unit: products with codewords are then exact in
-#: float64, so that every machine orders the codebook in the same way.
-UNIT = float(1 << 22)
 
 
 class Randomizer:
@@ -46,8 +46,8 @@ class Randomizer:
     protocol : Protocol
         What to report, and with which bounds.
     budget : PrivacyBudget, default=None
-        What the person is still willing to spend; every report spends its epsilon. None allows one
-        report.
+        What the person is still willing to spend; every report spends its epsilon and its delta.
+        None allows one report.
 
     Raises
     ------
@@ -68,7 +68,7 @@ class Randomizer:
                 f"protocol={protocol!r} is not a Protocol. Read one with Protocol.from_json."
             )
         self.protocol = protocol
-        self.budget = PrivacyBudget(protocol.epsilon) if budget is None else budget
+        self.budget = PrivacyBudget(protocol.epsilon, protocol.delta) if budget is None else budget
 
     def privatize(self, x: Any, y: Any) -> bytes:
         """Return the report of a record.
@@ -82,7 +82,8 @@ class Randomizer:
         Returns
         -------
         bytes
-            24 of them. The law of every report is within the factor e^epsilon of that of any other
+            24 of them; with a delta, 24 and 4 for each entry of the statistic and one more. The law
+            of every report is within the factor e^epsilon (and delta) of that of any other
             record's.
 
         Raises
@@ -91,12 +92,18 @@ class Randomizer:
             If the budget does not allow another report. This depends on how many reports were
             made, and not on the record.
         """
-        self.budget.spend(self.protocol.epsilon, self.protocol.id)
+        protocol = self.protocol
+        self.budget.spend(protocol.epsilon, protocol.id, protocol.delta)
         report_id = np.array([secrets.randbits(64)], dtype=np.uint64)
-        seed = int(seeds_of(self.protocol.digest, report_id)[0])
-        order = output_order(self.protocol, seed, *read_record(self.protocol, x, y))
-        index = choose(order, self.protocol, *self.protocol.mechanism.draw())
-        return make_reports(self.protocol.digest, report_id, [index]).tobytes()
+        features, label = read_record(protocol, x, y)
+        if isinstance(protocol.mechanism, GaussianMechanism):
+            direction = lifted(protocol, features[None, :], np.array([label]))[0]
+            values = [protocol.mechanism.values(direction)]
+            return make_long_reports(protocol.digest, report_id, values).tobytes()
+        seed = int(seeds_of(protocol.digest, report_id)[0])
+        order = output_order(protocol, seed, features, label)
+        index = choose(order, protocol, *protocol.mechanism.draw())
+        return make_reports(protocol.digest, report_id, [index]).tobytes()
 
 
 def choose(

@@ -30,6 +30,9 @@ UInt64Array = npt.NDArray[np.uint64]
 LANES, INDEX_BITS = 4, 13
 #: Standard deviation of a coordinate before rounding to integers.
 SCALE = 4096
+#: Directions are rounded to integers of this unit: products with codewords are then exact in
+#: float64, so that every machine orders the codebook in the same way.
+UNIT = float(1 << 22)
 # Coordinates that scores regenerates at once: they stay in the cache.
 _AT_ONCE = 16_384
 GOLDEN, MIX_1, MIX_2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB

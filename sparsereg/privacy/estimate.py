@@ -4,7 +4,8 @@
 2. The constant column is eliminated: ``G - g g' / k``, ``b - g b_k / k``.
 3. The strength of the penalty on a coefficient is a multiple of the noise of its gradient, so that
    a feature without effect stays out. Where G is noisy, that noise grows with the coefficients,
-   and the strength is the least that is consistent with its own solution.
+   and the strength is the least that is consistent with its own solution. For many small effects
+   nothing is left out: the coefficients have a normal prior, whose variance the products tell.
 4. The covariance of the coefficients on their support follows from the same law.
 """
 
@@ -22,12 +23,16 @@ from sparsereg.privacy.statistics import NoiseLaw, nearest_psd
 
 #: Penalties by name; each is given strengths that depend on the noise.
 PENALTIES: dict[str, type[Penalty]] = {"l1": L1, "mcp": MCP, "scad": SCAD, "l0": L0}
+#: The penalty that keeps all features; its strength is that of a normal prior.
+RIDGE = "l2"
 
 # Eigenvalues of the scaled matrix are raised to its noise, within these limits: a direction in
 # which x hardly moves would otherwise make the noise of X'y large.
 _LEAST_FLOOR, _LARGEST_FLOOR = 1e-3, 0.05
 # Fits for the factor by which the noise of the Gram matrix raises the strengths.
 _N_BISECTIONS, _HIGHEST = 8, 30.0
+# Times that the noise at the coefficients is found anew, where it grows with them.
+_N_MOMENTS = 5
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ def fit_evidence(
     ----------
     evidence : Evidence
     penalty : str
-        A key of ``PENALTIES``; not used if ``n_nonzero`` is given.
+        ``RIDGE`` or a key of ``PENALTIES``; not used if ``n_nonzero`` is given.
     level : float or None
         Strength in standard deviations of the noise of X'y. None is the universal level, in
         standard deviations of the noise of the gradient at the solution.
@@ -114,6 +119,9 @@ def fit_evidence(
     if n_nonzero is not None:
         strengths = np.zeros(q)
         coef = _solve(standard, xty / scale, L0Constraint(n_nonzero), backend) / scale
+    elif penalty == RIDGE:
+        strengths = np.zeros(q)
+        coef = shrunk(gram, xty, noise, 1.0 if level is None else level / universal_level(q))
     elif alpha is not None or level is not None:
         strengths = np.full(q, alpha) if alpha is not None else np.asarray(level) * noise.xty
         coef = fit(strengths)
@@ -132,6 +140,28 @@ def fit_evidence(
         variances = noise.of_gradient(coef)[support] ** 2
         covariance[np.ix_(support, support)] = (inverse * variances) @ inverse
     return Estimate(full, covariance, float(np.max(strengths, initial=0.0)))
+
+
+def shrunk(gram: FloatArray, xty: FloatArray, noise: NoiseLaw, strength: float) -> FloatArray:
+    """Return the posterior mean of normal coefficients of equal variance t^2.
+
+    ``b = G w + e`` with known deviations s of e: the w with the least
+
+        ||(b - G w) / s||^2 + strength^2 ||w||^2 / t^2,
+
+    where t^2 is such that ``||b / s||^2`` is what it is on average (the method of moments). Noise
+    is equal in all entries of a report, in the units in which x is bounded; the prior is, too.
+    """
+    coef = np.zeros_like(xty)
+    for _ in range(_N_MOMENTS if np.any(noise.gram) else 1):
+        spread = noise.of_gradient(coef)
+        scores, slopes = xty / spread, gram / spread[:, None]
+        variance = (scores @ scores - scores.size) / np.sum(slopes**2)
+        if variance <= 0:  # no more than noise
+            return np.zeros_like(xty)
+        prior = strength**2 / variance * np.eye(scores.size)
+        coef = np.linalg.solve(slopes.T @ slopes + prior, slopes.T @ scores)
+    return coef
 
 
 def _consistent(

@@ -38,6 +38,7 @@ class LDPLasso(LDPSparseRegression):
         self,
         epsilon: float = 1.0,
         *,
+        delta: float = 0.0,
         protect: str = "record",
         covariance: Any = None,
         clipping: str | None = None,
@@ -52,6 +53,7 @@ class LDPLasso(LDPSparseRegression):
         random_state: Any = None,
     ) -> None:
         self.epsilon = epsilon
+        self.delta = delta
         self.protect = protect
         self.covariance = covariance
         self.clipping = clipping

@@ -1,4 +1,4 @@
-"""The one mechanism of the package: report an index, from a set that depends on the record.
+"""The mechanism of pure privacy: report an index, from a set that depends on the record.
 
 Outputs are 0, ..., K - 1. The record decides, by any rule, a set C of m of them. With probability
 P the report is uniform on C, and otherwise uniform on its complement:

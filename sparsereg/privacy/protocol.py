@@ -25,6 +25,7 @@ from hashlib import blake2b
 from numbers import Integral, Real
 from typing import Any
 
+from sparsereg.privacy.gaussian import GaussianMechanism, calibrated
 from sparsereg.privacy.mechanisms import (
     SubsetMechanism,
     best_subset_size,
@@ -32,9 +33,13 @@ from sparsereg.privacy.mechanisms import (
     default_codewords,
 )
 
-_FORMAT = 1
+# The second one has noise in the place of outputs.
+_FORMAT, _NOISY_FORMAT = 1, 2
+_OF_OUTPUTS, _OF_NOISE = {"n_outputs", "subset_size"}, {"delta", "noise_std"}
 # Below, the 64 bits of a threshold could not tell the two probabilities apart.
-_MIN_EPSILON, _MAX_EPSILON = 1e-6, 20.0
+MIN_EPSILON, MAX_EPSILON = 1e-6, 20.0
+# With a delta: below this epsilon, noise does not fit into a report.
+_MIN_NOISY_EPSILON, _MIN_DELTA, _MAX_DELTA = 0.01, 1e-12, 0.01
 _MAX_DIMENSION = 65_000
 _MAX_CODEWORDS = 1 << 15
 
@@ -75,6 +80,14 @@ class Protocol:
         Size K of the codebook (the number of levels of a label) and of the set that is likely to
         be reported from; None takes those with the least noise.
 
+    delta : float, default=0.0
+        0 promises pure epsilon-privacy, by reports of 24 bytes. From 1e-12 to 0.01 it is the delta
+        of a Gaussian mechanism, whose reports are as long as the statistic and take many times as
+        many persons for the same error: see the guide for what it is good for.
+    noise_std : int, default=None
+        Parameter of the discrete Gaussian noise, in units of radius / 2^50; None is the least one
+        that keeps delta.
+
     Raises
     ------
     ValueError, TypeError
@@ -105,11 +118,16 @@ class Protocol:
     round_index: int = 0
     n_outputs: int = None  # type: ignore[assignment]
     subset_size: int = None  # type: ignore[assignment]
+    delta: float = 0.0
+    noise_std: int = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         self._set_whole("n_features", 1, 10**8)
         self._set_whole("round_index", 0, 2**31)
-        _check_positive(self.epsilon, "epsilon", _MIN_EPSILON, _MAX_EPSILON)
+        least = _MIN_NOISY_EPSILON if self.delta else MIN_EPSILON
+        _check_positive(self.epsilon, "epsilon", least, MAX_EPSILON)
+        if self.delta != 0:
+            _check_positive(self.delta, "delta", _MIN_DELTA, _MAX_DELTA)
         _check_positive(self.x_radius, "x_radius")
         _check_positive(self.y_bound, "y_bound")
         if not isinstance(self.fit_intercept, bool):
@@ -117,13 +135,17 @@ class Protocol:
                 f"fit_intercept={self.fit_intercept!r} is not a bool: give True or False."
             )
         self._set("epsilon", float(self.epsilon))
+        self._set("delta", float(self.delta))
         self._set("x_radius", float(self.x_radius))
         self._set("y_bound", float(self.y_bound))
         self._set_statistic()
         self._set_support()
         self._set_coef()
         self._set_radius()
-        self._set_outputs()
+        if self.delta:
+            self._set_noise()
+        else:
+            self._set_outputs()
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -205,7 +227,30 @@ class Protocol:
         _check_positive(self.radius, "radius")
         self._set("radius", float(self.radius))
 
+    def _set_noise(self) -> None:
+        if self.protect == "label":
+            raise ValueError(
+                f"delta={self.delta:g} buys nothing for labels: the pure mechanism has less noise. "
+                f"Leave delta at 0."
+            )
+        if self.n_outputs is not None or self.subset_size is not None:
+            raise ValueError(
+                f"n_outputs and subset_size have no meaning with delta={self.delta:g}. Leave them "
+                f"out, or leave delta at 0."
+            )
+        if self.noise_std is None:
+            self._set("noise_std", calibrated(self.epsilon, self.delta, self.dimension + 1))
+        self._set_whole("noise_std", 1, 1 << 62)
+        spent = self.mechanism.delta_effective
+        if spent > self.delta:
+            raise ValueError(
+                f"noise_std={self.noise_std} spends a delta of {spent:.3g}, more than "
+                f"delta={self.delta:g}. Leave noise_std out."
+            )
+
     def _set_outputs(self) -> None:
+        if self.noise_std is not None:
+            raise ValueError("noise_std has no meaning without a delta. Leave it out.")
         if self.n_outputs is None and self.subset_size is None:
             if self.statistic == "label":
                 self._set("n_outputs", best_window(self.epsilon)[0])
@@ -218,8 +263,11 @@ class Protocol:
         self._set_whole("subset_size", 1, self.n_outputs - 1)
 
     @cached_property
-    def mechanism(self) -> SubsetMechanism:
+    def mechanism(self) -> SubsetMechanism | GaussianMechanism:
         """The mechanism of a report, with its exact probabilities."""
+        if self.delta:
+            entries = self.dimension + 1
+            return GaussianMechanism(self.epsilon, self.delta, entries, self.noise_std)
         return SubsetMechanism(self.epsilon, self.n_outputs, self.subset_size)
 
     @property
@@ -257,7 +305,9 @@ class Protocol:
 
     def to_json(self) -> str:
         """Return the protocol as canonical JSON: what is hashed, stored and published."""
-        content = {"format": _FORMAT, **asdict(self)}
+        version, others = (_NOISY_FORMAT, _OF_OUTPUTS) if self.delta else (_FORMAT, _OF_NOISE)
+        values = {name: value for name, value in asdict(self).items() if name not in others}
+        content = {"format": version, **values}
         return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @classmethod
@@ -273,13 +323,17 @@ class Protocol:
             content = json.loads(text)
             if not isinstance(content, dict):
                 raise ValueError("it is not an object")
-            if content.pop("format", None) != _FORMAT:
-                raise ValueError(f"its format is not {_FORMAT}")
+            version = content.pop("format", None)
+            if version not in (_FORMAT, _NOISY_FORMAT):
+                raise ValueError(f"its format is not {_FORMAT} or {_NOISY_FORMAT}")
             for name in ("support", "coef"):
                 if content.get(name) is not None:
                     content[name] = tuple(content[name])
-            if set(content) != {field.name for field in fields(cls)}:
+            others = _OF_NOISE if version == _FORMAT else _OF_OUTPUTS
+            if set(content) != {field.name for field in fields(cls)} - others:
                 raise ValueError("its fields are not those of a protocol")
+            if version == _NOISY_FORMAT and not content["delta"]:
+                raise ValueError("it has noise and no delta")
         except (ValueError, TypeError) as error:
             raise ValueError(
                 f"This is not a protocol ({error}). Pass the text that Protocol.to_json returned."

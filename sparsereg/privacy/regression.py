@@ -7,7 +7,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
@@ -16,11 +16,11 @@ from sparsereg.backends.registry import resolve_backend
 from sparsereg.linear_model._base import SparseLinearModel
 from sparsereg.linear_model._data import unchanged_on_failure
 from sparsereg.linear_model._docs import documented
-from sparsereg.privacy.aggregator import Aggregator
-from sparsereg.privacy.estimate import PENALTIES
+from sparsereg.privacy.aggregator import Aggregator, report_format
+from sparsereg.privacy.estimate import PENALTIES, RIDGE
+from sparsereg.privacy.given import as_shards, check_units, checked_covariance
 from sparsereg.privacy.labels import fit_labels
-from sparsereg.privacy.protocol import Protocol
-from sparsereg.privacy.reports import REPORT
+from sparsereg.privacy.protocol import MAX_EPSILON, MIN_EPSILON, Protocol
 from sparsereg.privacy.rounds import PLANS, Session, Settings
 from sparsereg.privacy.shards import choose_level
 from sparsereg.privacy.simulation import simulate_aggregator, simulate_reports
@@ -34,10 +34,10 @@ _INTERACTIONS = {name for name, _ in PLANS}
 class LDPSparseRegression(SparseLinearModel):
     """Sparse linear regression from reports that are private before they leave a device.
 
-    Each person sends one report of 24 bytes, made by a :class:`Randomizer`; any two records make
-    any report with probabilities within a factor ``e^epsilon`` of each other. From their sums, the
-    estimator gets noisy products G of ``X'X`` and b of ``X'y`` with a known law of their noise, and
-    minimizes::
+    Each person sends one report, of 24 bytes without a delta, made by a :class:`Randomizer`; any
+    two records make any report with probabilities within a factor ``e^epsilon`` of each other. From
+    their sums, the estimator gets noisy products G of ``X'X`` and b of ``X'y`` with a known law of
+    their noise, and minimizes::
 
         w' G w / 2 - w' b + sum_j penalty(w_j; strength_j)
 
@@ -50,7 +50,10 @@ class LDPSparseRegression(SparseLinearModel):
     Parameters
     ----------
     epsilon : float, default=1.0
-        Privacy loss of each person.
+        Privacy loss of each person, from 1e-6 to 20.
+    delta : float, default=0.0
+        0 promises pure privacy. With a delta, reports are those of the Gaussian mechanism, long and
+        with more noise: see :class:`Protocol`.
     protect : {"record", "label"}, default="record"
         What is private: x and y, or y alone.
     interaction : {"none", "two-stage", "sequential"}, default="none"
@@ -72,13 +75,16 @@ class LDPSparseRegression(SparseLinearModel):
     radius : float, default=None
         Public bound on the norm of the reported statistic (see :class:`Protocol`), for all rounds
         without ``clipping`` and for the first one with it.
-    penalty : {"l1", "mcp", "scad", "l0"}, default="l1"
-        The penalty; all but l1 leave large coefficients unshrunk.
+    penalty : {"l1", "mcp", "scad", "l0", "l2", "auto"}, default="l1"
+        The penalty. "mcp", "scad" and "l0" leave large coefficients unshrunk. "l2" is for many
+        small effects: it keeps all features and shrinks them like normal coefficients of equal
+        variance, in the units in which ``x_radius`` bounds x. "auto" takes "l1" or "l2", whichever
+        has the smaller risk in the cross-validation of ``alpha="cv"``.
     alpha : float or {"auto", "cv"}, default="auto"
         Strength, in units of the mean gradient ``X'y / n``. "auto" is ``sqrt(2 log p)`` standard
-        deviations of the noise, feature by feature; "cv" chooses the multiple of that by
-        cross-validation over shards of the reports, which costs no privacy (without interaction
-        only).
+        deviations of the noise, feature by feature, or for "l2" what the size of the products tells
+        of the variance of the coefficients; "cv" chooses the multiple of that by cross-validation
+        over shards of the reports, which costs no privacy (without interaction only).
     n_nonzero : int, default=None
         Number of coefficients, if it is known; they are then not shrunk, and ``penalty`` and
         ``alpha`` are not used.
@@ -104,7 +110,9 @@ class LDPSparseRegression(SparseLinearModel):
         Covariance of the errors of the coefficients on ``support_``, as if the support had been
         known and nothing were shrunk; it covers the noise of the reports and their sampling.
     alpha_ : float
-        The largest strength of the penalty.
+        The largest strength of the penalty; 0.0 for "l2", which has none in these units.
+    penalty_ : str
+        The penalty of the fit.
     noise_scale_ : float
         Standard deviation of one report in an entry of the statistic, in the last round.
     n_reports_ : int
@@ -145,7 +153,8 @@ class LDPSparseRegression(SparseLinearModel):
     backend_: str
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "epsilon": [Interval(Real, MIN_EPSILON, MAX_EPSILON, closed="both")],
+        "delta": [Interval(Real, 0, 1, closed="left")],
         "protect": [StrOptions({"record", "label"})],
         "interaction": [StrOptions(_INTERACTIONS)],
         "covariance": [StrOptions({"identity"}), "array-like", None],
@@ -153,7 +162,7 @@ class LDPSparseRegression(SparseLinearModel):
         "x_radius": [Interval(Real, 0, None, closed="neither")],
         "y_bound": [Interval(Real, 0, None, closed="neither")],
         "radius": [Interval(Real, 0, None, closed="neither"), None],
-        "penalty": [StrOptions(set(PENALTIES))],
+        "penalty": [StrOptions({*PENALTIES, RIDGE, "auto"})],
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto", "cv"})],
         "n_nonzero": [Interval(Integral, 1, None, closed="left"), None],
         "fit_intercept": ["boolean"],
@@ -167,6 +176,7 @@ class LDPSparseRegression(SparseLinearModel):
         self,
         epsilon: float = 1.0,
         *,
+        delta: float = 0.0,
         protect: str = "record",
         interaction: str = "none",
         covariance: Any = None,
@@ -184,6 +194,7 @@ class LDPSparseRegression(SparseLinearModel):
         random_state: Any = None,
     ) -> None:
         self.epsilon = epsilon
+        self.delta = delta
         self.protect = protect
         self.interaction = interaction
         self.covariance = covariance
@@ -274,7 +285,7 @@ class LDPSparseRegression(SparseLinearModel):
                 X = validate_data(self, X, dtype=[np.float64, np.float32])
                 self._fit_labels(self.protocol, reports, X, simulated=False)
             else:
-                self._fit_aggregators(_as_shards(reports))
+                self._fit_aggregators(as_shards(reports))
             self.backend_ = resolve_backend(self.backend, np.empty(0)).name
         return self
 
@@ -353,8 +364,9 @@ class LDPSparseRegression(SparseLinearModel):
         whole = Aggregator.from_bytes(shards[0].to_bytes())
         for shard in shards[1:]:
             whole.merge(shard)
-        settings = self._settings(protocol.n_features, protocol)
-        level = choose_level(settings, shards) if self.alpha == "cv" else None
+        settings, level = self._settings(protocol.n_features, protocol), None
+        if self.alpha == "cv":
+            settings, level = choose_level(settings, shards)
         self._keep(Session(settings, level=level).answer(whole))
 
     def _fit_labels(self, protocol: Protocol, reports: Any, X: Any, simulated: bool) -> None:
@@ -362,6 +374,11 @@ class LDPSparseRegression(SparseLinearModel):
             raise ValueError(
                 'alpha="cv" is for reports of records. With private labels, take debiased_labels '
                 "and any estimator with its own cross-validation."
+            )
+        if self.penalty in (RIDGE, "auto"):
+            raise ValueError(
+                f"penalty={self.penalty!r} is for reports of records. With private labels, take "
+                f"debiased_labels and scikit-learn's Ridge."
             )
         fit = fit_labels(
             protocol,
@@ -374,16 +391,19 @@ class LDPSparseRegression(SparseLinearModel):
             accept_simulated=simulated,
         )
         self.coef_, self.intercept_, self.alpha_ = fit.coef, fit.intercept, fit.alpha
+        self.penalty_ = self.penalty
         self.coef_cov_ = fit.covariance
         self._state(protocol, [protocol], fit.n_reports, simulated, ("the rows of X",))
 
     def _settings(self, n_features: int, protocol: Protocol | None = None) -> Settings:
         source: Any = self if protocol is None else protocol
+        self._check_penalty()
         if self.alpha == "cv" and self.interaction != "none":
             raise ValueError(
                 'alpha="cv" needs interaction="none". With rounds, leave alpha="auto".'
             )
-        covariance = _checked_covariance(self.covariance, n_features)
+        check_units(source.x_radius, source.y_bound)
+        covariance = checked_covariance(self.covariance, n_features)
         if protocol is not None and protocol.statistic == "score" and covariance is None:
             raise ValueError(
                 "Reports of scores tell X'y and not X'X. Give the covariance of x, or collect "
@@ -392,6 +412,7 @@ class LDPSparseRegression(SparseLinearModel):
         return Settings(
             n_features=n_features,
             epsilon=source.epsilon,
+            delta=float(source.delta),
             x_radius=float(source.x_radius),
             y_bound=float(source.y_bound),
             radius=source.radius,
@@ -405,10 +426,23 @@ class LDPSparseRegression(SparseLinearModel):
             backend=self.backend,
         )
 
+    def _check_penalty(self) -> None:
+        if self.penalty == "auto" and self.alpha != "cv":
+            raise ValueError(
+                'penalty="auto" is chosen by cross-validation. Give alpha="cv" with it, or name '
+                "the penalty."
+            )
+        if self.penalty == RIDGE and not isinstance(self.alpha, str):
+            raise ValueError(
+                'The strength of penalty="l2" comes from the noise of the reports. Leave '
+                'alpha="auto", or give "cv".'
+            )
+
     def _label_protocol(self, n_features: int) -> Protocol:
         return Protocol(
             n_features=n_features,
             epsilon=self.epsilon,
+            delta=float(self.delta),
             protect="label",
             x_radius=self.x_radius,
             y_bound=self.y_bound,
@@ -423,7 +457,7 @@ class LDPSparseRegression(SparseLinearModel):
         self.intercept_ = (
             float(estimate.coef[p] * protocols[-1].constant) if settings.fit_intercept else 0.0
         )
-        self.alpha_ = estimate.alpha
+        self.alpha_, self.penalty_ = estimate.alpha, settings.penalty
         told = []
         if settings.covariance is not None:
             told.append("the covariance of x")
@@ -444,14 +478,14 @@ class LDPSparseRegression(SparseLinearModel):
         """Set what does not depend on the estimate."""
         self.n_features_in_ = last.n_features
         self.noise_scale_ = noise_per_report(last)
-        self.report_nbytes_ = REPORT.itemsize
+        self.report_nbytes_ = report_format(last).itemsize
         self.n_reports_ = n_reports
         self.protocols_ = list(protocols)
         self.privacy_ = PrivacyStatement(
             protects=last.protect,
             epsilon=last.epsilon,
             epsilon_effective=max(protocol.epsilon_effective for protocol in protocols),
-            delta=0.0,
+            delta=last.delta,
             n_rounds=len(protocols),
             n_reports=n_reports,
             simulated=simulated,
@@ -464,35 +498,3 @@ class LDPSparseRegression(SparseLinearModel):
         tags.regressor_tags.poor_score = True  # noise is meant to hide what few rows say
         tags.non_deterministic = self.random_state is None
         return tags
-
-
-def _as_shards(reports: Any) -> list[Aggregator]:
-    shards = [reports] if isinstance(reports, Aggregator) else reports
-    if not isinstance(shards, list | tuple) or not shards:
-        raise TypeError(
-            f"reports is of type {type(reports).__name__}. Give an Aggregator or a list of them; "
-            f"for private labels, give the public rows X, too."
-        )
-    if not all(isinstance(shard, Aggregator) for shard in shards):
-        raise TypeError("Not all shards are an Aggregator. Sum reports with Aggregator.update.")
-    return list(shards)
-
-
-def _checked_covariance(covariance: Any, n_features: int) -> FloatArray | None:
-    if covariance is None:
-        return None
-    if isinstance(covariance, str):
-        return np.eye(n_features)
-    matrix = check_array(covariance, dtype=np.float64, input_name="covariance")
-    if matrix.shape != (n_features, n_features) or not np.allclose(matrix, matrix.T):
-        raise ValueError(
-            f"covariance has shape {matrix.shape}. It must be E[x x'], symmetric and of shape "
-            f"({n_features}, {n_features})."
-        )
-    least, most = np.linalg.eigvalsh(matrix)[[0, -1]]
-    if most <= 0 or least < -1e-8 * most:
-        raise ValueError(
-            f"covariance has the eigenvalue {least:.3g}, which no E[x x'] has. Estimate it by "
-            f"X'X / n of centered rows, or repair it by sparsereg.privacy.nearest_psd."
-        )
-    return matrix

@@ -1,4 +1,4 @@
-"""The wire format: 24 bytes a report, whatever the dimension.
+"""The wire format: 24 bytes a report, whatever the dimension, unless noise is added.
 
 ======  =====  =========================================================
 offset  bytes  content (little-endian)
@@ -12,10 +12,15 @@ offset  bytes  content (little-endian)
 22      2      checksum of all of this
 ======  =====  =========================================================
 
+Where noise is added, a report is as long as the statistic: ``SG``, the same up to byte 20, a CRC-32
+of all the rest, and the values, 4 bytes each.
+
 NumPy and the standard library only: this file is part of the client.
 """
 
 from __future__ import annotations
+
+import zlib
 
 import numpy as np
 import numpy.typing as npt
@@ -23,19 +28,16 @@ import numpy.typing as npt
 from sparsereg.privacy.codebook import UInt64Array, mix
 
 VERSION, SIMULATED = 1, 1
-_MAGIC = int.from_bytes(b"SR", "little")
+_MAGIC, _LONG_MAGIC = (int.from_bytes(magic, "little") for magic in (b"SR", b"SG"))
 
-REPORT = np.dtype(
-    [
-        ("magic", "<u2"),
-        ("version", "u1"),
-        ("flags", "u1"),
-        ("protocol", "<u8"),
-        ("report_id", "<u8"),
-        ("index", "<u2"),
-        ("check", "<u2"),
-    ]
-)
+_HEAD = [
+    ("magic", "<u2"),
+    ("version", "u1"),
+    ("flags", "u1"),
+    ("protocol", "<u8"),
+    ("report_id", "<u8"),
+]
+REPORT = np.dtype([*_HEAD, ("index", "<u2"), ("check", "<u2")])
 
 ReportArray = npt.NDArray[np.void]
 
@@ -53,11 +55,35 @@ def make_reports(
     indices : array-like of int, of shape (n,)
     flags : int
     """
-    reports = np.zeros(len(report_ids), dtype=REPORT)
-    reports["magic"], reports["version"], reports["flags"] = _MAGIC, VERSION, flags
-    reports["protocol"] = int.from_bytes(digest, "little")
-    reports["report_id"], reports["index"] = report_ids, indices
+    reports = _with_head(REPORT, _MAGIC, digest, report_ids, flags)
+    reports["index"] = indices
     reports["check"] = checksum(reports)
+    return reports
+
+
+def long_format(n_values: int) -> np.dtype:
+    """Return the format of reports with so many values."""
+    return np.dtype([*_HEAD, ("check", "<u4"), ("values", "<i4", (n_values,))])
+
+
+def make_long_reports(
+    digest: bytes, report_ids: UInt64Array, values: npt.ArrayLike, flags: int = 0
+) -> ReportArray:
+    """Return reports with values, of shape (n, n_values)."""
+    values = np.asarray(values)
+    reports = _with_head(long_format(values.shape[1]), _LONG_MAGIC, digest, report_ids, flags)
+    reports["values"] = values
+    reports["check"] = long_checksum(reports)
+    return reports
+
+
+def _with_head(
+    layout: np.dtype, magic: int, digest: bytes, report_ids: UInt64Array, flags: int
+) -> ReportArray:
+    reports = np.zeros(len(report_ids), dtype=layout)
+    reports["magic"], reports["version"], reports["flags"] = magic, VERSION, flags
+    reports["protocol"] = int.from_bytes(digest, "little")
+    reports["report_id"] = report_ids
     return reports
 
 
@@ -69,10 +95,20 @@ def checksum(reports: ReportArray) -> npt.NDArray[np.uint16]:
     return (mixed & np.uint64(0xFFFF)).astype(np.uint16)
 
 
+def long_checksum(reports: ReportArray) -> npt.NDArray[np.uint32]:
+    """Return the CRC-32 of each report with values, its check taken as 0."""
+    blank = reports.copy()
+    blank["check"] = 0
+    rows = blank.view(np.uint8).reshape(len(blank), -1)
+    return np.array([zlib.crc32(row.data) for row in rows], dtype=np.uint32)
+
+
 def well_formed(reports: ReportArray) -> npt.NDArray[np.bool_]:
     """Return which reports have the format of this version, and their checksum."""
-    format_is_ours = (reports["magic"] == _MAGIC) & (reports["version"] == VERSION)
-    return format_is_ours & (reports["check"] == checksum(reports))
+    is_long = reports.dtype != REPORT
+    magic, check = (_LONG_MAGIC, long_checksum) if is_long else (_MAGIC, checksum)
+    format_is_ours = (reports["magic"] == magic) & (reports["version"] == VERSION)
+    return format_is_ours & (reports["check"] == check(reports))
 
 
 def seeds_of(digest: bytes, report_ids: UInt64Array) -> UInt64Array:

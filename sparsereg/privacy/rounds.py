@@ -84,7 +84,7 @@ class Settings:
 
     Attributes
     ----------
-    n_features, epsilon, x_radius, y_bound, radius, fit_intercept
+    n_features, epsilon, delta, x_radius, y_bound, radius, fit_intercept
         As of :class:`Protocol`.
     interaction : str
     covariance : ndarray of shape (n_features, n_features) or None
@@ -96,6 +96,7 @@ class Settings:
 
     n_features: int
     epsilon: float
+    delta: float
     x_radius: float
     y_bound: float
     radius: float | None
@@ -223,6 +224,7 @@ class Session:
         shared = {
             "n_features": told.n_features,
             "epsilon": told.epsilon,
+            "delta": told.delta,
             "x_radius": told.x_radius,
             "y_bound": told.y_bound,
             "fit_intercept": told.fit_intercept,

@@ -13,12 +13,19 @@ from __future__ import annotations
 import numpy as np
 
 from sparsereg.backends.protocol import Backend, FloatArray
-from sparsereg.privacy.aggregator import Aggregator
-from sparsereg.privacy.client import UNIT, lifted, window_starts
-from sparsereg.privacy.codebook import SCALE, normal_table
+from sparsereg.privacy.aggregator import Aggregator, largest_sum
+from sparsereg.privacy.client import lifted, window_starts
+from sparsereg.privacy.codebook import UNIT, normal_table
+from sparsereg.privacy.gaussian import GRID, GaussianMechanism
 from sparsereg.privacy.protocol import Protocol
-from sparsereg.privacy.reports import SIMULATED, ReportArray, make_reports, seeds_of
-from sparsereg.privacy.statistics import selected_moments
+from sparsereg.privacy.reports import (
+    SIMULATED,
+    ReportArray,
+    make_long_reports,
+    make_reports,
+    seeds_of,
+)
+from sparsereg.privacy.statistics import noise_per_report, sum_per_direction
 
 # Numbers in the directions of the records that are worked on at a time: they stay in the cache.
 _AT_ONCE = 1 << 15
@@ -44,6 +51,12 @@ def simulate_reports(
     """
     n, K, m = len(y), protocol.n_outputs, protocol.subset_size
     report_ids = rng.integers(0, 2**64, n, dtype=np.uint64)
+    if isinstance(protocol.mechanism, GaussianMechanism):
+        noise, most = protocol.mechanism.noise, protocol.mechanism.largest_value
+        directions = lifted(protocol, X, y) / UNIT
+        noisy = np.rint(GRID * (directions + noise * rng.standard_normal(directions.shape)))
+        values = np.clip(noisy, -most, most).astype(np.int32)
+        return make_long_reports(protocol.digest, report_ids, values, flags=SIMULATED)
     inside = rng.integers(0, 2**64, n, dtype=np.uint64) < np.uint64(protocol.mechanism.threshold)
     ranks = np.where(inside, rng.integers(0, m, n), m + rng.integers(0, K - m, n))
     if protocol.protect == "label":
@@ -80,14 +93,17 @@ def simulate_aggregator(
     """
     aggregator = Aggregator(protocol, accept_simulated=True, check_duplicates=False)
     if law == "exact":
-        return aggregator.update(simulate_reports(protocol, X, y, rng, backend))
+        whole = _chunks(len(y), protocol.dimension) if protocol.delta else [slice(None)]
+        for rows in whole:  # reports with noise are long: they are not kept
+            aggregator.update(simulate_reports(protocol, X[rows], y[rows], rng, backend))
+        return aggregator
     total = np.zeros(protocol.dimension + 1)
     for rows in _chunks(len(y), protocol.dimension):
         total += lifted(protocol, X[rows], y[rows]).sum(axis=0) / UNIT
-    mean, square = selected_moments(protocol.mechanism)
-    spread = np.sqrt(len(y) * (1.0 + (square - 1.0) / total.size))
-    noisy = mean * total + spread * rng.standard_normal(total.size)
-    return aggregator.add_sums(np.rint(SCALE * noisy).astype(np.int64), len(y))
+    spread = np.sqrt(len(y)) * noise_per_report(protocol) / protocol.radius
+    noisy = sum_per_direction(protocol) * (total + spread * rng.standard_normal(total.size))
+    most = largest_sum(protocol, len(y))
+    return aggregator.add_sums(np.clip(np.rint(noisy), -most, most).astype(np.int64), len(y))
 
 
 def _chunks(n: int, dimension: int) -> list[slice]:

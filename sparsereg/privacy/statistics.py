@@ -8,6 +8,9 @@ rotation invariant, so that E g = c u with a public constant
 z_(1) > ... > z_(K) the order statistics of K normal numbers. ``radius g / c`` without its last
 entry is therefore an unbiased estimate of the statistic of the record, with a variance of nearly
 ``(radius / c)^2`` in every entry, whatever the dimension and whatever the record.
+
+A report with noise instead is the direction itself, and ``radius`` times it without its last entry
+the estimate; its noise has the variance of the mechanism.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import numpy.typing as npt
 
 from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.privacy.codebook import SCALE
+from sparsereg.privacy.gaussian import GRID, GaussianMechanism
 from sparsereg.privacy.mechanisms import SubsetMechanism, window_moments
 from sparsereg.privacy.protocol import Protocol
 
@@ -106,14 +110,23 @@ def noise_per_report(protocol: Protocol) -> float:
             protocol.epsilon_effective, protocol.n_outputs, protocol.subset_size
         )
         return protocol.y_bound * float(np.sqrt(max(squares))) / gain
+    if isinstance(protocol.mechanism, GaussianMechanism):
+        return protocol.radius * protocol.mechanism.noise
     mean, square = selected_moments(protocol.mechanism)
     return protocol.radius / mean * float(np.sqrt(1.0 + (square - 1.0) / (protocol.dimension + 1)))
+
+
+def sum_per_direction(protocol: Protocol) -> float:
+    """Return what a report adds to the sums, on average, where the direction of a record is one."""
+    if isinstance(protocol.mechanism, GaussianMechanism):
+        return float(GRID)
+    return SCALE * selected_moments(protocol.mechanism)[0]
 
 
 def statistics_of(
     protocol: Protocol, sums: npt.NDArray[np.int64], n_reports: int
 ) -> PrivateStatistics:
-    """Return the debiased statistics of a sum of codewords.
+    """Return the debiased statistics of a sum of reports.
 
     Parameters
     ----------
@@ -121,8 +134,7 @@ def statistics_of(
     sums : ndarray of int64, of shape (dimension + 1,)
     n_reports : int
     """
-    mean, _ = selected_moments(protocol.mechanism)
-    directions = sums / (SCALE * mean)
+    directions = sums / sum_per_direction(protocol)
     values, lift = protocol.radius * directions[:-1], float(directions[-1] / max(n_reports, 1))
     spread = noise_per_report(protocol) * np.sqrt(n_reports)
     features = range(protocol.n_features) if protocol.support is None else protocol.support

@@ -66,7 +66,8 @@ def test_the_family_runs_on_few_persons(tmp_path, monkeypatch):
 
 
 def test_reports_are_as_small_and_fast_as_the_costs_say():
-    score, gram = privacy.costs()
+    score, gram, noisy = privacy.costs()
+    assert noisy["report_bytes"] == 24 + 4 * (noisy["dimension"] + 1)
     assert score["report_bytes"] == gram["report_bytes"] == 24
     assert score["state_bytes_at_end"] - score["state_bytes_after_1000"] < 16
     assert score["reports_per_second"] > gram["reports_per_second"] > 0

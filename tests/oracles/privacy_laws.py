@@ -11,12 +11,14 @@ from fractions import Fraction
 from unittest.mock import patch
 
 import numpy as np
+from scipy.stats import chisquare
 
-from sparsereg.privacy import PrivacyBudget, client
+from sparsereg.privacy import PrivacyBudget, client, gaussian
+from sparsereg.privacy.aggregator import report_format
 from sparsereg.privacy.mechanisms import exp_lower_bound
 
 #: The files that run on a device.
-CLIENT_FILES = ("client", "protocol", "mechanisms", "codebook", "reports", "accounting")
+CLIENT_FILES = ("client", "protocol", "mechanisms", "gaussian", "codebook", "reports", "accounting")
 
 # Uniform numbers in the middle of equal parts: stochastic rounding between windows of labels.
 ROUNDINGS = [Fraction(2 * k + 1, 16) for k in range(8)]
@@ -54,6 +56,27 @@ def largest_ratio(one, other):
         return None
     ratios = [one[j] / other[j] for j in outputs if one.get(j, 0)]
     return max(max(ratios), 1 / min(ratios))
+
+
+def noisy_law(mechanism, direction):
+    """Return {values: probability} of a report with noise, through the code that makes reports.
+
+    All draws within 6 standard deviations are tried; beyond is less than 1e-8.
+    """
+    size = 6 * mechanism.std
+    weights = np.exp(-(np.arange(-size, size + 1) ** 2) / (2.0 * mechanism.std**2))
+    law, total = defaultdict(float), float(weights.sum())
+    for draws in itertools.product(range(-size, size + 1), repeat=mechanism.dimension):
+        given = iter(draws)
+        with patch.object(gaussian, "discrete_gaussian", lambda std, given=given: next(given)):
+            values = tuple(mechanism.values(direction))
+        law[values] += float(np.prod([weights[draw + size] / total for draw in draws]))
+    return dict(law)
+
+
+def delta_between(one, other, epsilon):
+    """Return the largest P(S) - e^epsilon Q(S) over all sets S of outputs."""
+    return sum(max(p - np.exp(epsilon) * other.get(value, 0.0), 0.0) for value, p in one.items())
 
 
 class Hostile:
@@ -115,6 +138,35 @@ def check_laws(protocol):
         assert ratio <= protocol.mechanism.odds <= exp_lower_bound(protocol.epsilon)
 
 
+def adversarial_directions(mechanism, unit):
+    """Return directions that no honest computation makes, and the opposite ones that some do."""
+    axis = np.eye(mechanism.dimension)[0] * unit
+    corner = np.full(mechanism.dimension, unit)
+    huge = np.full(mechanism.dimension, -1e308)
+    wrong = [np.nan * axis, np.inf * corner, huge, [unit], np.ones(7), -10.0 * corner]
+    return [axis, -axis, 0 * axis, corner, -corner, corner / 2, corner - 1, *wrong]
+
+
+def check_noise(mechanism):
+    """The laws of reports of any two directions are within epsilon and delta."""
+    unit = float(gaussian.UNIT)
+    laws = [noisy_law(mechanism, u) for u in adversarial_directions(mechanism, unit)]
+    for one, other in itertools.permutations(laws, 2):
+        assert abs(sum(one.values()) - 1) < 1e-6
+        assert delta_between(one, other, mechanism.epsilon) <= mechanism.delta
+
+
+def check_sampler(std=3):
+    """Draws are discrete Gaussian, at the level 1e-6."""
+    n, values = 20_000, np.arange(-3 * std, 3 * std + 1)
+    draws = np.array([gaussian.discrete_gaussian(std) for _ in range(n)])
+    weights = np.exp(-(np.arange(-20 * std, 20 * std + 1) ** 2) / (2.0 * std**2))
+    expected = n * np.exp(-(values**2) / (2.0 * std**2)) / weights.sum()
+    counts = np.array([np.count_nonzero(draws == value) for value in values])
+    rest = n - counts.sum(), n - expected.sum()
+    assert chisquare([*counts, rest[0]], [*expected, rest[1]]).pvalue > 1e-6
+
+
 def check_total(protocol):
     """Every record gives a report of the same size, without an error and without a warning."""
     for name, x, y in adversarial_records(3):
@@ -124,7 +176,7 @@ def check_total(protocol):
                 report = client.Randomizer(protocol).privatize(x, y)
             except Exception as error:
                 raise AssertionError(f"{name}: {error!r}") from error
-        assert len(report) == 24
+        assert len(report) == report_format(protocol).itemsize
 
 
 def check_directions(protocol):

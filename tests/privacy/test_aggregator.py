@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sparsereg.backends import get_backend
 from sparsereg.privacy import Aggregator, PrivacyBudget, Protocol, Randomizer, debiased_labels
-from sparsereg.privacy.aggregator import IdSet
+from sparsereg.privacy.aggregator import IdSet, largest_sum
 from sparsereg.privacy.client import choose, lifted, output_order
 from sparsereg.privacy.codebook import SCALE, codewords, normal_table
 from sparsereg.privacy.reports import REPORT, make_reports, seeds_of
@@ -306,6 +306,39 @@ def test_sums_of_what_is_no_number_of_reports_are_refused(number):
     aggregator = Aggregator(PROTOCOL)
     with pytest.raises(ValueError, match="no number of reports"):
         aggregator.add_sums(aggregator.sums, number)
+
+
+@pytest.mark.parametrize("protocol", [PROTOCOL, Protocol(3, 1.0, delta=1e-6)])
+def test_sums_that_no_reports_make_are_refused(protocol):
+    aggregator = Aggregator(protocol)
+    most = largest_sum(protocol, 3)
+    for sums in (np.full(aggregator.sums.size, sign * most) for sign in (1, -1)):
+        assert Aggregator(protocol).add_sums(sums, 3).n_reports == 3
+        with pytest.raises(ValueError, match="3 reports cannot make"):
+            aggregator.add_sums(sums + np.sign(sums), 3)
+    with pytest.raises(ValueError, match="0 reports cannot make"):
+        aggregator.add_sums(np.ones(aggregator.sums.size, dtype=np.int8), 0)
+    for huge in (np.full(aggregator.sums.size, 2**64 - 1, dtype=np.uint64),
+                 np.full(aggregator.sums.size, -(2**63))):  # fmt: skip
+        with pytest.raises(ValueError, match="3 reports cannot make"):
+            aggregator.add_sums(huge, 3)
+    assert aggregator.n_reports == 0
+    assert not aggregator.sums.any()
+
+
+@pytest.mark.parametrize("protocol", [PROTOCOL, Protocol(3, 1.0, delta=1e-6)])
+def test_more_reports_than_64_bits_can_sum_are_refused(protocol):
+    most = (2**63 - 1) // largest_sum(protocol, 1)
+    zeros = np.zeros(protocol.dimension + 1, dtype=np.int64)
+    full = Aggregator(protocol).add_sums(zeros, most)
+    for act in (
+        lambda: full.add_sums(zeros, 1),
+        lambda: full.merge(Aggregator(protocol).add_sums(zeros, 1)),
+        lambda: Aggregator(protocol).add_sums(zeros, 10**30),
+    ):
+        with pytest.raises(ValueError, match="may not fit into 64 bits"):
+            act()
+    assert full.n_reports == most
 
 
 @pytest.mark.parametrize("state", [None, "text", 3])

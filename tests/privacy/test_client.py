@@ -149,7 +149,7 @@ def test_a_second_report_is_refused_unless_budgeted():
         Randomizer(protocol, budget).privatize([0.0, 0.0], 0.0)
     with pytest.raises(BudgetExceededError, match="is spent"):
         Randomizer(protocol, budget).privatize([0.0, 0.0], 0.0)
-    assert budget.entries == [(1.0, protocol.id)] * 2
+    assert budget.entries == [(1.0, 0.0, protocol.id)] * 2
 
 
 def test_reports_of_one_record_have_different_codebooks():
@@ -171,8 +171,9 @@ def test_a_budget_is_spent_by_positive_numbers_only(epsilon):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{}", '{"epsilon": 1.0, "entries": [[-5.0, "round"]]}',
-     '{"epsilon": 1.0, "entries": [[NaN, "round"]]}', '{"epsilon": 1.0, "entries": 3}'],
+    ["", "[]", "{}", '{"epsilon": 1.0, "delta": 0.0, "entries": [[-5.0, 0.0, "round"]]}',
+     '{"epsilon": 1.0, "delta": 0.0, "entries": [[NaN, 0.0, "round"]]}',
+     '{"epsilon": 1.0, "delta": 0.0, "entries": 3}'],
 )  # fmt: skip
 def test_what_is_no_budget_is_refused(text):
     with pytest.raises(ValueError, match=r"not a budget|not what a report costs"):

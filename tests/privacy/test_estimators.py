@@ -34,7 +34,7 @@ from sparsereg.privacy.auditing import taken_for
 from sparsereg.privacy.baselines import duchi_sum
 from sparsereg.privacy.client import output_order, read_record
 from sparsereg.privacy.clipping import SquaredNorm, attenuation, mean_lift, radius_in_scores
-from sparsereg.privacy.estimate import Evidence, fit_evidence
+from sparsereg.privacy.estimate import Evidence, fit_evidence, shrunk
 from sparsereg.privacy.reports import REPORT, seeds_of
 from sparsereg.privacy.simulation import simulate_aggregator, simulate_reports
 from sparsereg.privacy.statistics import NoiseLaw
@@ -46,6 +46,7 @@ ESTIMATORS = [
     LDPSparseRegression(interaction="two-stage", covariance="identity", clipping="gaussian"),
     LDPSparseRegression(protect="label", y_bound=100.0),
     LDPSparseRegression(n_nonzero=1, simulate="clt"),
+    LDPSparseRegression(penalty="l2", delta=1e-5, simulate="clt"),
     LDPLasso(epsilon=8.0),
     NLDPRegression(),
     LDPIHT(),
@@ -236,6 +237,49 @@ def test_shards_choose_a_strength():
         LDPLasso(alpha="cv").fit_reports(shards[0])
 
 
+def test_products_of_many_small_effects_are_shrunk_to_their_posterior_mean():
+    rng = np.random.default_rng(0)
+    d, errors = 40, []
+    gram = np.diag(rng.uniform(0.2, 2.0, d)) + 0.1
+    spread = rng.uniform(0.5, 2.0, d)
+    noise = NoiseLaw(spread, np.zeros((d, d)))
+    for _ in range(200):
+        coef = 1.5 * rng.standard_normal(d)
+        xty = gram @ coef + spread * rng.standard_normal(d)
+        cov = 1.5**2 * gram @ gram + np.diag(spread**2)
+        best = 1.5**2 * gram @ np.linalg.solve(cov, xty)  # told the variance
+        raw = np.linalg.solve(gram, xty)
+        fits = [shrunk(gram, xty, noise, strength) for strength in (1.0, 1e3)]
+        assert np.linalg.norm(fits[1]) < 1e-4 * np.linalg.norm(fits[0])
+        errors.append([np.sum((w - coef) ** 2) for w in (fits[0], best, raw, 0 * coef)])
+    ours, best, raw, zero = np.mean(errors, axis=0)
+    assert best <= ours <= 1.05 * best
+    assert ours < 0.7 * min(raw, zero)
+    assert not shrunk(gram, 0.5 * spread, noise, 1.0).any()  # less than noise tells nothing
+
+
+@pytest.mark.parametrize(("many", "expected"), [(False, "l1"), (True, "l2")])
+def test_shards_tell_few_large_effects_from_many_small_ones(many, expected):
+    rng = np.random.default_rng(0)
+    n, d = 100_000, 40
+    X = rng.standard_normal((n, d)) / np.sqrt(d)
+    truth = np.where(many | (np.arange(d) < 2), rng.standard_normal(d), 0.0)
+    truth *= np.sqrt(d) * 0.4 / np.linalg.norm(truth)
+    y = X @ truth + 0.3 * rng.standard_normal(n)
+    settings = {
+        "covariance": np.eye(d) / d, "x_radius": 1.2, "y_bound": 1.5, "radius": 1.0,
+        "simulate": "clt", "fit_intercept": False, "random_state": 0,
+    }  # fmt: skip
+    models = {
+        penalty: LDPSparseRegression(2.0, penalty=penalty, alpha="cv", **settings).fit(X, y)
+        for penalty in ("auto", "l1", "l2")
+    }
+    assert models["auto"].penalty_ == expected
+    np.testing.assert_array_equal(models["auto"].coef_, models[expected].coef_)
+    errors = {name: np.linalg.norm(m.coef_ - truth) for name, m in models.items()}
+    assert errors["auto"] == min(errors.values()) < 0.6 * np.linalg.norm(truth)
+
+
 def test_label_reports_of_devices_are_fitted_on_the_public_rows():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((600, 3))
@@ -279,6 +323,21 @@ def test_label_reports_of_devices_are_fitted_on_the_public_rows():
             lambda: LDPLasso(protocol=Protocol(2, 1.0)).fit_reports(Aggregator(Protocol(2, 2.0))),
             ValueError,
             "not all of this protocol",
+        ),
+        (
+            lambda: LDPSparseRegression(penalty="auto").fit(np.eye(2), np.ones(2)),
+            ValueError,
+            'Give alpha="cv" with it',
+        ),
+        (
+            lambda: LDPSparseRegression(penalty="l2", alpha=0.1).fit(np.eye(2), np.ones(2)),
+            ValueError,
+            'Leave alpha="auto"',
+        ),
+        (
+            lambda: LDPSparseRegression(penalty="l2", protect="label").fit(np.eye(2), np.ones(2)),
+            ValueError,
+            "debiased_labels and scikit-learn's Ridge",
         ),
         (
             lambda: LDPLasso().fit_reports(Aggregator(Protocol(2, 1.0, statistic="score"))),
@@ -450,6 +509,39 @@ def test_the_summary_says_what_is_private():
 def test_what_cannot_be_a_covariance_is_refused(covariance):
     with pytest.raises(ValueError, match="has the eigenvalue"):
         LDPSparseRegression(covariance=covariance).fit(np.eye(2), np.ones(2))
+
+
+@pytest.mark.parametrize("interaction", ["none", "two-stage", "sequential"])
+@pytest.mark.parametrize("covariance", [None, "known"])
+@pytest.mark.parametrize("clipping", [None, "gaussian"])
+@pytest.mark.parametrize("penalty", ["mcp", "l2"])
+def test_units_do_not_matter(interaction, covariance, clipping, penalty):
+    X, y, _ = draw(3000, 3)
+    coefs = []
+    for unit_x, unit_y in [(1, 1), (2.0**-90, 2.0**-90), (2.0**-90, 2.0**90), (2.0**90, 2.0**-90)]:
+        model = LDPSparseRegression(
+            8.0, interaction=interaction, clipping=clipping, penalty=penalty, simulate="clt",
+            covariance=unit_x**2 * np.eye(3) if covariance else None,
+            x_radius=2.6 * unit_x, y_bound=3.4 * unit_y, random_state=0,
+        ).fit(X * unit_x, y * unit_y)  # fmt: skip
+        coefs.append(model.coef_ * unit_x / unit_y)
+    np.testing.assert_allclose(coefs, np.tile(coefs[0], (4, 1)), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"x_radius": 1e-31}, "x_radius=1e-31 is too extreme"),
+        ({"y_bound": 1e31}, "from 1e-30 to 1e\\+30"),
+        ({"covariance": 1e-100 * np.eye(3)}, "Change the units of x"),
+        ({"epsilon": 50.0}, r"'epsilon' parameter of .* in the range \[1e-06, 20.0\]"),
+        ({"epsilon": 1e-7}, r"in the range \[1e-06, 20.0\]"),
+    ],
+)
+@pytest.mark.parametrize("cls", [LDPSparseRegression, LDPLasso])
+def test_what_is_out_of_range_is_refused_with_the_range(cls, settings, message):
+    with pytest.raises(ValueError, match=message):
+        cls(**settings).fit(np.eye(3), np.ones(3))
 
 
 def test_labels_of_which_none_counts_are_refused():
