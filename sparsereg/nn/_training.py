@@ -38,7 +38,7 @@ class Training:
 
     Attributes
     ----------
-    max_epochs, batch_size : int
+    max_iter, batch_size : int
     tol : float
         An improvement of what is monitored that counts, relative to its size.
     patience : int
@@ -52,7 +52,7 @@ class Training:
         Epochs before this one are neither best nor without improvement.
     """
 
-    max_epochs: int
+    max_iter: int
     batch_size: int
     tol: float
     patience: int
@@ -93,7 +93,7 @@ class Training:
         history: list[Epoch] = []
         best, waited, best_state = np.inf, 0, None
         try:
-            for k in progress(range(self.max_epochs), self.max_epochs, self.label, self.verbose):
+            for k in progress(range(self.max_iter), self.max_iter, self.label, self.verbose):
                 order = torch.randperm(n_samples, generator=generator)
                 total = 0.0
                 for batch in order.split(self.batch_size):

@@ -28,12 +28,12 @@ from sparsereg.penalties import CEL0, L1, L21, Hierarchical, KSupport  # noqa: E
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 ESTIMATORS = [
-    SparseMLPClassifier((20,), max_epochs=100),
-    SparseMLPRegressor((20,), max_epochs=100, learning_rate=5e-3),
-    SparseMLPRegressor((20,), Hierarchical(0.01), skip="lasso", max_epochs=60),
-    SparseAutoencoder(8, k=2, max_epochs=20),
-    SparseAutoencoder(8, k=2, activation="batch_topk", max_epochs=20),
-    SparseAutoencoder(8, activation=L1(0.1), max_epochs=20),
+    SparseMLPClassifier((20,), max_iter=100),
+    SparseMLPRegressor((20,), max_iter=100, learning_rate=5e-3),
+    SparseMLPRegressor((20,), Hierarchical(0.01), skip="lasso", max_iter=60),
+    SparseAutoencoder(8, k=2, max_iter=20),
+    SparseAutoencoder(8, k=2, activation="batch_topk", max_iter=20),
+    SparseAutoencoder(8, activation=L1(0.1), max_iter=20),
 ]
 
 
@@ -79,8 +79,8 @@ def test_without_hidden_nonlinearity_a_network_with_skip_is_the_lasso(regression
     X, y = regression
     z = (y - y.mean()) / y.std()
     model = SparseMLPRegressor(
-        (2,), Hierarchical(0.1, 1e-6), skip="lasso", max_epochs=1500, tol=0.0, learning_rate=0.02,
-        n_epochs_no_change=2000, random_state=0,
+        (2,), Hierarchical(0.1, 1e-6), skip="lasso", max_iter=1500, tol=0.0, learning_rate=0.02,
+        n_iter_no_change=2000, random_state=0,
     ).fit(X, y)  # fmt: skip
     expected = Lasso(alpha=0.1, tol=1e-12).fit(X, z).coef_
     np.testing.assert_allclose(model.skip_coef_[:, 0], expected, atol=1e-4)
@@ -89,7 +89,7 @@ def test_without_hidden_nonlinearity_a_network_with_skip_is_the_lasso(regression
 
 def test_the_penalty_decides_what_is_sparse(regression):
     X, y = regression
-    shared = {"max_epochs": 300, "learning_rate": 5e-3, "random_state": 0}
+    shared = {"max_iter": 300, "learning_rate": 5e-3, "random_state": 0}
     weights = SparseMLPRegressor((20,), L1(0.02), **shared).fit(X, y)
     assert 0.3 < weights.sparsity_ < 1.0
     inputs = SparseMLPRegressor((20,), L21(0.1), penalize="inputs", **shared).fit(X, y)
@@ -108,7 +108,7 @@ def test_the_penalty_decides_what_is_sparse(regression):
 def test_a_classifier_with_cel0_weights_is_sparse_and_right():
     X, y = load_iris(return_X_y=True)
     model = SparseMLPClassifier(
-        (10,), CEL0(1e-3), max_epochs=600, learning_rate=5e-3, random_state=0
+        (10,), CEL0(1e-3), max_iter=600, learning_rate=5e-3, random_state=0
     ).fit(X, y)
     assert model.score(X, y) > 0.93
     assert model.sparsity_ > 0.2
@@ -122,7 +122,7 @@ def test_a_classifier_with_cel0_weights_is_sparse_and_right():
 def test_weights_equal_repetitions(regression):
     X, y = regression[0][:40], regression[1][:40]
     weights = np.arange(40) % 3
-    settings = {"max_epochs": 30, "random_state": 0}
+    settings = {"max_iter": 30, "random_state": 0}
     weighted = SparseMLPRegressor((8,), **settings).fit(X, y, weights)
     repeated = SparseMLPRegressor((8,), **settings).fit(
         np.repeat(X, weights, axis=0), np.repeat(y, weights)
@@ -132,13 +132,13 @@ def test_weights_equal_repetitions(regression):
 
 def test_float32_is_trained_in_float32(regression):
     X, y = regression
-    model = SparseMLPRegressor((8,), max_epochs=5).fit(X.astype(np.float32), y)
+    model = SparseMLPRegressor((8,), max_iter=5).fit(X.astype(np.float32), y)
     assert model.coefs_[0].dtype == np.float32
 
 
 def test_grids_go_over_the_penalty(regression):
     X, y = regression
-    base = SparseMLPRegressor((8,), L1(1.0), max_epochs=100, learning_rate=5e-3, random_state=0)
+    base = SparseMLPRegressor((8,), L1(1.0), max_iter=100, learning_rate=5e-3, random_state=0)
     search = GridSearchCV(base, {"penalty__alpha": [1e-4, 10.0]}, cv=2).fit(X, y)
     assert search.best_params_ == {"penalty__alpha": 1e-4}
     assert search.cv_results_["mean_test_score"][1] < 0.01
@@ -157,8 +157,8 @@ def test_early_stopping_returns_the_best_network_on_held_out_data():
 
 def test_too_few_epochs_are_told():
     X, y = load_iris(return_X_y=True)
-    with pytest.warns(ConvergenceWarning, match="after max_epochs=3 epochs.*Increase"):
-        SparseMLPClassifier(max_epochs=3).fit(X, y)
+    with pytest.warns(ConvergenceWarning, match="after max_iter=3 epochs.*Increase"):
+        SparseMLPClassifier(max_iter=3).fit(X, y)
 
 
 def test_an_interrupted_fit_keeps_its_epochs(regression, monkeypatch):
@@ -176,15 +176,13 @@ def test_an_interrupted_fit_keeps_its_epochs(regression, monkeypatch):
 
 
 def test_progress_is_shown(regression, capsys):
-    SparseMLPRegressor((4,), max_epochs=3, verbose=1).fit(*regression)
+    SparseMLPRegressor((4,), max_iter=3, verbose=1).fit(*regression)
     assert "SparseMLPRegressor" in capsys.readouterr().err
 
 
 def test_a_lassonet_path_drops_features_until_none_is_left(regression):
     X, y = regression
-    model = SparseMLPRegressor(
-        (10,), skip="lasso", max_epochs=60, random_state=0, n_epochs_no_change=5
-    )
+    model = SparseMLPRegressor((10,), skip="lasso", max_iter=60, random_state=0, n_iter_no_change=5)
     steps = model.path(X, y, factor=1.6)
     sizes = [step.support.size for step in steps]
     assert sizes[0] >= 9
@@ -231,7 +229,7 @@ def digits():
 @pytest.mark.parametrize("activation", ["topk", "batch_topk", "afa", L1(0.5), CEL0(0.5)])
 def test_an_autoencoder_reconstructs_with_few_codes(digits, activation):
     model = SparseAutoencoder(
-        96, k=8, activation=activation, max_epochs=40, learning_rate=3e-3, random_state=0
+        96, k=8, activation=activation, max_iter=40, learning_rate=3e-3, random_state=0
     )
     codes = model.fit_transform(digits)
     per_sample = (codes != 0).sum(axis=1)
@@ -248,7 +246,7 @@ def test_an_autoencoder_reconstructs_with_few_codes(digits, activation):
 
 
 def test_sparse_codes_are_the_dense_ones(digits):
-    model = SparseAutoencoder(32, k=4, max_epochs=3, random_state=0).fit(digits)
+    model = SparseAutoencoder(32, k=4, max_iter=3, random_state=0).fit(digits)
     dense = model.transform(digits)
     model.set_params(sparse_output=True)
     codes = model.transform(digits)
@@ -262,7 +260,7 @@ def test_sparse_codes_are_the_dense_ones(digits):
 
 def test_dead_components_are_revived(digits):
     """Fewer are dead at the end, and more is explained, than without new starts."""
-    settings = {"k": 4, "max_epochs": 40, "learning_rate": 3e-3, "random_state": 0}
+    settings = {"k": 4, "max_iter": 40, "learning_rate": 3e-3, "random_state": 0}
     revived = SparseAutoencoder(200, **settings).fit(digits)
     from sparsereg.nn import autoencoder
 
@@ -276,7 +274,7 @@ def test_dead_components_are_revived(digits):
 def test_autoencoder_refuses_what_it_cannot_do(digits):
     with pytest.raises(ValueError, match="L21 has no activation"):
         SparseAutoencoder(activation=L21()).fit(digits)
-    model = SparseAutoencoder(8, k=2, max_epochs=2).fit(digits)
+    model = SparseAutoencoder(8, k=2, max_iter=2).fit(digits)
     with pytest.raises(ValueError, match="X has 3 codes, but there are 8 components"):
         model.inverse_transform(np.ones((2, 3)))
 
