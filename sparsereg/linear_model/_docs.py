@@ -301,16 +301,17 @@ skip : {"lasso"}, default=None
     LassoNet: linear terms beside the network, and a feature is in the network only if it has
     one. The network is first trained without penalty.
 learning_rate : float, default=None
-    None is 1e-3 for Adam, and 1e-2 for the SGD with momentum of ``KSupport`` and
-    ``Hierarchical``.
+    At the start; None is 5e-3 for Adam, and 1e-2 for the SGD with momentum of ``KSupport`` and
+    ``Hierarchical``. In ``fit`` it falls to zero along half a cosine over ``max_iter`` epochs.
 max_iter : int, default=200
-    Passes over the data at most.
-batch_size : int, default=200
+    Passes over the data; more of them come closer to a minimum.
+batch_size : int, default=100
     Samples in a batch.
-tol : float, default=1e-4
+tol : float, default=1e-3
     Relative improvement that counts.
 n_iter_no_change : int, default=10
-    Epochs without one after which the training stops.
+    Epochs without one after which the objective has settled. Early stopping stops there, and so
+    does each training of ``path``, where the learning rate is constant.
 early_stopping : bool, default=False
     Whether to look at the loss on held-out samples, and to return the best network.
 validation_fraction : float, default=0.1

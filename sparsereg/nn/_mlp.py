@@ -28,7 +28,7 @@ from sparsereg.nn.proximal import ProxHandle, attach_prox
 from sparsereg.penalties import L1, L21, Hierarchical, KSupport, Penalty
 
 _DEFAULTS = {"weights": L1(1e-4), "inputs": L21(1e-3), "neurons": L21(1e-3)}
-_ADAM_RATE, _SGD_RATE = 1e-3, 1e-2
+_ADAM_RATE, _SGD_RATE = 5e-3, 1e-2
 
 
 class PathStep(NamedTuple):
@@ -103,8 +103,8 @@ class SparseMLP(BaseEstimator, ABC):
         skip: str | None = None,
         learning_rate: float | None = None,
         max_iter: int = 200,
-        batch_size: int = 200,
-        tol: float = 1e-4,
+        batch_size: int = 100,
+        tol: float = 1e-3,
         n_iter_no_change: int = 10,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
@@ -151,7 +151,7 @@ class SparseMLP(BaseEstimator, ABC):
         Warns
         -----
         ConvergenceWarning
-            If the loss still fell at ``max_iter``.
+            If the objective still fell after ``max_iter`` epochs.
         """
         with unchanged_on_failure(self):
             self._check()
@@ -159,15 +159,19 @@ class SparseMLP(BaseEstimator, ABC):
                 network, train, validation = self._prepare(X, y, sample_weight, generator)
                 history: list[Epoch] = []
                 if self.skip is not None:
-                    history, _ = self._train(network, train, validation, generator, None)
+                    history, _ = self._train(
+                        network, train, validation, generator, None, decay=True
+                    )
                 penalty = self._penalty(network)
-                last, converged = self._train(network, train, validation, generator, penalty)
+                last, converged = self._train(
+                    network, train, validation, generator, penalty, decay=True
+                )
             self._keep(network)
             self.history_ = history + last
             self.n_iter_ = len(self.history_)
         if not converged:
             warn_caller(
-                f"The loss still fell after max_iter={self.max_iter} epochs, to "
+                f"The objective still fell after max_iter={self.max_iter} epochs, to "
                 f"{last[-1].loss:.3g}. Increase max_iter, learning_rate or tol.",
                 ConvergenceWarning,
             )
@@ -330,6 +334,8 @@ class SparseMLP(BaseEstimator, ABC):
         validation: _Data | None,
         generator: torch.Generator,
         penalty: Any,
+        *,
+        decay: bool = False,
     ) -> tuple[list[Epoch], bool]:
         sgd = isinstance(penalty, (KSupport, Hierarchical))
         if sgd:
@@ -357,6 +363,7 @@ class SparseMLP(BaseEstimator, ABC):
             keep_best=validation is not None,
             verbose=self.verbose,
             label=type(self).__name__,
+            decay=decay,
         )
         history, converged = training.run(
             network,

@@ -273,6 +273,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             verbose=self.verbose,
             label=type(self).__name__,
             first_judged=int(_REVIVING * self.max_iter),
+            decay=True,
         )
         self.history_, converged = training.run(
             network,
