@@ -57,15 +57,15 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     k : int, default=8
         Codes per sample, of "topk" and "batch_topk".
     max_iter : int, default=100
-        Passes over the data at most.
+        Passes over the data; more of them come closer to a minimum.
     batch_size : int, default=256
         Samples in a batch.
-    learning_rate : float, default=1e-3
-        Of Adam.
-    tol : float, default=1e-4
+    learning_rate : float, default=3e-3
+        Of Adam, at the start; it falls to zero along half a cosine over ``max_iter`` epochs.
+    tol : float, default=1e-3
         Relative improvement of the loss that counts.
     n_iter_no_change : int, default=10
-        Epochs without one after which the training stops.
+        Epochs without one after which the loss has settled.
     sparse_output : bool, default=False
         Whether ``transform`` returns a CSR array.
     device : str, default="cpu"
@@ -140,8 +140,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         k: int = 8,
         max_iter: int = 100,
         batch_size: int = 256,
-        learning_rate: float = 1e-3,
-        tol: float = 1e-4,
+        learning_rate: float = 3e-3,
+        tol: float = 1e-3,
         n_iter_no_change: int = 10,
         sparse_output: bool = False,
         device: str = "cpu",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -11,7 +12,12 @@ from scipy import sparse
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from sklearn.datasets import load_digits, load_iris, make_regression  # noqa: E402
+from sklearn.datasets import (  # noqa: E402
+    load_diabetes,
+    load_digits,
+    load_iris,
+    make_regression,
+)
 from sklearn.exceptions import ConvergenceWarning  # noqa: E402
 from sklearn.linear_model import Lasso  # noqa: E402
 from sklearn.model_selection import GridSearchCV  # noqa: E402
@@ -80,7 +86,7 @@ def test_without_hidden_nonlinearity_a_network_with_skip_is_the_lasso(regression
     z = (y - y.mean()) / y.std()
     model = SparseMLPRegressor(
         (2,), Hierarchical(0.1, 1e-6), skip="lasso", max_iter=1500, tol=0.0, learning_rate=0.02,
-        n_iter_no_change=2000, random_state=0,
+        n_iter_no_change=2000, batch_size=200, random_state=0,
     ).fit(X, y)  # fmt: skip
     expected = Lasso(alpha=0.1, tol=1e-12).fit(X, z).coef_
     np.testing.assert_allclose(model.skip_coef_[:, 0], expected, atol=1e-4)
@@ -153,6 +159,40 @@ def test_early_stopping_returns_the_best_network_on_held_out_data():
     monitored = [epoch.monitored for epoch in model.history_]
     assert len(monitored) < 200
     assert monitored[-1] > min(monitored)
+
+
+@pytest.mark.parametrize("name", ["digits", "diabetes"])
+def test_default_fits_end_without_a_warning(name):
+    digits = name == "digits"
+    X, y = (load_digits if digits else load_diabetes)(return_X_y=True)
+    X, y = (X[:700] / 16, y[:700]) if digits else (X, y)
+    model = (SparseMLPClassifier if digits else SparseMLPRegressor)(random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        model.fit(X, y)
+    assert model.score(X, y) > (0.99 if digits else 0.4)
+    assert model.sparsity_ > 0.2
+
+
+@pytest.mark.parametrize("unit", [1e200, 1e-200])
+def test_the_unit_of_y_does_not_matter(unit, regression):
+    X, y = regression
+    y = y / np.abs(y).max()
+    settings = {"max_iter": 5, "random_state": 0}
+    expected = SparseMLPRegressor((4,), **settings).fit(X, y).predict(X)
+    actual = SparseMLPRegressor((4,), **settings).fit(X, unit * y).predict(X)
+    np.testing.assert_allclose(actual / unit, expected, rtol=1e-6)
+    assert np.ptp(expected) > 0
+
+
+def test_rows_of_weight_zero_are_in_no_batch(regression):
+    X, y = regression
+    weights = np.arange(len(X)) % 2
+    settings = {"max_iter": 10, "batch_size": 20, "random_state": 0}
+    wrong = np.where(weights, y, 1e300)
+    weighted = SparseMLPRegressor((4,), **settings).fit(X, wrong, weights)
+    alone = SparseMLPRegressor((4,), **settings).fit(X[1::2], y[1::2])
+    np.testing.assert_allclose(weighted.predict(X), alone.predict(X), rtol=1e-9)
 
 
 def test_too_few_epochs_are_told():
