@@ -363,7 +363,7 @@ def autoencoders(seeds: Sequence[int], quick: bool) -> list[Outcome]:
     patches -= patches.mean(axis=1, keepdims=True)
     patches = patches.astype(np.float32)[np.random.default_rng(0).permutation(len(patches))]
     train, test = patches[: len(patches) // 2], patches[len(patches) // 2 :]
-    shared = {"max_epochs": 2 if quick else 30, "learning_rate": 3e-3, "tol": 0.0}
+    shared = {"max_iter": 2 if quick else 30, "learning_rate": 3e-3, "tol": 0.0}
 
     def outcome(variant: str, **options: Any) -> Outcome:
         left, score = [], []
@@ -401,7 +401,7 @@ def lassonet(seeds: Sequence[int], quick: bool) -> list[Outcome]:
         split = train_test_split(X, y, test_size=0.3, random_state=s, stratify=y)
         X_train, X_test, y_train, y_test = split
         model = SparseMLPClassifier(
-            (32,), skip="lasso", max_epochs=5 if quick else 30, n_epochs_no_change=4,
+            (32,), skip="lasso", max_iter=5 if quick else 30, n_iter_no_change=4,
             batch_size=64, learning_rate=3e-3, random_state=s,
         )  # fmt: skip
         with warnings.catch_warnings():

@@ -40,7 +40,7 @@ def neural_table() -> Table:
         ("L21(0.01) on inputs", L21(0.01), "inputs"),
     ):
         model = SparseMLPClassifier(
-            (50,), penalty, penalize=penalize, learning_rate=5e-3, max_epochs=60, random_state=_SEED
+            (50,), penalty, penalize=penalize, learning_rate=5e-3, max_iter=60, random_state=_SEED
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

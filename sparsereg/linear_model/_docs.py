@@ -288,6 +288,65 @@ ValueError, TypeError
 BackendUnavailableError
     If ``backend`` names one that cannot serve here.
 """,
+    "mlp_parameters": """
+hidden_layer_sizes : int or sequence of int, default=(100,)
+    Rectified units in each hidden layer.
+penalty : Penalty, KSupport or Hierarchical, default=None
+    Of :mod:`sparsereg.penalties`. None is ``L1(1e-4)`` for weights, ``L21(1e-3)`` for groups,
+    ``Hierarchical(1e-3)`` with ``skip="lasso"``.
+penalize : {"weights", "inputs", "neurons"}, default="weights"
+    Single weights of all layers; the weights of an input in the first layer together; or those
+    that enter a hidden neuron together.
+skip : {"lasso"}, default=None
+    LassoNet: linear terms beside the network, and a feature is in the network only if it has
+    one. The network is first trained without penalty.
+learning_rate : float, default=None
+    At the start; None is 5e-3 for Adam, and 1e-2 for the SGD with momentum of ``KSupport`` and
+    ``Hierarchical``. In ``fit`` it falls to zero along half a cosine over ``max_iter`` epochs.
+max_iter : int, default=200
+    Passes over the data; more of them come closer to a minimum.
+batch_size : int, default=100
+    Samples in a batch.
+tol : float, default=1e-3
+    Relative improvement that counts.
+n_iter_no_change : int, default=10
+    Epochs without one after which the objective has settled. Early stopping stops there, and so
+    does each training of ``path``, where the learning rate is constant.
+early_stopping : bool, default=False
+    Whether to look at the loss on held-out samples, and to return the best network.
+validation_fraction : float, default=0.1
+    Share of samples held out for it.
+device : str, default="cpu"
+    Where to train: a device of torch, or "auto" for a GPU if there is one.
+random_state : int, RandomState instance or None, default=None
+    Of the initial weights, the batches and the held-out samples.
+verbose : int, default=0
+    1 shows a progress bar.
+""",
+    "mlp_attributes": """
+coefs_ : list of ndarray of shape (n_in, n_out)
+    Weights of each layer, with exact zeros.
+intercepts_ : list of ndarray of shape (n_out,)
+    Biases.
+skip_coef_ : ndarray of shape (n_features, n_outputs) or None
+    The linear terms.
+support_ : ndarray of int
+    The inputs that are used.
+sparsity_ : float
+    Share of zeros in the weights.
+history_ : list of (epoch, loss, monitored, sparsity)
+    One line per epoch.
+n_iter_ : int
+    Number of epochs.
+n_features_in_ : int
+    Number of features seen in ``fit``.
+feature_names_in_ : ndarray of shape (n_features,)
+    Their names, if X had names that are all strings.
+""",
+    "mlp_references": """
+Scardapane et al., "Group sparse regularization for deep neural networks", Neurocomputing, 2017;
+Lemhadri et al., "LassoNet: a neural network with feature sparsity", JMLR, 2021.
+""",
     "fit_raises": """
 ValueError, TypeError
     For wrong parameters or data; the estimator is then as it was before.

@@ -28,7 +28,7 @@ from sparsereg.nn.proximal import ProxHandle, attach_prox
 from sparsereg.penalties import L1, L21, Hierarchical, KSupport, Penalty
 
 _DEFAULTS = {"weights": L1(1e-4), "inputs": L21(1e-3), "neurons": L21(1e-3)}
-_ADAM_RATE, _SGD_RATE = 1e-3, 1e-2
+_ADAM_RATE, _SGD_RATE = 5e-3, 1e-2
 
 
 class PathStep(NamedTuple):
@@ -83,10 +83,10 @@ class SparseMLP(BaseEstimator, ABC):
         "penalize": [StrOptions({"weights", "inputs", "neurons"})],
         "skip": [StrOptions({"lasso"}), None],
         "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
-        "n_epochs_no_change": [Interval(Integral, 1, None, closed="left")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "device": [str],
@@ -102,10 +102,10 @@ class SparseMLP(BaseEstimator, ABC):
         penalize: str = "weights",
         skip: str | None = None,
         learning_rate: float | None = None,
-        max_epochs: int = 200,
-        batch_size: int = 200,
-        tol: float = 1e-4,
-        n_epochs_no_change: int = 10,
+        max_iter: int = 200,
+        batch_size: int = 100,
+        tol: float = 1e-3,
+        n_iter_no_change: int = 10,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         device: str = "cpu",
@@ -117,10 +117,10 @@ class SparseMLP(BaseEstimator, ABC):
         self.penalize = penalize
         self.skip = skip
         self.learning_rate = learning_rate
-        self.max_epochs = max_epochs
+        self.max_iter = max_iter
         self.batch_size = batch_size
         self.tol = tol
-        self.n_epochs_no_change = n_epochs_no_change
+        self.n_iter_no_change = n_iter_no_change
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.device = device
@@ -151,7 +151,7 @@ class SparseMLP(BaseEstimator, ABC):
         Warns
         -----
         ConvergenceWarning
-            If the loss still fell at ``max_epochs``.
+            If the objective still fell after ``max_iter`` epochs.
         """
         with unchanged_on_failure(self):
             self._check()
@@ -159,16 +159,20 @@ class SparseMLP(BaseEstimator, ABC):
                 network, train, validation = self._prepare(X, y, sample_weight, generator)
                 history: list[Epoch] = []
                 if self.skip is not None:
-                    history, _ = self._train(network, train, validation, generator, None)
+                    history, _ = self._train(
+                        network, train, validation, generator, None, decay=True
+                    )
                 penalty = self._penalty(network)
-                last, converged = self._train(network, train, validation, generator, penalty)
+                last, converged = self._train(
+                    network, train, validation, generator, penalty, decay=True
+                )
             self._keep(network)
             self.history_ = history + last
             self.n_iter_ = len(self.history_)
         if not converged:
             warn_caller(
-                f"The loss still fell after max_epochs={self.max_epochs} epochs, to "
-                f"{last[-1].loss:.3g}. Increase max_epochs, learning_rate or tol.",
+                f"The objective still fell after max_iter={self.max_iter} epochs, to "
+                f"{last[-1].loss:.3g}. Increase max_iter, learning_rate or tol.",
                 ConvergenceWarning,
             )
         return self
@@ -189,9 +193,31 @@ class SparseMLP(BaseEstimator, ABC):
         matrices = [*self.coefs_, *([] if self.skip_coef_ is None else [self.skip_coef_])]
         return 1.0 - sum(np.count_nonzero(w) for w in matrices) / sum(w.size for w in matrices)
 
-    def _path(
-        self, X: Any, y: Any, sample_weight: Any, factor: float, max_steps: int
+    def path(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        factor: float = 1.02,
+        max_steps: int = 1000,
     ) -> list[PathStep]:
+        """Follow LassoNet from the dense network to the empty one; needs ``skip="lasso"``.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in ``fit``.
+        factor : float > 1, default=1.02
+            Between an alpha and the next.
+        max_steps : int, default=1000
+            Alphas at most.
+
+        Returns
+        -------
+        list of PathStep
+            With alpha, support, loss and weights. The estimator is left fitted at the last one.
+        """
         if self.skip != "lasso":
             raise ValueError("path needs the hierarchical penalty. Use skip='lasso'.")
         if not factor > 1:
@@ -281,7 +307,10 @@ class SparseMLP(BaseEstimator, ABC):
         device = resolve_device(self.device)
         X, y = self._validate(X, y)
         weights = normalized_weights(sample_weight, X)
-        weights = np.ones(len(X)) if weights is None else weights
+        if weights is None:
+            weights = np.ones(len(X))
+        else:  # absent rows are in no batch
+            X, y, weights = X[weights > 0], y[weights > 0], weights[weights > 0]
         target, n_outputs = self._targets(y, weights)
         sizes = [X.shape[1], *map(int, np.atleast_1d(self.hidden_layer_sizes)), n_outputs]
         network = _Network(sizes, self.skip is not None).to(device, _torch_dtype(X))
@@ -305,6 +334,8 @@ class SparseMLP(BaseEstimator, ABC):
         validation: _Data | None,
         generator: torch.Generator,
         penalty: Any,
+        *,
+        decay: bool = False,
     ) -> tuple[list[Epoch], bool]:
         sgd = isinstance(penalty, (KSupport, Hierarchical))
         if sgd:
@@ -325,13 +356,14 @@ class SparseMLP(BaseEstimator, ABC):
             return float(self._loss(network(validation.X), validation.y, validation.weights))
 
         training = Training(
-            max_epochs=self.max_epochs,
+            max_iter=self.max_iter,
             batch_size=self.batch_size,
             tol=self.tol,
-            patience=self.n_epochs_no_change,
+            patience=self.n_iter_no_change,
             keep_best=validation is not None,
             verbose=self.verbose,
             label=type(self).__name__,
+            decay=decay,
         )
         history, converged = training.run(
             network,

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from sparsereg._caller import warn_caller
 from sparsereg._progress import progress
 from sparsereg.exceptions import PathInterruptedWarning
+from sparsereg.nn.schedules import Cosine
 
 
 class Epoch(NamedTuple):
@@ -38,7 +39,7 @@ class Training:
 
     Attributes
     ----------
-    max_epochs, batch_size : int
+    max_iter, batch_size : int
     tol : float
         An improvement of what is monitored that counts, relative to its size.
     patience : int
@@ -50,9 +51,12 @@ class Training:
         Of the progress bar.
     first_judged : int
         Epochs before this one are neither best nor without improvement.
+    decay : bool
+        Whether the learning rate falls to zero along half a cosine over ``max_iter`` epochs. A
+        training without ``keep_best`` then goes to the end: a plateau at a high rate is no minimum.
     """
 
-    max_epochs: int
+    max_iter: int
     batch_size: int
     tol: float
     patience: int
@@ -60,6 +64,7 @@ class Training:
     verbose: int
     label: str
     first_judged: int = 0
+    decay: bool = False
 
     def run(
         self,
@@ -91,9 +96,11 @@ class Training:
             Called after each step of the optimizer.
         """
         history: list[Epoch] = []
+        schedule = Cosine(1.0, 0.0, self.max_iter) if self.decay else lambda epoch: 1.0
+        rates = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule)
         best, waited, best_state = np.inf, 0, None
         try:
-            for k in progress(range(self.max_epochs), self.max_epochs, self.label, self.verbose):
+            for k in progress(range(self.max_iter), self.max_iter, self.label, self.verbose):
                 order = torch.randperm(n_samples, generator=generator)
                 total = 0.0
                 for batch in order.split(self.batch_size):
@@ -110,6 +117,7 @@ class Training:
                         f"The loss is {mean} in epoch {k + 1}. Lower learning_rate, or scale X."
                     )
                 history.append(Epoch(k + 1, mean, monitor(mean), sparsity()))
+                rates.step()
                 if k < self.first_judged:
                     continue
                 reached = history[-1].monitored
@@ -118,7 +126,7 @@ class Training:
                     best_state = deepcopy(module.state_dict()) if self.keep_best else None
                 else:
                     waited += 1
-                    if waited >= self.patience:
+                    if waited >= self.patience and (self.keep_best or not self.decay):
                         break
         except KeyboardInterrupt:
             if not history:

@@ -56,16 +56,16 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         loss is then that of sparse coding, ``||x - x'||^2 / 2 + penalty(z)``.
     k : int, default=8
         Codes per sample, of "topk" and "batch_topk".
-    max_epochs : int, default=100
-        Passes over the data at most.
+    max_iter : int, default=100
+        Passes over the data; more of them come closer to a minimum.
     batch_size : int, default=256
         Samples in a batch.
-    learning_rate : float, default=1e-3
-        Of Adam.
-    tol : float, default=1e-4
+    learning_rate : float, default=3e-3
+        Of Adam, at the start; it falls to zero along half a cosine over ``max_iter`` epochs.
+    tol : float, default=1e-3
         Relative improvement of the loss that counts.
-    n_epochs_no_change : int, default=10
-        Epochs without one after which the training stops.
+    n_iter_no_change : int, default=10
+        Epochs without one after which the loss has settled.
     sparse_output : bool, default=False
         Whether ``transform`` returns a CSR array.
     device : str, default="cpu"
@@ -109,7 +109,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     >>> from sklearn.datasets import load_digits
     >>> from sparsereg.nn import SparseAutoencoder
     >>> X, _ = load_digits(return_X_y=True)
-    >>> codes = SparseAutoencoder(32, k=4, max_epochs=5, tol=1.0, random_state=0).fit_transform(X)
+    >>> codes = SparseAutoencoder(32, k=4, max_iter=5, tol=1.0, random_state=0).fit_transform(X)
     >>> codes.shape, int((codes != 0).sum(axis=1).max())
     ((1797, 32), 4)
     """
@@ -121,11 +121,11 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions({"topk", "batch_topk", "afa"}), Penalty],
         "k": [Interval(Integral, 1, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "tol": [Interval(Real, 0, None, closed="left")],
-        "n_epochs_no_change": [Interval(Integral, 1, None, closed="left")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "sparse_output": ["boolean"],
         "device": [str],
         "random_state": ["random_state"],
@@ -138,11 +138,11 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         *,
         activation: Any = "topk",
         k: int = 8,
-        max_epochs: int = 100,
+        max_iter: int = 100,
         batch_size: int = 256,
-        learning_rate: float = 1e-3,
-        tol: float = 1e-4,
-        n_epochs_no_change: int = 10,
+        learning_rate: float = 3e-3,
+        tol: float = 1e-3,
+        n_iter_no_change: int = 10,
         sparse_output: bool = False,
         device: str = "cpu",
         random_state: Any = None,
@@ -151,11 +151,11 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         self.n_components = n_components
         self.activation = activation
         self.k = k
-        self.max_epochs = max_epochs
+        self.max_iter = max_iter
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.tol = tol
-        self.n_epochs_no_change = n_epochs_no_change
+        self.n_iter_no_change = n_iter_no_change
         self.sparse_output = sparse_output
         self.device = device
         self.random_state = random_state
@@ -182,7 +182,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         Warns
         -----
         ConvergenceWarning
-            If the loss still fell at ``max_epochs``.
+            If the loss still fell at ``max_iter``.
         """
         with unchanged_on_failure(self):
             check_parameters(
@@ -202,8 +202,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             self._keep(network, data)
         if not converged:
             warn_caller(
-                f"The loss still fell after max_epochs={self.max_epochs} epochs, to "
-                f"{self.history_[-1].loss:.3g}. Increase max_epochs, learning_rate or tol.",
+                f"The loss still fell after max_iter={self.max_iter} epochs, to "
+                f"{self.history_[-1].loss:.3g}. Increase max_iter, learning_rate or tol.",
                 ConvergenceWarning,
             )
         return self
@@ -265,14 +265,15 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     def _train(self, network: _Autoencoder, data: Tensor, generator: torch.Generator) -> bool:
         optimizer = torch.optim.Adam(network.parameters(), self.learning_rate)
         training = Training(
-            max_epochs=self.max_epochs,
+            max_iter=self.max_iter,
             batch_size=self.batch_size,
             tol=self.tol,
-            patience=self.n_epochs_no_change,
+            patience=self.n_iter_no_change,
             keep_best=False,
             verbose=self.verbose,
             label=type(self).__name__,
-            first_judged=int(_REVIVING * self.max_epochs),
+            first_judged=int(_REVIVING * self.max_iter),
+            decay=True,
         )
         self.history_, converged = training.run(
             network,
@@ -281,7 +282,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             lambda rows: network.loss(data[rows]),
             generator,
             monitor=lambda loss: loss,
-            sparsity=lambda: network.end_epoch(optimizer, int(_REVIVING * self.max_epochs)),
+            sparsity=lambda: network.end_epoch(optimizer, int(_REVIVING * self.max_iter)),
             after_step=network.normalize,
         )
         self.n_iter_ = len(self.history_)

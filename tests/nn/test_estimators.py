@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -11,7 +12,12 @@ from scipy import sparse
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from sklearn.datasets import load_digits, load_iris, make_regression  # noqa: E402
+from sklearn.datasets import (  # noqa: E402
+    load_diabetes,
+    load_digits,
+    load_iris,
+    make_regression,
+)
 from sklearn.exceptions import ConvergenceWarning  # noqa: E402
 from sklearn.linear_model import Lasso  # noqa: E402
 from sklearn.model_selection import GridSearchCV  # noqa: E402
@@ -28,12 +34,12 @@ from sparsereg.penalties import CEL0, L1, L21, Hierarchical, KSupport  # noqa: E
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 ESTIMATORS = [
-    SparseMLPClassifier((20,), max_epochs=100),
-    SparseMLPRegressor((20,), max_epochs=100, learning_rate=5e-3),
-    SparseMLPRegressor((20,), Hierarchical(0.01), skip="lasso", max_epochs=60),
-    SparseAutoencoder(8, k=2, max_epochs=20),
-    SparseAutoencoder(8, k=2, activation="batch_topk", max_epochs=20),
-    SparseAutoencoder(8, activation=L1(0.1), max_epochs=20),
+    SparseMLPClassifier((20,), max_iter=100),
+    SparseMLPRegressor((20,), max_iter=100, learning_rate=5e-3),
+    SparseMLPRegressor((20,), Hierarchical(0.01), skip="lasso", max_iter=60),
+    SparseAutoencoder(8, k=2, max_iter=20),
+    SparseAutoencoder(8, k=2, activation="batch_topk", max_iter=20),
+    SparseAutoencoder(8, activation=L1(0.1), max_iter=20),
 ]
 
 
@@ -79,8 +85,8 @@ def test_without_hidden_nonlinearity_a_network_with_skip_is_the_lasso(regression
     X, y = regression
     z = (y - y.mean()) / y.std()
     model = SparseMLPRegressor(
-        (2,), Hierarchical(0.1, 1e-6), skip="lasso", max_epochs=1500, tol=0.0, learning_rate=0.02,
-        n_epochs_no_change=2000, random_state=0,
+        (2,), Hierarchical(0.1, 1e-6), skip="lasso", max_iter=1500, tol=0.0, learning_rate=0.02,
+        n_iter_no_change=2000, batch_size=200, random_state=0,
     ).fit(X, y)  # fmt: skip
     expected = Lasso(alpha=0.1, tol=1e-12).fit(X, z).coef_
     np.testing.assert_allclose(model.skip_coef_[:, 0], expected, atol=1e-4)
@@ -89,7 +95,7 @@ def test_without_hidden_nonlinearity_a_network_with_skip_is_the_lasso(regression
 
 def test_the_penalty_decides_what_is_sparse(regression):
     X, y = regression
-    shared = {"max_epochs": 300, "learning_rate": 5e-3, "random_state": 0}
+    shared = {"max_iter": 300, "learning_rate": 5e-3, "random_state": 0}
     weights = SparseMLPRegressor((20,), L1(0.02), **shared).fit(X, y)
     assert 0.3 < weights.sparsity_ < 1.0
     inputs = SparseMLPRegressor((20,), L21(0.1), penalize="inputs", **shared).fit(X, y)
@@ -108,7 +114,7 @@ def test_the_penalty_decides_what_is_sparse(regression):
 def test_a_classifier_with_cel0_weights_is_sparse_and_right():
     X, y = load_iris(return_X_y=True)
     model = SparseMLPClassifier(
-        (10,), CEL0(1e-3), max_epochs=600, learning_rate=5e-3, random_state=0
+        (10,), CEL0(1e-3), max_iter=600, learning_rate=5e-3, random_state=0
     ).fit(X, y)
     assert model.score(X, y) > 0.93
     assert model.sparsity_ > 0.2
@@ -122,7 +128,7 @@ def test_a_classifier_with_cel0_weights_is_sparse_and_right():
 def test_weights_equal_repetitions(regression):
     X, y = regression[0][:40], regression[1][:40]
     weights = np.arange(40) % 3
-    settings = {"max_epochs": 30, "random_state": 0}
+    settings = {"max_iter": 30, "random_state": 0}
     weighted = SparseMLPRegressor((8,), **settings).fit(X, y, weights)
     repeated = SparseMLPRegressor((8,), **settings).fit(
         np.repeat(X, weights, axis=0), np.repeat(y, weights)
@@ -132,13 +138,13 @@ def test_weights_equal_repetitions(regression):
 
 def test_float32_is_trained_in_float32(regression):
     X, y = regression
-    model = SparseMLPRegressor((8,), max_epochs=5).fit(X.astype(np.float32), y)
+    model = SparseMLPRegressor((8,), max_iter=5).fit(X.astype(np.float32), y)
     assert model.coefs_[0].dtype == np.float32
 
 
 def test_grids_go_over_the_penalty(regression):
     X, y = regression
-    base = SparseMLPRegressor((8,), L1(1.0), max_epochs=100, learning_rate=5e-3, random_state=0)
+    base = SparseMLPRegressor((8,), L1(1.0), max_iter=100, learning_rate=5e-3, random_state=0)
     search = GridSearchCV(base, {"penalty__alpha": [1e-4, 10.0]}, cv=2).fit(X, y)
     assert search.best_params_ == {"penalty__alpha": 1e-4}
     assert search.cv_results_["mean_test_score"][1] < 0.01
@@ -155,10 +161,44 @@ def test_early_stopping_returns_the_best_network_on_held_out_data():
     assert monitored[-1] > min(monitored)
 
 
+@pytest.mark.parametrize("name", ["digits", "diabetes"])
+def test_default_fits_end_without_a_warning(name):
+    digits = name == "digits"
+    X, y = (load_digits if digits else load_diabetes)(return_X_y=True)
+    X, y = (X[:700] / 16, y[:700]) if digits else (X, y)
+    model = (SparseMLPClassifier if digits else SparseMLPRegressor)(random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        model.fit(X, y)
+    assert model.score(X, y) > (0.99 if digits else 0.4)
+    assert model.sparsity_ > 0.2
+
+
+@pytest.mark.parametrize("unit", [1e200, 1e-200])
+def test_the_unit_of_y_does_not_matter(unit, regression):
+    X, y = regression
+    y = y / np.abs(y).max()
+    settings = {"max_iter": 5, "random_state": 0}
+    expected = SparseMLPRegressor((4,), **settings).fit(X, y).predict(X)
+    actual = SparseMLPRegressor((4,), **settings).fit(X, unit * y).predict(X)
+    np.testing.assert_allclose(actual / unit, expected, rtol=1e-6)
+    assert np.ptp(expected) > 0
+
+
+def test_rows_of_weight_zero_are_in_no_batch(regression):
+    X, y = regression
+    weights = np.arange(len(X)) % 2
+    settings = {"max_iter": 10, "batch_size": 20, "random_state": 0}
+    wrong = np.where(weights, y, 1e300)
+    weighted = SparseMLPRegressor((4,), **settings).fit(X, wrong, weights)
+    alone = SparseMLPRegressor((4,), **settings).fit(X[1::2], y[1::2])
+    np.testing.assert_allclose(weighted.predict(X), alone.predict(X), rtol=1e-9)
+
+
 def test_too_few_epochs_are_told():
     X, y = load_iris(return_X_y=True)
-    with pytest.warns(ConvergenceWarning, match="after max_epochs=3 epochs.*Increase"):
-        SparseMLPClassifier(max_epochs=3).fit(X, y)
+    with pytest.warns(ConvergenceWarning, match="after max_iter=3 epochs.*Increase"):
+        SparseMLPClassifier(max_iter=3).fit(X, y)
 
 
 def test_an_interrupted_fit_keeps_its_epochs(regression, monkeypatch):
@@ -176,15 +216,13 @@ def test_an_interrupted_fit_keeps_its_epochs(regression, monkeypatch):
 
 
 def test_progress_is_shown(regression, capsys):
-    SparseMLPRegressor((4,), max_epochs=3, verbose=1).fit(*regression)
+    SparseMLPRegressor((4,), max_iter=3, verbose=1).fit(*regression)
     assert "SparseMLPRegressor" in capsys.readouterr().err
 
 
 def test_a_lassonet_path_drops_features_until_none_is_left(regression):
     X, y = regression
-    model = SparseMLPRegressor(
-        (10,), skip="lasso", max_epochs=60, random_state=0, n_epochs_no_change=5
-    )
+    model = SparseMLPRegressor((10,), skip="lasso", max_iter=60, random_state=0, n_iter_no_change=5)
     steps = model.path(X, y, factor=1.6)
     sizes = [step.support.size for step in steps]
     assert sizes[0] >= 9
@@ -231,7 +269,7 @@ def digits():
 @pytest.mark.parametrize("activation", ["topk", "batch_topk", "afa", L1(0.5), CEL0(0.5)])
 def test_an_autoencoder_reconstructs_with_few_codes(digits, activation):
     model = SparseAutoencoder(
-        96, k=8, activation=activation, max_epochs=40, learning_rate=3e-3, random_state=0
+        96, k=8, activation=activation, max_iter=40, learning_rate=3e-3, random_state=0
     )
     codes = model.fit_transform(digits)
     per_sample = (codes != 0).sum(axis=1)
@@ -248,7 +286,7 @@ def test_an_autoencoder_reconstructs_with_few_codes(digits, activation):
 
 
 def test_sparse_codes_are_the_dense_ones(digits):
-    model = SparseAutoencoder(32, k=4, max_epochs=3, random_state=0).fit(digits)
+    model = SparseAutoencoder(32, k=4, max_iter=3, random_state=0).fit(digits)
     dense = model.transform(digits)
     model.set_params(sparse_output=True)
     codes = model.transform(digits)
@@ -262,7 +300,7 @@ def test_sparse_codes_are_the_dense_ones(digits):
 
 def test_dead_components_are_revived(digits):
     """Fewer are dead at the end, and more is explained, than without new starts."""
-    settings = {"k": 4, "max_epochs": 40, "learning_rate": 3e-3, "random_state": 0}
+    settings = {"k": 4, "max_iter": 40, "learning_rate": 3e-3, "random_state": 0}
     revived = SparseAutoencoder(200, **settings).fit(digits)
     from sparsereg.nn import autoencoder
 
@@ -276,7 +314,7 @@ def test_dead_components_are_revived(digits):
 def test_autoencoder_refuses_what_it_cannot_do(digits):
     with pytest.raises(ValueError, match="L21 has no activation"):
         SparseAutoencoder(activation=L21()).fit(digits)
-    model = SparseAutoencoder(8, k=2, max_epochs=2).fit(digits)
+    model = SparseAutoencoder(8, k=2, max_iter=2).fit(digits)
     with pytest.raises(ValueError, match="X has 3 codes, but there are 8 components"):
         model.inverse_transform(np.ones((2, 3)))
 

@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from sklearn.linear_model import Lasso  # noqa: E402
+from sklearn.linear_model import Lasso, LogisticRegression  # noqa: E402
 
 from sparsereg.nn import LISTA, LassoLayer  # noqa: E402
 from sparsereg.penalties import (  # noqa: E402
@@ -145,7 +145,7 @@ def test_a_singular_support_warns():
     X = torch.tensor([[1.0, 1.0], [2.0, 2.0], [0.0, 0.0]], dtype=torch.float64)
     y = torch.tensor([1.0, 2.0, 0.5], dtype=torch.float64, requires_grad=True)
     layer = LassoLayer()
-    layer.solve = lambda X, y, penalty: np.full((1, 2), 0.4)
+    layer.solve = lambda X, y, penalty, weights: np.full((1, 2), 0.4)
     w = layer(X, y, 0.01)
     with pytest.warns(RuntimeWarning, match="Hessian on the support is singular"):
         w.sum().backward()
@@ -172,6 +172,111 @@ def test_bad_input_is_refused(make, message):
 def test_penalties_that_are_not_separable_are_refused(penalty):
     with pytest.raises(TypeError, match="is not separable"):
         LassoLayer(penalty)
+
+
+def classes(n=24, p=6, seed=1):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, p))
+    y = (X[:, :2] @ [2.0, -1.5] + rng.standard_normal(n) > 0).astype(float)
+    return (
+        torch.tensor(X, requires_grad=True),
+        torch.tensor(y),
+        torch.tensor(0.1, dtype=torch.float64, requires_grad=True),
+        torch.tensor(rng.uniform(0.5, 2.0, n), requires_grad=True),
+    )
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("l1_ratio", [1.0, 0.6])
+def test_the_logistic_solution_is_that_of_scikit_learn(l1_ratio, weighted):
+    X, y, _, s = (t.detach() for t in classes())
+    s = s if weighted else torch.ones_like(s)
+    w = LassoLayer(ElasticNet(l1_ratio=l1_ratio), loss="logistic")(X, y, 0.1, s).numpy()
+    model = LogisticRegression(
+        C=1 / (0.1 * float(s.sum())), l1_ratio=l1_ratio, solver="saga", fit_intercept=False,
+        tol=1e-12, max_iter=100_000,
+    )  # fmt: skip
+    expected = model.fit(X, y, sample_weight=s).coef_[0]
+    np.testing.assert_allclose(w, expected, atol=1e-7)
+    assert 0 < np.count_nonzero(w) < 6
+
+
+@pytest.mark.parametrize(
+    "penalty",
+    [L1(), L1(weights=np.array([0.0, 1, 2, 1, 1, 1])), L1(positive=True), ElasticNet(l1_ratio=0.6)],
+    ids=repr,
+)
+def test_gradients_of_the_logistic_loss(penalty):
+    X, y, alpha, s = classes()
+    soft = (0.9 * y + 0.05).requires_grad_()  # probabilities are targets, too
+    layer = LassoLayer(penalty, loss="logistic")
+    assert 0 < int((layer(X, soft, alpha, s) != 0).sum()) < 6
+    assert gradcheck(layer, (X, soft, alpha, s), eps=1e-6, atol=1e-6, rtol=1e-5)
+    assert gradcheck(lambda *a: layer(a[0], y, a[1]), (X, alpha), eps=1e-6, atol=1e-6, rtol=1e-5)
+
+
+def test_logistic_gradients_of_a_strength_for_each_feature_and_of_a_batch():
+    X, y, _, s = classes()
+    layer = LassoLayer(loss="logistic")
+    alpha = torch.linspace(0.05, 0.2, 6, dtype=torch.float64).requires_grad_()
+    assert gradcheck(lambda *a: layer(a[0], y, *a[1:]), (X, alpha, s), eps=1e-6, atol=1e-6)
+    both = torch.stack([y, 1 - y])
+    w = layer(X, both, 0.1, s)
+    torch.testing.assert_close(w[0], -w[1], atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("loss", ["squared", "logistic"])
+def test_classes_that_a_plane_separates_have_a_solution(loss):
+    """The penalty bounds the coefficients where the likelihood does not."""
+    X = torch.tensor(np.random.default_rng(0).standard_normal((30, 4)), requires_grad=True)
+    y = (X.detach()[:, 0] > 0).double()
+    alpha = torch.tensor(1e-4, dtype=torch.float64, requires_grad=True)
+    layer = LassoLayer(loss=loss)
+    w = layer(X, y, alpha).detach().numpy()
+    r, _ = layer.derivatives(X.detach().numpy(), y.numpy(), w)
+    slopes = X.detach().numpy().T @ r / 30
+    np.testing.assert_allclose(slopes[w != 0], 1e-4 * np.sign(w[w != 0]), atol=1e-12)
+    assert np.all(np.abs(slopes) <= 1e-4 + 1e-12)
+
+
+@pytest.mark.parametrize("penalty", [L1(), ElasticNet(l1_ratio=0.6), MCP(gamma=3.0)], ids=repr)
+def test_gradients_of_sample_weights(penalty):
+    X, y, alpha = problem()
+    s = torch.linspace(0.5, 2.0, 14, dtype=torch.float64).requires_grad_()
+    layer = LassoLayer(penalty)
+    assert gradcheck(layer, (X, y, alpha, s), eps=1e-6, atol=1e-6, rtol=1e-5)
+    several = torch.stack([s, s.flip(0)]).detach().requires_grad_()
+    targets = torch.stack([y, y + 1]).detach().requires_grad_()
+    assert gradcheck(layer, (X, targets, alpha, several), eps=1e-6, atol=1e-6, rtol=1e-5)
+    assert gradcheck(layer, (X, targets, alpha, s), eps=1e-6, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["squared", "logistic"])
+def test_weights_are_repetitions_and_zero_is_absence(loss):
+    X, y, alpha, _ = (t.detach() for t in classes())
+    times = torch.arange(24) % 3
+    layer = LassoLayer(loss=loss)
+    weighted = layer(X, y, alpha, times.double())
+    repeated = layer(X.repeat_interleave(times, 0), y.repeat_interleave(times), alpha)
+    torch.testing.assert_close(weighted, repeated, atol=1e-10, rtol=0)
+    torch.testing.assert_close(weighted, layer(X, y, alpha, 7.0 * times.double()))
+
+
+def test_bad_losses_and_weights_are_refused():
+    X, y, _, s = (t.detach() for t in classes())
+    with pytest.raises(ValueError, match=r"loss=.hinge. is unknown"):
+        LassoLayer(loss="hinge")
+    with pytest.raises(ValueError, match=r"Use L1\(\) or ElasticNet"):
+        LassoLayer(MCP(), loss="logistic")
+    with pytest.raises(ValueError, match=r"y goes from -1 to 1.*Code the two classes as 0 and 1"):
+        LassoLayer(loss="logistic")(X, 2 * y - 1, 0.1)
+    for wrong, message in (
+        (s[:3], "Give a weight for each sample"),
+        (-s, "negative numbers, NaN or inf"),
+        (0 * s, "All sample_weight are zero"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            LassoLayer()(X, y, 0.1, wrong)
 
 
 # ----------------------------------------------------------------------------------------- unrolled
