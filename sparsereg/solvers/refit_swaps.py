@@ -25,8 +25,8 @@ COLLINEAR = 1e-10
 _WORN, _WORN_AT_END = 1e4, 1e3
 # A support is near if it differs by this share of its size.
 _NEAR = 0.25
-# Gram rows computed by the pass over X that one of them needs: more where X is small.
-_AHEAD, _MOST_AHEAD, _AHEAD_WORK = 6, 64, 1e6
+# Gram rows computed by the pass over X that one of them needs: more where they are short.
+_AHEAD, _MOST_AHEAD, _AHEAD_ENTRIES = 6, 32, 8000
 # A move must lower the objective by this share of ||y||^2 / n.
 _PROGRESS = 1e-13
 # No half_rss is known of any size.
@@ -273,8 +273,7 @@ class Refit:
             open_ = (place < 0) & (self._inside == 0) & (self._remainder > COLLINEAR)
             promise = self._gains(open_) if slopes is None else open_ * np.abs(slopes)
             promise[column] = np.inf
-            affordable = int(_AHEAD_WORK / self.problem.work.design.nnz)
-            ahead = min(max(_AHEAD, min(affordable, _MOST_AHEAD)), promise.size)
+            ahead = min(max(_AHEAD_ENTRIES // promise.size, _AHEAD), _MOST_AHEAD, promise.size)
             best = np.argpartition(-promise, ahead - 1)[:ahead]
             self.problem.gram_rows(best[promise[best] > 0])
             rows, place = self.problem.known_rows
