@@ -26,7 +26,7 @@ from sparsereg.solvers.subset import SubsetProblem
 
 # Sizes of the lasso supports to come back from, in units of the size wanted: for a path; for one
 # size, at first; and for one size where these disagree with what the forward search found.
-_WIDTHS, _ONE_WIDTH, _MORE_WIDTHS = (1.25, 2.0), (2.0,), (1.25, 1.5, 3.0)
+_WIDTHS, _ONE_WIDTH, _MORE_WIDTHS = (1.25, 2.5), (2.0,), (1.25, 1.5, 3.0)
 # Sizes beyond the one wanted from which the search also comes back: at first, and then.
 _SLACK, _MORE_SLACK = 1, 3
 # Rounds of backward and forward improvement; they end by themselves.
