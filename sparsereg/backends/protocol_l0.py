@@ -92,6 +92,37 @@ class SubsetPrimitives(Protocol):
         ``least``. The last of what it returns is a column that lacks a row or room, or -1.
         """
 
+    def refit_follow_lasso(
+        self,
+        inverse: FloatArray,
+        loadings: FloatArray,
+        coef: FloatArray,
+        gradient: FloatArray,
+        remainder: FloatArray,
+        support: IndexArray,
+        inside: npt.NDArray[np.uint8],
+        size: int,
+        costs: FloatArray,
+        half_rss: float,
+        lasso: FloatArray,
+        slopes: FloatArray,
+        angles: FloatArray,
+        level: float,
+        new: int,
+        up_to: int,
+        floor: float,
+        rows: FloatArray,
+        place: IndexArray,
+        max_wear: float,
+    ) -> tuple[int, float, float, float, int]:
+        """Follow the lasso from the free columns on, up to so many columns with a cost.
+
+        ``lasso``, ``slopes`` and ``angles``, changed in place, are its coefficients, its gradients,
+        and how these change as ``level``, the largest, falls by one; at first zeros, the gradients,
+        zeros and 0. Returns the number of columns, half_rss, the wear of ``refit_search``, the
+        level, and a column that lacks a row or room, to be passed as ``new``, or -1.
+        """
+
     def refit_validity(
         self,
         coef: FloatArray,

@@ -63,7 +63,7 @@ class SparseLinearModel(RegressorMixin, BaseEstimator):
     n_features_in_: int
 
     def _check_parameters(self) -> None:
-        check_parameters(type(self).__name__, self._parameter_constraints, self.get_params(False))
+        check_parameters(type(self).__name__, self._parameter_constraints, vars(self))
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict the target.

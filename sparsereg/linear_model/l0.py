@@ -213,8 +213,7 @@ class L0Regressor(L0Model):
         pool = full_pool(
             problem, default_max_size(problem), strategy=self.strategy, max_moves=self._max_moves
         )
-        fits = [problem.fit(pool[k].support) for k in pool.sizes]
-        mse = [2.0 * problem.half_rss(coef, ridge=False) for coef in fits]
+        _, mse = problem.fits([pool[k].support for k in pool.sizes])
         n_samples, n_choices = samples_and_choices(problem)
         values = information_criterion(
             mse, pool.sizes, n_samples=n_samples, n_features=n_choices, criterion=str(self.alpha)

@@ -172,8 +172,9 @@ def _size_walk(problem: SubsetProblem, largest: int) -> Walk:
     def walk(work: Workspace, train: IndexArray) -> Iterator[Sequence[Candidate]]:
         fold = SubsetProblem(work, costs, problem.l2)
         pool = full_pool(fold, min(largest, fold.max_size))
-        for size in range(largest + 1):
-            work.set_coef(fold.fit(pool.best_up_to(size).support))
+        supports = [pool.best_up_to(size).support for size in range(largest + 1)]
+        for coef in fold.fits(supports)[0]:
+            work.set_coef(coef)
             yield [Candidate(work.solution(np.nan, np.nan, 1), work.residual)]
 
     return walk

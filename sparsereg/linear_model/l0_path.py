@@ -218,23 +218,20 @@ def path_of_pool(pool: SupportPool, dtype: np.dtype) -> L0Path:
     """Return the final refits of a pool, and the intervals that follow from them."""
     problem, work = pool.problem, pool.problem.work
     entries = [pool[k] for k in pool.sizes]
-    coefs = np.column_stack([problem.fit(entry.support) for entry in entries])
-    intercepts, mse, objectives = [], [], []
-    for coef in coefs.T:
-        work.set_coef(np.ascontiguousarray(coef))
-        intercepts.append(work.intercept if work.centered else 0.0)
-        mse.append(work.sq_residual)
-        objectives.append(0.5 * work.sq_residual + 0.5 * problem.l2 * float(coef @ coef))
-    sizes, values = np.array(pool.sizes), np.array(objectives)
-    low, high = envelope(sizes.astype(float), values)
+    with single_threaded_blas():
+        coefs, mse = problem.fits([entry.support for entry in entries])
+    intercepts = work.y_mean - coefs @ work.design.means
+    objectives = 0.5 * mse + 0.5 * problem.l2 * np.sum(coefs**2, axis=1)
+    sizes = np.array(pool.sizes)
+    low, high = envelope(sizes.astype(float), objectives)
     n_samples, n_choices = samples_and_choices(problem)
     return L0Path(
         sizes=sizes,
         supports=tuple(entry.support for entry in entries),
-        coefs=in_dtype(coefs, dtype),
-        intercepts=np.array(intercepts),
-        mse=np.array(mse),
-        objectives=values,
+        coefs=in_dtype(coefs.T, dtype),
+        intercepts=intercepts,
+        mse=mse,
+        objectives=objectives,
         alpha_low=low,
         alpha_high=high,
         valid_low=np.array([entry.low for entry in entries]),

@@ -22,7 +22,7 @@ from sparsereg.solvers.l0_certificate import (
     root_bound,
     size_bound,
 )
-from sparsereg.solvers.l0_path import ONE_WIDTH, SupportPool, search_sizes
+from sparsereg.solvers.l0_path import SupportPool, search_size
 from sparsereg.solvers.l0_starts import starting_supports
 from sparsereg.solvers.refit_swaps import Refit
 from sparsereg.solvers.subset import SubsetProblem
@@ -139,12 +139,7 @@ def best_of_size(
     """
     with single_threaded_blas():
         pool, history = SupportPool(problem), []
-        slack = _SLACK if strategy != "path" else 1
-        largest = min(size + slack, problem.max_size)
-        stages = search_sizes(
-            pool, largest, strategy=strategy, max_moves=max_moves, widths=ONE_WIDTH
-        )
-        for stage in stages:
+        for stage in search_size(pool, size, strategy=strategy, max_moves=max_moves):
             entry = pool.best_up_to(size)
             history.append(Stage(stage, entry.half_rss))
         coef = problem.fit(entry.support, coef_bound)
@@ -215,8 +210,6 @@ def stationarity(
     return float(np.sqrt(2.0 * np.max(gains[movable], initial=0.0) / problem.sq_y))
 
 
-# Sizes beyond the wanted one from which the search also comes back.
-_SLACK = 5
 # Prices tried to prove a size, each one for what the last one found of other sizes.
 _MAX_PRICES = 10
 

@@ -21,13 +21,14 @@ import numpy as np
 
 from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.solvers.blas import single_threaded_blas
-from sparsereg.solvers.l0_starts import wide_supports
 from sparsereg.solvers.refit_swaps import Refit
 from sparsereg.solvers.subset import SubsetProblem
 
-# Sizes of the lasso supports to come back from, in units of the largest size wanted: for a path,
-# and for one size.
-_WIDTHS, ONE_WIDTH = (1.25, 2.0), (2.0,)
+# Sizes of the lasso supports to come back from, in units of the size wanted: for a path; for one
+# size, at first; and for one size where these disagree with what the forward search found.
+_WIDTHS, _ONE_WIDTH, _MORE_WIDTHS = (1.25, 2.5), (2.0,), (1.25, 1.5, 3.0)
+# Sizes beyond the one wanted from which the search also comes back: at first, and then.
+_SLACK, _MORE_SLACK = 1, 3
 # Rounds of backward and forward improvement; they end by themselves.
 _MAX_ROUNDS = 10
 _MAX_SIZE = 50
@@ -109,27 +110,88 @@ def search_sizes(
     *,
     strategy: str = "portfolio",
     max_moves: int = 10_000,
-    widths: tuple[float, ...] = _WIDTHS,
 ) -> Iterator[str]:
     """Fill the pool up to a size; yield the name of each stage that is finished.
 
-    The strategy "path" leaves out the supports of the lasso, of sizes ``widths * max_size``.
+    The strategy "path" leaves out the supports of the lasso.
     """
-    problem = pool.problem
-    refit = Refit(problem, problem.free)
+    refit = Refit(pool.problem, pool.problem.free)
     pool.offer(refit)
+    yield from _forward(pool, refit, max_size, max_moves)
+    if strategy == "path":
+        return
+    changed, _ = _from_lasso(pool, refit, max_size, 1, max_size, _WIDTHS, max_moves)
+    yield "backward from the lasso"
+    yield from _improve(pool, refit, max_size, max_moves, changed)
+
+
+def search_size(
+    pool: SupportPool,
+    size: int,
+    *,
+    strategy: str = "portfolio",
+    max_moves: int = 10_000,
+) -> Iterator[str]:
+    """Fill the pool with what helps to find the best support of one size; yield finished stages.
+
+    Where coming back from the lasso ends in the support that forward search found, that is taken
+    to be the best; else both are done again more widely.
+    """
+    refit = Refit(pool.problem, pool.problem.free)
+    pool.offer(refit)
+    largest = min(size + _SLACK, pool.problem.max_size)
+    yield from _forward(pool, refit, largest, max_moves)
+    if strategy == "path":
+        return
+    changed, agree = _from_lasso(pool, refit, size, size, largest, _ONE_WIDTH, max_moves)
+    yield "backward from the lasso"
+    yield from _improve(pool, refit, largest, max_moves, changed)
+    if agree:
+        return
+    largest = min(size + _MORE_SLACK, pool.problem.max_size)
+    refit.move_to(pool[pool.sizes[-1]].support)
+    yield from _forward(pool, refit, largest, max_moves)
+    lowest = max(size - 1, 1)
+    changed, _ = _from_lasso(pool, refit, size, lowest, largest, _MORE_WIDTHS, max_moves)
+    yield "backward from more of the lasso"
+    yield from _improve(pool, refit, largest, max_moves, changed)
+
+
+def _forward(pool: SupportPool, refit: Refit, max_size: int, max_moves: int) -> Iterator[str]:
+    """Add a column at a time, with exchanges at every size, then improve what this changed."""
+    changed = {refit.size}
     while refit.size < max_size and refit.grow(refit.size + 1):
         pool.n_moves += 1 + refit.exchange(max_moves)
         pool.offer(refit)
+        changed.add(refit.size)
     yield "forward"
-    yield from _improve(pool, refit, max_size, max_moves, set(pool.sizes))
-    if strategy == "path":
-        return
-    changed = set[int]()
-    for wide in wide_supports(problem, [int(np.ceil(width * max_size)) for width in widths]):
-        changed |= _eliminate(pool, refit, wide, max_size, max_moves)
-    yield "backward from the lasso"
     yield from _improve(pool, refit, max_size, max_moves, changed)
+
+
+def _from_lasso(
+    pool: SupportPool,
+    refit: Refit,
+    size: int,
+    lowest: int,
+    largest: int,
+    widths: tuple[float, ...],
+    max_moves: int,
+) -> tuple[set[int], bool]:
+    """Come back from supports of the lasso that are wider than a size.
+
+    Returns the sizes from ``lowest`` to ``largest`` that are improved by it, and whether all ends
+    are supports that were known.
+    """
+    problem = pool.problem
+    refit.move_to(problem.free)
+    sizes = [min(int(np.ceil(width * size)), problem.max_size) for width in widths]
+    improved, agree = set[int](), True
+    for wide in reversed(refit.follow_lasso(sizes)):
+        refit.move_to(wide)
+        changed, met = _eliminate(pool, refit, lowest, largest, max_moves)
+        improved |= changed
+        agree &= met
+    return improved, agree
 
 
 def _improve(
@@ -159,22 +221,30 @@ def full_pool(
 
 
 def _eliminate(
-    pool: SupportPool, refit: Refit, wide: IndexArray, max_size: int, max_moves: int
-) -> set[int]:
-    """Drop columns of a support down to what the pool has already; return the sizes improved."""
+    pool: SupportPool, refit: Refit, lowest: int, largest: int, max_moves: int
+) -> tuple[set[int], bool]:
+    """Drop columns until the support is one that the pool has, or down to the lowest size.
+
+    Returns the sizes up to ``largest`` that are improved by it, and whether such a support was met.
+    """
     improved: set[int] = set()
-    refit.move_to(wide)
-    while refit.size > 1:
+    while refit.size > lowest:
         pool.n_moves += refit.size
-        refit.shrink(min(max_size, refit.size - 1))
+        refit.shrink(min(largest, refit.size - 1))
         pool.n_moves -= refit.size
-        known = pool.get(refit.size)
-        if known is not None and refit.is_at(known.support):
-            break
+        if _is_known(pool, refit):
+            return improved, True
         pool.n_moves += refit.exchange(max_moves)
         if pool.offer(refit):
             improved.add(refit.size)
-    return improved
+        elif _is_known(pool, refit):
+            return improved, True
+    return improved, False
+
+
+def _is_known(pool: SupportPool, refit: Refit) -> bool:
+    known = pool.get(refit.size)
+    return known is not None and refit.is_at(known.support)
 
 
 def _neighbors(

@@ -4,7 +4,6 @@
 - Reweighted l1 on CEL0, from zero (:mod:`sparsereg.solvers.reweighted_l1`). Starting from smaller
   alphas adds supports that the descent prunes.
 - Forward-backward splitting on CEL0, from zero (:mod:`sparsereg.solvers.forward_backward`).
-- The lasso, where a support larger than wanted is to be come back from.
 
 CEL0 is the exact continuous relaxation of Soubies, Blanc-Feraud and Aubert, "A continuous exact l0
 penalty (CEL0) for least squares regularized problem", SIAM J. Imaging Sciences, 2015; exact
@@ -13,13 +12,12 @@ penalty (CEL0) for least squares regularized problem", SIAM J. Imaging Sciences,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
 from sparsereg.backends.protocol import FloatArray, IndexArray
-from sparsereg.penalties import CEL0, L0, L1
-from sparsereg.solvers import working_set
+from sparsereg.penalties import CEL0, L0
 from sparsereg.solvers.forward_backward import split_forward_backward
 from sparsereg.solvers.l0_certificate import Relaxation, has_bound, solve_relaxation
 from sparsereg.solvers.refit_swaps import Refit
@@ -32,10 +30,8 @@ STRATEGIES = ("portfolio", "path", "irl1", "fbs")
 _LASSO_PASSES, _MAX_STEPS = 100, 1000
 # Shares of alpha at which reweighting is started as well.
 _SMALLER = (1.0, 0.5, 0.25)
-# Relative gap of the perspective relaxation, and of lassos of which only the support is wanted.
+# Relative gap of the perspective relaxation.
 _ROUGH = 1e-4
-# Shares of the largest useful alpha along the path of these lassos.
-_WIDE_ALPHAS = np.geomspace(0.3, 0.01, 5)
 # A forward path that goes on to this share of alpha and is then pruned is a backward one.
 _BEYOND = 0.25
 # An event of a forward path lies this much below the alpha at which a column begins to pay.
@@ -93,35 +89,6 @@ def splitting(problem: SubsetProblem, alpha: float) -> IndexArray:
     penalty = CEL0(alpha, column_norms=problem.norms, weights=_weights(problem))
     split_forward_backward(problem.work, penalty, _MAX_STEPS)
     return _support(problem, alpha)
-
-
-def wide_supports(problem: SubsetProblem, sizes: Sequence[int]) -> list[IndexArray]:
-    """Return supports of these sizes, which increase, from a coarse lasso path.
-
-    Each is of the largest coefficients of the first lasso that has so many; the last one may be
-    smaller, and none is larger than the rank.
-    """
-    work, found = problem.work, list[IndexArray]()
-    weights = np.where(problem.usable, problem.norms * (problem.costs > 0), np.inf)
-    top = float(np.max(np.abs(problem.correlation[problem.costs > 0]), initial=0.0))
-    if not top > 0:
-        return []
-    work.move_to(np.zeros_like(work.coef))
-    work.active_set.forget()
-    order: IndexArray = np.empty(0, dtype=np.intp)
-    for alpha in top * _WIDE_ALPHAS:
-        working_set.solve(work, L1(alpha, weights=weights), tol=_ROUGH, max_iter=_LASSO_PASSES)
-        order = np.argsort(-np.abs(problem.norms * work.coef), kind="stable")
-        order = order[: np.count_nonzero(work.coef)]
-        while len(found) < len(sizes) and order.size >= sizes[len(found)]:
-            found.append(order[: min(sizes[len(found)], problem.max_size)])
-        if len(found) == len(sizes):
-            break
-    else:
-        found.append(order[: problem.max_size])
-    work.active_set.forget()
-    unique = {support.tobytes(): support for support in found}
-    return list(unique.values())
 
 
 def _weights(problem: SubsetProblem) -> FloatArray:

@@ -118,8 +118,8 @@ def solve_path(
     """Yield a local minimum at each alpha, each started where the last one ended.
 
     A path that only goes down stays in the basin it came in by. Without convexity, the alphas of a
-    window are therefore tried again from the minimum below each, going up, and from above where
-    that helped, going down; the lower objective is kept. At a yield the workspace has the
+    window are therefore tried again from the minimum below each, going up, and from the minimum
+    above wherever that is a new one, going down; the lower objective is kept. At a yield the workspace has the
     coefficients and the residual of what is yielded.
     """
     solutions: list[LocalSolution] = []
@@ -146,8 +146,10 @@ def _look_back(
     tol: float,
     max_iter: int,
 ) -> None:
-    """Replace solutions by lower ones that start from a neighbor: below, then above."""
-    improved = [False] * len(alphas)
+    """Replace solutions by lower ones that start from a neighbor: below, then above.
+
+    From above only where the solution there is new, even if the one below it was already improved.
+    """
 
     def lower(k: int, neighbor: int) -> bool:
         at_alpha = penalty.with_alpha(alphas[k])
@@ -165,11 +167,14 @@ def _look_back(
         )  # fmt: skip
         return True
 
-    for k in reversed(range(len(alphas) - 1)):
-        improved[k] = lower(k, k + 1)
-    for k in range(1, len(alphas)):
-        if improved[k - 1] and not improved[k]:
-            improved[k] = lower(k, k - 1)
+    last = len(alphas) - 1
+    from_above = set[int]()  # where the solution above has changed since it was a start
+    for k in range(last - 1, -1, -1):
+        if lower(k, k + 1):
+            from_above.add(k + 1)
+    for k in range(1, last + 1):
+        if k in from_above and lower(k, k - 1):
+            from_above.add(k + 1)
 
 
 def alpha_grid(

@@ -9,6 +9,8 @@ selection", Operations Research, 2020), because a refit only lowers further.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg.lapack import dpotrf, dpotri
@@ -23,8 +25,8 @@ COLLINEAR = 1e-10
 _WORN, _WORN_AT_END = 1e4, 1e3
 # A support is near if it differs by this share of its size.
 _NEAR = 0.25
-# Gram rows computed by the pass over X that one of them needs: more where X is small.
-_AHEAD, _MOST_AHEAD, _AHEAD_WORK = 6, 64, 1e6
+# Gram rows computed by the pass over X that one of them needs: more where they are short.
+_AHEAD, _MOST_AHEAD, _AHEAD_ENTRIES = 6, 32, 8000
 # A move must lower the objective by this share of ||y||^2 / n.
 _PROGRESS = 1e-13
 # No half_rss is known of any size.
@@ -180,6 +182,34 @@ class Refit:
             )  # fmt: skip
             self._add_wear(wear)
 
+    def follow_lasso(self, sizes: Sequence[int]) -> list[IndexArray]:
+        """Follow the lasso on unit columns from here on; return the first supports of these sizes.
+
+        The sizes increase; where the path ends in least squares, its last support is the last.
+        """
+        problem, supports = self.problem, list[IndexArray]()
+        slopes, level, new = self._gradient.copy(), 0.0, -1
+        lasso, angles = np.zeros(problem.n_features), np.zeros(problem.n_features)
+        for up_to in sizes:
+            while self.size < up_to:
+                rows, place = problem.known_rows
+                self._size, self.half_rss, wear, level, new = self._backend.refit_follow_lasso(
+                    self._inverse, self._loadings, self._coef, self._gradient, self._remainder,
+                    self._support, self._inside, self._size, problem.costs, self.half_rss,
+                    lasso, slopes, angles, level, new, up_to, COLLINEAR, rows, place,
+                    max(_WORN - self._wear, 0.0),
+                )  # fmt: skip
+                self._add_wear(wear)
+                if new < 0:
+                    break
+                self._row(new, slopes)
+                if self._size == len(self._coef):
+                    self._allocate(2 * self._size)
+            supports.append(self.support)
+            if self.size < up_to:
+                break
+        return supports
+
     def is_at(self, support: IndexArray) -> bool:
         """Whether these, each of them once, are the columns."""
         return support.size == self._size and bool(np.all(self._inside[support]))
@@ -233,15 +263,17 @@ class Refit:
         gains = np.zeros(open_.size)
         return np.divide(0.5 * self._gradient**2, self._remainder, out=gains, where=open_)
 
-    def _row(self, column: int) -> FloatArray:
-        """Return the Gram row of a column; those of the next best ones come with it."""
+    def _row(self, column: int, slopes: FloatArray | None = None) -> FloatArray:
+        """Return the Gram row of a column; those of the next best ones come with it.
+
+        These are those with the largest slopes, or, without, those that bring most.
+        """
         rows, place = self.problem.known_rows
         if place[column] < 0:
             open_ = (place < 0) & (self._inside == 0) & (self._remainder > COLLINEAR)
-            promise = self._gains(open_)
+            promise = self._gains(open_) if slopes is None else open_ * np.abs(slopes)
             promise[column] = np.inf
-            affordable = int(_AHEAD_WORK / self.problem.work.design.nnz)
-            ahead = min(max(_AHEAD, min(affordable, _MOST_AHEAD)), promise.size)
+            ahead = min(max(_AHEAD_ENTRIES // promise.size, _AHEAD), _MOST_AHEAD, promise.size)
             best = np.argpartition(-promise, ahead - 1)[:ahead]
             self.problem.gram_rows(best[promise[best] > 0])
             rows, place = self.problem.known_rows

@@ -13,6 +13,7 @@ c_j^2 / (2 (1 + ridge_j)) > alpha v_j: all columns are on one scale, whatever th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -28,6 +29,8 @@ _ROW_BLOCK, _MAX_ROW_BYTES = 64, 512 << 20
 _INDEPENDENT = 1e-6
 # Gram matrices of up to so many columns are inverted for bounds on coefficients.
 _MAX_INVERTED = 3000
+# Residuals computed at a time for several supports.
+_RESIDUALS = 4_000_000
 # A ridge so large beside a column that the column is as good as excluded.
 _LARGEST_RIDGE = 1e100
 
@@ -154,6 +157,18 @@ class SubsetProblem:
             coef[support] = self._bounded_fit(support, limits[support])
         return coef
 
+    def fits(self, supports: Sequence[IndexArray]) -> tuple[FloatArray, FloatArray]:
+        """Return the fits on several supports, of shape (k, p), and their mean squared residuals.
+
+        The supports are read together, a few million residuals at a time.
+        """
+        step = max(_RESIDUALS // self.work.y.size, 1)
+        parts = [
+            self._fit_together(supports[start : start + step])
+            for start in range(0, len(supports), step)
+        ]
+        return np.vstack([coefs for coefs, _ in parts]), np.concatenate([mse for _, mse in parts])
+
     def objective(self, coef: FloatArray, alpha: float) -> float:
         """Return the objective at w, from the data."""
         return self.half_rss(coef) + alpha * float(np.sum(self.costs[coef != 0]))
@@ -197,13 +212,48 @@ class SubsetProblem:
             grown[: self._columns.size] = self._rows[: self._columns.size]
             self._rows = grown
 
+    def _fit_together(self, supports: Sequence[IndexArray]) -> tuple[FloatArray, FloatArray]:
+        work = self.work
+        coefs = np.zeros((len(supports), self.n_features))
+        union = np.unique(np.concatenate(supports))
+
+        def residuals() -> FloatArray:
+            left = work.y - work.backend.fitted_tasks(work.design, union, coefs[:, union])
+            if work.centered:
+                left -= np.average(left, axis=1, weights=work.sample_weight)[:, None]
+            return left
+
+        # 1. from the Gram matrix
+        factors = [self._factor(support) if self.l2 == 0 else None for support in supports]
+        for coef, support, factor in zip(coefs, supports, factors):
+            if factor is None:
+                coef[:] = self.fit(support)
+            else:
+                solution = dpotrs(factor, self.correlation[support], lower=True)[0]
+                coef[support] = self.per_norm[support] * solution
+        # 2. what rounding left of the residuals
+        gradients = work.backend.xtr_tasks(work.design, residuals(), union)
+        for coef, support, factor, gradient in zip(coefs, supports, factors, gradients):
+            if factor is not None:
+                scale = self.per_norm[support]
+                left = scale * gradient[np.searchsorted(union, support)]
+                coef[support] += scale * dpotrs(factor, left, lower=True)[0]
+        return coefs, np.array([work.mean_square(residual) for residual in residuals()])
+
+    def _factor(self, support: IndexArray) -> FloatArray | None:
+        """Return the Cholesky factor of independent columns whose Gram rows are known, or None."""
+        place = self._position[support]
+        if not support.size or np.any(place < 0):
+            return None
+        gram = self._rows[place[:, None], support]
+        factor, failed = dpotrf(gram, lower=True, overwrite_a=True)
+        independent = not failed and factor.diagonal().min() ** 2 >= _INDEPENDENT
+        return factor if independent else None
+
     def _cholesky_fit(self, support: IndexArray, coef: FloatArray) -> bool:
         """Fit independent columns whose Gram rows are known, in place; return False for others."""
-        if np.any(self._position[support] < 0):
-            return False
-        gram = self._rows[np.ix_(self._position[support], support)]
-        factor, failed = dpotrf(gram, lower=True)
-        if failed or np.min(np.diag(factor)) ** 2 < _INDEPENDENT:
+        factor = self._factor(support)
+        if factor is None:
             return False
         scale = self.per_norm[support]
         work, residual = self.work, self.work.y

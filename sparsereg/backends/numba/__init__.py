@@ -348,6 +348,34 @@ class NumbaBackend:
             up_to, known, tol, floor, least, rows, place, max_wear,
         )  # fmt: skip
 
+    def refit_follow_lasso(  # noqa: D102
+        self,
+        inverse: FloatArray,
+        loadings: FloatArray,
+        coef: FloatArray,
+        gradient: FloatArray,
+        remainder: FloatArray,
+        support: IndexArray,
+        inside: npt.NDArray[np.uint8],
+        size: int,
+        costs: FloatArray,
+        half_rss: float,
+        lasso: FloatArray,
+        slopes: FloatArray,
+        angles: FloatArray,
+        level: float,
+        new: int,
+        up_to: int,
+        floor: float,
+        rows: FloatArray,
+        place: IndexArray,
+        max_wear: float,
+    ) -> tuple[int, float, float, float, int]:
+        return refit.follow_lasso(
+            inverse, loadings, coef, gradient, remainder, support, inside, size, costs, half_rss,
+            lasso, slopes, angles, level, new, up_to, floor, rows, place, max_wear,
+        )  # fmt: skip
+
     def refit_validity(  # noqa: D102
         self,
         coef: FloatArray,

@@ -23,6 +23,8 @@ from sparsereg.backends.numba.jit import REASSOCIATE, kernel
 
 # A move is looked at exactly if it is better to rounding.
 _SLACK = 1.0 - 1e-12
+# Events of a lasso path, per column wanted, after which it is given up.
+_MAX_EVENTS = 20
 
 
 @kernel()
@@ -206,6 +208,107 @@ def grow(
         s += 1
         size += 1 if costs[new] > 0.0 else 0
     return s, half_rss, wear, -1
+
+
+@kernel()
+def follow_lasso(
+    inverse, loadings, coef, gradient, remainder, support, inside, s, costs, half_rss,
+    lasso, slopes, angles, level, new, up_to, floor, rows, place, max_wear,
+):  # fmt: skip
+    """Follow the lasso from the free columns on, event by event, up to a size.
+
+    ``lasso`` are its coefficients, ``slopes`` its gradients, ``level`` the largest of them, which
+    those of its columns share, and ``angles`` the changes of the gradients as the level falls by
+    one; ``new`` is a column that is due. Returns (number of columns, half_rss, wear, level, column
+    due or -1): the last one where its row or room is missing, or the wear is too large.
+    """
+    size = _n_priced(support[:s], costs)
+    wear = 0.0
+    for _ in range(_MAX_EVENTS * up_to):
+        if size >= up_to:
+            break
+        if new < 0:
+            # 1. the next event: a column enters, or one leaves
+            step, new = _next_to_enter(slopes, angles, remainder, inside, costs, level, floor)
+            out = -1
+            moves = np.zeros(s)
+            for k in range(s):
+                for m in range(s):
+                    if costs[support[m]] > 0.0:
+                        moves[k] += inverse[k, m] * np.copysign(1.0, slopes[support[m]])
+                at = lasso[support[k]]
+                if costs[support[k]] > 0.0 and moves[k] * at < 0.0 and -at / moves[k] < step:
+                    step = -at / moves[k]
+                    out = k
+            if new < 0 and out < 0:
+                break
+            # 2. the step to it
+            level = abs(slopes[new]) if size == 0 else level - step
+            for h in range(slopes.shape[0]):
+                slopes[h] -= step * angles[h]
+            for k in range(s):
+                lasso[support[k]] += step * moves[k]
+            # 3. the column that leaves
+            if out >= 0:
+                gone = support[out]
+                lasso[gone] = 0.0
+                tilt = moves[out] / inverse[out, out]
+                for h in range(slopes.shape[0]):
+                    if inside[h] == 0 or h == gone:
+                        angles[h] -= tilt * loadings[out, h]
+                rise, worn = _take_out(
+                    inverse, loadings, coef, gradient, remainder, support, inside, s, out
+                )
+                half_rss += rise
+                wear += worn
+                s -= 1
+                size -= 1
+                new = -1
+                continue
+        # 4. the column that enters
+        if place[new] < 0 or s == coef.shape[0] or wear > max_wear:
+            break
+        sign = np.copysign(1.0, slopes[new])
+        tilt = sign - angles[new]
+        fall, worn = _put_in(
+            inverse, loadings, coef, gradient, remainder, support, inside, s, rows, place, new
+        )
+        half_rss -= fall
+        wear += worn
+        for h in range(slopes.shape[0]):
+            if inside[h] == 0:
+                angles[h] += tilt * loadings[s, h]
+        angles[new] = sign
+        s += 1
+        size += 1
+        new = -1
+    return s, half_rss, wear, level, new
+
+
+@kernel()
+def _next_to_enter(slopes, angles, remainder, inside, costs, level, floor):
+    """Return (fall of the level, column): where the first slope outside reaches the level.
+
+    At no level yet, the column with the largest slope; column -1 where none is reached.
+    """
+    first = level
+    new = -1
+    for j in range(slopes.shape[0]):
+        if inside[j] != 0 or not remainder[j] > floor or costs[j] == 0.0:
+            continue
+        if not level > 0.0:
+            if abs(slopes[j]) > first:
+                first = abs(slopes[j])
+                new = j
+            continue
+        for sign in (1.0, -1.0):
+            closing = 1.0 - sign * angles[j]
+            if closing > 0.0:
+                step = max(level - sign * slopes[j], 0.0) / closing
+                if step < first:
+                    first = step
+                    new = j
+    return (first if level > 0.0 else 0.0), new
 
 
 @kernel()
