@@ -88,7 +88,8 @@ def _solve(
 ) -> Solution:
     restriction = Restriction.of(penalty, work)
     usable = restriction.usable
-    whole = restriction.gap(work, usable)
+    everything = slice(None) if usable.size == work.coef.size else usable
+    whole = restriction.gap(work, everything)
     work.start_feasible(restriction.may_move, restriction.free, restriction.positive)
     history: list[Step] = []
     working_set, best, crawling, level = usable[:0], work.coef, False, np.inf
@@ -98,7 +99,9 @@ def _solve(
 
     while True:
         # 1. the gap of the whole problem at the current point
-        gap, scale = whole.evaluate(work.coef[usable], work.gradient[usable], work.sq_residual)
+        gap, scale = whole.evaluate(
+            work.coef[everything], work.gradient[everything], work.sq_residual
+        )
         gap += work.unpenalized_left
         history.append(Step(n_iter, gap, working_set.size))
         if gap <= best_gap:
@@ -179,25 +182,29 @@ def _descend(
     The level multiplies the l1 bounds: it comes down to 1 as fast as new columns can be taken in.
     Jumping down at once would bring in columns that only look relevant while others are missing.
     """
-    usable = restriction.usable
-    outside = usable[work.pool.is_missing(usable)]
-    gradient, bound = work.gradient[outside], restriction.l1[outside]
-    size = gradient if restriction.positive else np.abs(gradient)
+    pool = work.pool
+    # how far above its bound each feature outside the pool is: a share of it
+    size = work.gradient if restriction.positive else np.abs(work.gradient)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        reach = np.where(bound > 0, size / bound, np.inf)
-    reach[work.coef[outside] != 0] = np.inf
-    known = len(work.pool)
+        reach = size / restriction.l1
+    if not restriction.all_bounded:
+        reach[restriction.l1 == 0] = np.inf
+        reach[~restriction.may_move] = -np.inf
+    reach[pool.missing(work.support)] = np.inf
+    reach[pool.columns] = -np.inf
     at_least, share = _SPARSE_NEW if work.design.is_sparse else _DENSE_NEW
-    room = max(at_least, int(share * known))
-    beyond = np.count_nonzero(reach > 1.0) - np.count_nonzero(np.isinf(reach))
+    room = max(at_least, int(share * len(pool)))
+    n_forced = np.count_nonzero(reach == np.inf)
+    beyond = np.count_nonzero(reach > 1.0) - n_forced
     if beyond <= room:
-        return 1.0, outside[reach > _NEARLY]
-    finite = reach[np.isfinite(reach)]
-    if np.max(finite) > _FAR_DOWN and 2 * beyond > work.pool.n_moving and work.whole_gram_fits:
-        return 1.0, outside
-    enough = float(np.partition(finite, finite.size - room)[finite.size - room])
+        return 1.0, np.flatnonzero(reach > _NEARLY)
+    most = 2 * beyond > pool.n_moving and work.whole_gram_fits
+    if most and np.max(reach[reach < np.inf]) > _FAR_DOWN:
+        return 1.0, np.flatnonzero(reach > -np.inf)
+    last = reach.size - n_forced - room
+    enough = float(np.partition(reach, last)[last])
     level = max(1.0, min(enough, _DESCENT * last_level))
-    return level, outside[reach >= (enough if last_level <= 1.0 else level)]
+    return level, np.flatnonzero(reach >= (enough if last_level <= 1.0 else level))
 
 
 def _choose(
@@ -232,7 +239,7 @@ def make_pool(work: Workspace, restriction: Restriction, wanted: IndexArray) -> 
     may_move = restriction.may_move[pool.columns]
     if not may_move.all():  # left by a problem on the same data that excludes fewer features
         pool.keep_only(may_move)
-    support = np.flatnonzero(work.coef)
+    support = work.support
     wanted = np.union1d(wanted, support)
     if wanted.size > (_SPARSE_POOL if work.design.is_sparse else MAX_POOL):
         return False
