@@ -37,6 +37,8 @@ from sparsereg.solvers.workspace import MAX_POOL, Workspace
 _DENSE_NEW, _SPARSE_NEW, _DESCENT, _NEARLY = (64, 0.15), (250, 0.3), 0.9, 0.97
 # Columns of the first working set: on sparse X a pass is dear beside an idle column.
 _FIRST_SIZE, _FIRST_SPARSE_SIZE = 64, 1000
+# Between two passes come so many steps that look only at features this near their bound.
+_STEPS_IN_SIGHT, _IN_SIGHT = 2, 0.6
 # So far below alpha_max nearly every column will be wanted; then all are taken where that fits.
 _FAR_DOWN = 30.0
 # The Gram matrix of all p columns is worth a pass over X for every so many of them. A fit saves two
@@ -132,6 +134,10 @@ def _solve(
         current = restriction.at(level)
         if on_pool:
             used = solve_on_pool(work, current, working_set, goal, descent=last_level / level)
+            if level > 1.0 and not restriction.free.size:
+                level, more = _descend_in_sight(work, restriction, level, goal)
+                working_set = work.pool.columns
+                used += more
         else:
             used = descend_on_residual(work, current, working_set, goal)
         n_iter += used
@@ -205,6 +211,36 @@ def _descend(
     enough = float(np.partition(reach, last)[last])
     level = max(1.0, min(enough, _DESCENT * last_level))
     return level, np.flatnonzero(reach >= (enough if last_level <= 1.0 else level))
+
+
+def _descend_in_sight(
+    work: Workspace, restriction: Restriction, level: float, goal: float
+) -> tuple[float, int]:
+    """Go on to lower levels by the features near their bounds; return the level and iterations.
+
+    What the others would do is only seen at the next pass over X, at a level where few of them
+    matter, or at the last one.
+    """
+    used = 0
+    for _ in range(_STEPS_IN_SIGHT):
+        size = work.gradient if restriction.positive else np.abs(work.gradient)
+        near = size >= (_IN_SIGHT * level) * restriction.l1
+        near[work.pool.columns] = True
+        near &= restriction.may_move
+        if level == 1.0 or work.on_gram or 2 * np.count_nonzero(near) > near.size:
+            break
+        seen = np.flatnonzero(near)
+        gradient = work.gradient.copy()
+        gradient[seen] = work.backend.xtr(work.design, work.residual, seen)
+        work.gradient = gradient
+        last_level = level
+        level, wanted = _descend(work, restriction, last_level)
+        if not make_pool(work, restriction, wanted):
+            return last_level, used
+        used += solve_on_pool(
+            work, restriction.at(level), work.pool.columns, goal, descent=last_level / level
+        )
+    return level, used
 
 
 def _choose(

@@ -322,61 +322,75 @@ def _take_rows_of_columns(X, rows, columns, out):
 @kernel()
 def _moments_rows(X, weights, center, start, stop, means, sqnorms):
     n = X.shape[0]
+    m = stop - start
     weighted = weights.shape[0] > 0
-    rest = np.zeros(stop - start)  # what rounding left of the means
-    for j in range(start, stop):
-        means[j] = 0.0
-        sqnorms[j] = 0.0
+    mean, square = means[start:stop], sqnorms[start:stop]  # loops from zero vectorize
+    rest = np.zeros(m)  # what rounding left of the means
+    mean[:] = 0.0
+    square[:] = 0.0
     if center:
         for i in range(n):
             s = weights[i] if weighted else 1.0
-            for j in range(start, stop):
-                means[j] += s * X[i, j]
-        for j in range(start, stop):
-            means[j] /= n
+            row = X[i, start:stop]
+            for c in range(m):
+                mean[c] += s * row[c]
+        for c in range(m):
+            mean[c] /= n
     for i in range(n):
         s = weights[i] if weighted else 1.0
-        for j in range(start, stop):
-            d = X[i, j] - means[j]
-            rest[j - start] += s * d
-            sqnorms[j] += s * d * d
-    for j in range(start, stop):
+        row = X[i, start:stop]
+        for c in range(m):
+            d = row[c] - mean[c]
+            rest[c] += s * d
+            square[c] += s * d * d
+    for c in range(m):
         if center:
-            d = rest[j - start]
-            means[j] += d / n
-            sqnorms[j] = max(sqnorms[j] - d * d / n, 0.0)
-        sqnorms[j] /= n
+            d = rest[c]
+            mean[c] += d / n
+            square[c] = max(square[c] - d * d / n, 0.0)
+        square[c] /= n
 
 
 @kernel()
 def _xtv_rows(X, v, columns, start, stop, out):
     n = X.shape[0]
-    for j in range(start, stop):
-        out[j] = 0.0
+    part = out[start:stop]
+    part[:] = 0.0
     i = 0
     while i + 4 <= n:  # four rows at a time, so that out is read and written once for all of them
-        a = v[i]
-        b = v[i + 1]
-        c = v[i + 2]
-        d = v[i + 3]
-        for j in range(start, stop):
-            out[j] += (a * X[i, j] + b * X[i + 1, j]) + (c * X[i + 2, j] + d * X[i + 3, j])
+        a, b, c, d = v[i], v[i + 1], v[i + 2], v[i + 3]
+        first, second = X[i, start:stop], X[i + 1, start:stop]
+        third, fourth = X[i + 2, start:stop], X[i + 3, start:stop]
+        for j in range(stop - start):
+            part[j] += (a * first[j] + b * second[j]) + (c * third[j] + d * fourth[j])
         i += 4
     while i < n:
-        a = v[i]
-        for j in range(start, stop):
-            out[j] += a * X[i, j]
+        a, first = v[i], X[i, start:stop]
+        for j in range(stop - start):
+            part[j] += a * first[j]
         i += 1
 
 
 @kernel()
 def _xtv_rows_listed(X, v, columns, start, stop, out):
+    n = X.shape[0]
     for k in range(start, stop):
         out[k] = 0.0
-    for i in range(X.shape[0]):
-        vi = v[i]
+    i = 0
+    while i + 4 <= n:
+        a = v[i]
+        b = v[i + 1]
+        c = v[i + 2]
+        d = v[i + 3]
         for k in range(start, stop):
-            out[k] += vi * X[i, columns[k]]
+            j = columns[k]
+            out[k] += (a * X[i, j] + b * X[i + 1, j]) + (c * X[i + 2, j] + d * X[i + 3, j])
+        i += 4
+    while i < n:
+        a = v[i]
+        for k in range(start, stop):
+            out[k] += a * X[i, columns[k]]
+        i += 1
 
 
 @kernel()
@@ -391,10 +405,14 @@ def _xw_rows(X, means, columns, coef, out):
 
 @kernel()
 def _pack_rows(X, means, columns, first, out):
-    for i in range(out.shape[1]):
+    size = out.shape[1]
+    for start in range(0, size, 8):  # a line of cache, so that each is written once
+        rows = X[first + start : first + min(start + 8, size)]
         for k in range(columns.shape[0]):
             j = columns[k]
-            out[k, i] = X[first + i, j] - means[j]
+            mean, line = means[j], out[k, start : start + 8]
+            for i in range(rows.shape[0]):
+                line[i] = rows[i, j] - mean
 
 
 @kernel()
