@@ -27,7 +27,7 @@ from sparsereg.backends.protocol import IndexArray
 from sparsereg.penalties.elastic_net import ElasticNet
 from sparsereg.solvers.blas import single_threaded_blas
 from sparsereg.solvers.problem import Solution, Step
-from sparsereg.solvers.restricted import MAX_EPOCHS, descend_on_residual, solve_on_pool
+from sparsereg.solvers.restricted import descend_on_residual, solve_on_pool
 from sparsereg.solvers.restriction import Restriction
 from sparsereg.solvers.workspace import MAX_POOL, Workspace
 
@@ -46,9 +46,8 @@ _FAR_DOWN = 30.0
 _COLUMNS_PER_PASS, _SAVED_PASSES, _ALPHAS_PER_PASS = 100, 2, 10
 # A relative gap at which a solution counts as exact.
 EXACT = 1e-10
-# A single fit on sparse X starts on the residual; on the Gram matrix if that takes so few products,
-# or where coordinate descent crawls. There is no Gram matrix of more sparse columns than this.
-_SMALL_WORK, _SPARSE_POOL = 2e6, 3000
+# There is no Gram matrix of more sparse columns than this.
+_SPARSE_POOL = 3000
 # The subproblem in residual form is solved to this share of the current gap.
 _INNER_SHARE = 0.1
 # Passes over X without progress after which the gap is taken to be at the rounding floor.
@@ -73,8 +72,8 @@ def solve(
     max_iter : int
         Budget of passes over X.
     settle : bool
-        Whether to move, on dense X, to the solution of the restricted problem even if the starting
-        point is good enough: along a path, so that no solution is just the one before it.
+        Whether to move to the solution of the restricted problem even if the starting point is
+        good enough: along a path, so that no solution is just the one before it.
 
     Returns
     -------
@@ -94,9 +93,8 @@ def _solve(
     whole = restriction.gap(work, everything)
     work.start_feasible(restriction.may_move, restriction.free, restriction.positive)
     history: list[Step] = []
-    working_set, best, crawling, level = usable[:0], work.coef, False, np.inf
+    working_set, best, level = usable[:0], work.coef, np.inf
     # an exact solve for the unpenalized features counts as one iteration
-    by_levels = settle or not work.design.is_sparse
     n_iter, passes, stalled, best_gap = int(restriction.free.size > 0), 0, 0, np.inf
 
     while True:
@@ -115,14 +113,11 @@ def _solve(
         passes += 1
         # 2. the working set, and the level of the bounds it is meant for
         last_size, last_level = working_set.size, level
-        on_pool = False
-        if by_levels:
-            hurry = 2 * passes > max_iter
-            level, wanted = _descend(work, restriction, 1.0 if hurry else level)
-            on_pool = make_pool(work, restriction, wanted)
+        hurry = 2 * passes > max_iter
+        level, wanted = _descend(work, restriction, 1.0 if hurry else level)
+        on_pool = make_pool(work, restriction, wanted)
         if not on_pool:
             level, wanted = 1.0, _choose(work, restriction, scale, working_set)
-            on_pool = (crawling or _is_small(work, wanted)) and make_pool(work, restriction, wanted)
         working_set = work.pool.columns if on_pool else wanted
         # exact solutions leave rounding only; descent comes nearer step by step
         progress = gap < (0.5 if work.active_set.is_exact else 0.99) * best_gap
@@ -141,7 +136,6 @@ def _solve(
         else:
             used = descend_on_residual(work, current, working_set, goal)
         n_iter += used
-        crawling = crawling or used >= MAX_EPOCHS
         work.solve_unpenalized(restriction.free)
         if stalled > 1 and work.on_gram:
             stalled = 0
@@ -290,11 +284,3 @@ def make_pool(work: Workspace, restriction: Restriction, wanted: IndexArray) -> 
     if 2 * len(pool) > pool.n_moving and nothing_excluded and work.whole_gram_fits:
         pool.complete()
     return True
-
-
-def _is_small(work: Workspace, wanted: IndexArray) -> bool:
-    """Whether a Gram matrix of sparse columns costs nearly nothing, or is needed for its digits."""
-    design = work.design
-    if np.any(design.means[wanted] ** 2 > 1e6 * design.sqnorms[wanted]):
-        return True  # on the residual, the scalar offset would lose their digits
-    return work.backend.gram_work(design, wanted, wanted.size) <= _SMALL_WORK
