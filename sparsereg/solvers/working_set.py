@@ -31,11 +31,10 @@ from sparsereg.solvers.restricted import descend_on_residual, solve_on_pool
 from sparsereg.solvers.restriction import Restriction
 from sparsereg.solvers.workspace import MAX_POOL, Workspace
 
-# A pass brings in this many new columns, or this share of those known: on sparse X a pass is dear
-# beside an idle column. It lowers the level of the bounds at least by this factor; at the end comes
-# whatever is this near its bound.
-_DENSE_NEW, _SPARSE_NEW, _DESCENT, _NEARLY = (64, 0.15), (250, 0.3), 0.9, 0.97
-# Columns of the first working set: on sparse X a pass is dear beside an idle column.
+# A step brings in this many new columns, or this share of those known. It lowers the level of the
+# bounds at least by this factor; at the end comes whatever is this near its bound.
+_MOST_NEW, _DESCENT, _NEARLY = (64, 0.15), 0.9, 0.97
+# Columns of the first working set on the residual: on sparse X a pass is dear beside an idle one.
 _FIRST_SIZE, _FIRST_SPARSE_SIZE = 64, 1000
 # Between two passes come so many steps that look only at features this near their bound.
 _STEPS_IN_SIGHT, _IN_SIGHT = 2, 0.6
@@ -192,7 +191,7 @@ def _descend(
         reach[~restriction.may_move] = -np.inf
     reach[pool.missing(work.support)] = np.inf
     reach[pool.columns] = -np.inf
-    at_least, share = _SPARSE_NEW if work.design.is_sparse else _DENSE_NEW
+    at_least, share = _MOST_NEW
     room = max(at_least, int(share * len(pool)))
     n_forced = np.count_nonzero(reach == np.inf)
     beyond = np.count_nonzero(reach > 1.0) - n_forced

@@ -104,9 +104,6 @@ class NumbaBackend:
     def gram(self, design: Design, columns: IndexArray, n_new: int) -> FloatArray:  # noqa: D102
         return gram_blocks.gram_block(design, columns, n_new)
 
-    def gram_work(self, design: Design, columns: IndexArray, n_new: int) -> float:  # noqa: D102
-        return gram_blocks.gram_work(design, columns, n_new)
-
     def gram_cd(  # noqa: D102
         self,
         gram: FloatArray,

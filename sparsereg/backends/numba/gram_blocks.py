@@ -47,13 +47,6 @@ def gram_block(design: Any, columns: IndexArray, n_new: int) -> FloatArray:
     return out.T if known else out
 
 
-def gram_work(design: Any, columns: IndexArray, n_new: int) -> float:
-    """Return the multiply-adds of a Gram block."""
-    if not design.is_sparse:
-        return float(design.shape[0]) * columns.size * n_new
-    return _count_sparse_products(design.indices, design.indptr, design.shape[0], columns, n_new)
-
-
 def _sparse_products(design: SparseDesign, columns: IndexArray, known: int) -> FloatArray:
     """Return X[:, columns[known:]]' diag(s) X[:, columns]: products of what shares a row."""
     arrays = (design.data, design.indices, design.indptr)
@@ -61,9 +54,10 @@ def _sparse_products(design: SparseDesign, columns: IndexArray, known: int) -> F
     weights = weights_or_empty(design.sample_weight)
     new = columns[known:]
     out = np.zeros((new.size, columns.size))
+    work = _count_sparse_products(*arrays[1:], design.shape[0], columns, new.size)
     run_blocks(
         lambda start, stop: _add_sparse_products(*arrays, weights, *rows, new, start, stop, out),
-        new.size, 32, gram_work(design, columns, new.size),
+        new.size, 32, work,
     )  # fmt: skip
     return out
 
