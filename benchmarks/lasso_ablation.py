@@ -34,7 +34,8 @@ _NEVER = 10**9
 IDEAS: dict[str, dict[str, Any]] = {
     "Newton steps": {"restricted._NEWTON_FROM": _NEVER},
     "several alphas at once": {"look_ahead._MAX_ALPHAS": 1},
-    "levels": {"working_set._DENSE_NEW": (_NEVER, 1.0), "working_set._SPARSE_NEW": (_NEVER, 1.0)},
+    "levels": {"working_set._MOST_NEW": (_NEVER, 1.0)},
+    "steps between passes": {"working_set._STEPS_IN_SIGHT": 0},
     "whole Gram matrix": {"workspace.Workspace.whole_gram_fits": False},
     "folds by down-dating": {"parts._downdated": lambda *arguments: None},
     "factor at once": {"column_pool._FACTORIZED_TOGETHER": _NEVER},

@@ -164,12 +164,6 @@ class DeviceBackend(NumbaBackend, ABC):
         out[known:] = 0.5 * (out[known:] + out[known:].T)  # symmetric to the last bit
         return out
 
-    def gram_work(self, design: Any, columns: IndexArray, n_new: int) -> float:  # noqa: D102
-        if not design.is_sparse:
-            return float(design.shape[0]) * columns.size * n_new
-        host, where = design.on_host(columns)
-        return super().gram_work(host, where, n_new)
-
     def residual_cd(  # noqa: D102
         self,
         design: Any,

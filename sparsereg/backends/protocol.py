@@ -189,9 +189,6 @@ class Backend(SubsetPrimitives, ReportPrimitives, MixturePrimitives, PatternPrim
     def gram(self, design: Design, columns: IndexArray, n_new: int) -> FloatArray:
         """Return ``sum_i s_i (x_ia - m_a)(x_ib - m_b) / n``, a in columns, b in the last n_new."""
 
-    def gram_work(self, design: Design, columns: IndexArray, n_new: int) -> float:
-        """Return the multiply-adds that ``gram`` would take."""
-
     def gram_cd(
         self,
         gram: FloatArray,

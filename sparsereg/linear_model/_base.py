@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
 
@@ -39,6 +40,8 @@ GRID_CONSTRAINTS: dict[str, list] = {
 }
 # Fitted attributes that are where X was: what predictions and plots are made of.
 _PLACED_ATTRIBUTES = {"coef_", "intercept_", "coef_path_", "intercept_path_"}
+# Values without parts that could change, so that what is known of them stays true.
+_PLAIN = {bool, int, float, np.float64, str, type(None)}
 L1_RATIO_CONSTRAINT: list = [Interval(Real, 0, 1, closed="both")]
 
 
@@ -54,6 +57,12 @@ def check_parameters(
             raise ValueError(f"The {name!r} parameter of {caller} is NaN; it must be a number.")
 
 
+@lru_cache(maxsize=256, typed=True)
+def _check_plain_parameters(model: Any, names: tuple[str, ...], *values: Any) -> None:
+    """Check parameters that were not accepted before: many small fits have the same ones."""
+    check_parameters(model.__name__, model._parameter_constraints, dict(zip(names, values)))
+
+
 class SparseLinearModel(RegressorMixin, BaseEstimator):
     """A fitted ``X @ coef_ + intercept_`` with scikit-learn's regressor interface."""
 
@@ -63,7 +72,12 @@ class SparseLinearModel(RegressorMixin, BaseEstimator):
     n_features_in_: int
 
     def _check_parameters(self) -> None:
-        check_parameters(type(self).__name__, self._parameter_constraints, vars(self))
+        given = {name: vars(self)[name] for name in self._parameter_constraints.keys() & vars(self)}
+        if all(type(value) in _PLAIN for value in given.values()):
+            model: Any = type(self)
+            _check_plain_parameters(model, tuple(given), *given.values())
+        else:
+            check_parameters(type(self).__name__, self._parameter_constraints, given)
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict the target.

@@ -18,6 +18,9 @@ from sparsereg.solvers.restriction import Restriction
 from sparsereg.solvers.workspace import Workspace
 
 _EPOCHS_PER_CHECK = 10
+# Descent on the residual looks at the gap when no step gains more than a share of the goal, which
+# is lowered by this after each look.
+_STILLER = 0.1
 # Coordinate descent on one working set ends after this many epochs: a new pass may help more.
 MAX_EPOCHS = 100
 # Newton steps are tried from so many active columns on: with fewer, events are as cheap, and the
@@ -256,12 +259,13 @@ def descend_on_residual(
     form = restriction.form._replace(weights=restriction.form.weights[ws])
     work.active_set.forget()
     coef, residual = work.coef[ws], work.residual.copy()
-    used = 0
+    used, still = 0, goal / ws.size
     while used < MAX_EPOCHS:
         epochs, largest = work.backend.residual_cd(
-            work.design, ws, residual, coef, form, _EPOCHS_PER_CHECK, goal / ws.size
+            work.design, ws, residual, coef, form, _EPOCHS_PER_CHECK, still
         )
         used += epochs
+        still *= _STILLER  # a check costs an epoch: not many of them after single epochs
         if largest == 0.0 or not np.isfinite(largest):
             break
         gradient = work.backend.xtr(work.design, residual, ws)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,8 @@ class Restriction:
     l1, l2 : ndarray of shape (p,)
         Strengths per feature, weights included; zero where a feature may not move.
     positive : bool
+    all_bounded : bool
+        Whether every feature may move and has an l1 part.
     """
 
     usable: IndexArray
@@ -36,6 +38,7 @@ class Restriction:
     l1: FloatArray
     l2: FloatArray
     positive: bool
+    all_bounded: bool
 
     @classmethod
     def of(cls, penalty: ElasticNet, work: Any) -> Restriction:
@@ -55,6 +58,7 @@ class Restriction:
             l1=l1,
             l2=l2,
             positive=bool(penalty.positive),
+            all_bounded=bool(usable.all() and l1.all()),
         )
 
     def at(self, level: float) -> Restriction:
@@ -64,9 +68,7 @@ class Restriction:
         params = self.form.params.copy()
         params[0] *= level
         form = self.form._replace(params=params)
-        return Restriction(
-            self.usable, self.may_move, self.free, form, level * self.l1, self.l2, self.positive
-        )
+        return replace(self, form=form, l1=level * self.l1)
 
     def gap(self, work: Any, features: IndexArray | slice) -> DualGap:
         """Return what evaluates the duality gap on some of the features."""

@@ -27,16 +27,17 @@ from sparsereg.backends.protocol import IndexArray
 from sparsereg.penalties.elastic_net import ElasticNet
 from sparsereg.solvers.blas import single_threaded_blas
 from sparsereg.solvers.problem import Solution, Step
-from sparsereg.solvers.restricted import MAX_EPOCHS, descend_on_residual, solve_on_pool
+from sparsereg.solvers.restricted import descend_on_residual, solve_on_pool
 from sparsereg.solvers.restriction import Restriction
 from sparsereg.solvers.workspace import MAX_POOL, Workspace
 
-# A pass brings in this many new columns, or this share of those known: on sparse X a pass is dear
-# beside an idle column. It lowers the level of the bounds at least by this factor; at the end comes
-# whatever is this near its bound.
-_DENSE_NEW, _SPARSE_NEW, _DESCENT, _NEARLY = (64, 0.15), (250, 0.3), 0.9, 0.97
-# Columns of the first working set: on sparse X a pass is dear beside an idle column.
+# A step brings in this many new columns, or this share of those known. It lowers the level of the
+# bounds at least by this factor; at the end comes whatever is this near its bound.
+_MOST_NEW, _DESCENT, _NEARLY = (64, 0.15), 0.9, 0.97
+# Columns of the first working set on the residual: on sparse X a pass is dear beside an idle one.
 _FIRST_SIZE, _FIRST_SPARSE_SIZE = 64, 1000
+# Between two passes come so many steps that look only at features this near their bound.
+_STEPS_IN_SIGHT, _IN_SIGHT = 2, 0.6
 # So far below alpha_max nearly every column will be wanted; then all are taken where that fits.
 _FAR_DOWN = 30.0
 # The Gram matrix of all p columns is worth a pass over X for every so many of them. A fit saves two
@@ -44,9 +45,8 @@ _FAR_DOWN = 30.0
 _COLUMNS_PER_PASS, _SAVED_PASSES, _ALPHAS_PER_PASS = 100, 2, 10
 # A relative gap at which a solution counts as exact.
 EXACT = 1e-10
-# A single fit on sparse X starts on the residual; on the Gram matrix if that takes so few products,
-# or where coordinate descent crawls. There is no Gram matrix of more sparse columns than this.
-_SMALL_WORK, _SPARSE_POOL = 2e6, 3000
+# There is no Gram matrix of more sparse columns than this.
+_SPARSE_POOL = 3000
 # The subproblem in residual form is solved to this share of the current gap.
 _INNER_SHARE = 0.1
 # Passes over X without progress after which the gap is taken to be at the rounding floor.
@@ -71,8 +71,8 @@ def solve(
     max_iter : int
         Budget of passes over X.
     settle : bool
-        Whether to move, on dense X, to the solution of the restricted problem even if the starting
-        point is good enough: along a path, so that no solution is just the one before it.
+        Whether to move to the solution of the restricted problem even if the starting point is
+        good enough: along a path, so that no solution is just the one before it.
 
     Returns
     -------
@@ -88,17 +88,19 @@ def _solve(
 ) -> Solution:
     restriction = Restriction.of(penalty, work)
     usable = restriction.usable
-    whole = restriction.gap(work, usable)
+    everything = slice(None) if usable.size == work.coef.size else usable
+    whole = restriction.gap(work, everything)
     work.start_feasible(restriction.may_move, restriction.free, restriction.positive)
     history: list[Step] = []
-    working_set, best, crawling, level = usable[:0], work.coef, False, np.inf
+    working_set, best, level = usable[:0], work.coef, np.inf
     # an exact solve for the unpenalized features counts as one iteration
-    by_levels = settle or not work.design.is_sparse
     n_iter, passes, stalled, best_gap = int(restriction.free.size > 0), 0, 0, np.inf
 
     while True:
         # 1. the gap of the whole problem at the current point
-        gap, scale = whole.evaluate(work.coef[usable], work.gradient[usable], work.sq_residual)
+        gap, scale = whole.evaluate(
+            work.coef[everything], work.gradient[everything], work.sq_residual
+        )
         gap += work.unpenalized_left
         history.append(Step(n_iter, gap, working_set.size))
         if gap <= best_gap:
@@ -110,14 +112,11 @@ def _solve(
         passes += 1
         # 2. the working set, and the level of the bounds it is meant for
         last_size, last_level = working_set.size, level
-        on_pool = False
-        if by_levels:
-            hurry = 2 * passes > max_iter
-            level, wanted = _descend(work, restriction, 1.0 if hurry else level)
-            on_pool = make_pool(work, restriction, wanted)
+        hurry = 2 * passes > max_iter
+        level, wanted = _descend(work, restriction, 1.0 if hurry else level)
+        on_pool = make_pool(work, restriction, wanted)
         if not on_pool:
             level, wanted = 1.0, _choose(work, restriction, scale, working_set)
-            on_pool = (crawling or _is_small(work, wanted)) and make_pool(work, restriction, wanted)
         working_set = work.pool.columns if on_pool else wanted
         # exact solutions leave rounding only; descent comes nearer step by step
         progress = gap < (0.5 if work.active_set.is_exact else 0.99) * best_gap
@@ -129,10 +128,13 @@ def _solve(
         current = restriction.at(level)
         if on_pool:
             used = solve_on_pool(work, current, working_set, goal, descent=last_level / level)
+            if level > 1.0 and not restriction.free.size:
+                level, more = _descend_in_sight(work, restriction, level, goal)
+                working_set = work.pool.columns
+                used += more
         else:
             used = descend_on_residual(work, current, working_set, goal)
         n_iter += used
-        crawling = crawling or used >= MAX_EPOCHS
         work.solve_unpenalized(restriction.free)
         if stalled > 1 and work.on_gram:
             stalled = 0
@@ -179,25 +181,59 @@ def _descend(
     The level multiplies the l1 bounds: it comes down to 1 as fast as new columns can be taken in.
     Jumping down at once would bring in columns that only look relevant while others are missing.
     """
-    usable = restriction.usable
-    outside = usable[work.pool.is_missing(usable)]
-    gradient, bound = work.gradient[outside], restriction.l1[outside]
-    size = gradient if restriction.positive else np.abs(gradient)
+    pool = work.pool
+    # how far above its bound each feature outside the pool is: a share of it
+    size = work.gradient if restriction.positive else np.abs(work.gradient)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        reach = np.where(bound > 0, size / bound, np.inf)
-    reach[work.coef[outside] != 0] = np.inf
-    known = len(work.pool)
-    at_least, share = _SPARSE_NEW if work.design.is_sparse else _DENSE_NEW
-    room = max(at_least, int(share * known))
-    beyond = np.count_nonzero(reach > 1.0) - np.count_nonzero(np.isinf(reach))
+        reach = size / restriction.l1
+    if not restriction.all_bounded:
+        reach[restriction.l1 == 0] = np.inf
+        reach[~restriction.may_move] = -np.inf
+    reach[pool.missing(work.support)] = np.inf
+    reach[pool.columns] = -np.inf
+    at_least, share = _MOST_NEW
+    room = max(at_least, int(share * len(pool)))
+    n_forced = np.count_nonzero(reach == np.inf)
+    beyond = np.count_nonzero(reach > 1.0) - n_forced
     if beyond <= room:
-        return 1.0, outside[reach > _NEARLY]
-    finite = reach[np.isfinite(reach)]
-    if np.max(finite) > _FAR_DOWN and 2 * beyond > work.pool.n_moving and work.whole_gram_fits:
-        return 1.0, outside
-    enough = float(np.partition(finite, finite.size - room)[finite.size - room])
+        return 1.0, np.flatnonzero(reach > _NEARLY)
+    most = 2 * beyond > pool.n_moving and work.whole_gram_fits
+    if most and np.max(reach[reach < np.inf]) > _FAR_DOWN:
+        return 1.0, np.flatnonzero(reach > -np.inf)
+    last = reach.size - n_forced - room
+    enough = float(np.partition(reach, last)[last])
     level = max(1.0, min(enough, _DESCENT * last_level))
-    return level, outside[reach >= (enough if last_level <= 1.0 else level)]
+    return level, np.flatnonzero(reach >= (enough if last_level <= 1.0 else level))
+
+
+def _descend_in_sight(
+    work: Workspace, restriction: Restriction, level: float, goal: float
+) -> tuple[float, int]:
+    """Go on to lower levels by the features near their bounds; return the level and iterations.
+
+    What the others would do is only seen at the next pass over X, at a level where few of them
+    matter, or at the last one.
+    """
+    used = 0
+    for _ in range(_STEPS_IN_SIGHT):
+        size = work.gradient if restriction.positive else np.abs(work.gradient)
+        near = size >= (_IN_SIGHT * level) * restriction.l1
+        near[work.pool.columns] = True
+        near &= restriction.may_move
+        if level == 1.0 or work.on_gram or 2 * np.count_nonzero(near) > near.size:
+            break
+        seen = np.flatnonzero(near)
+        gradient = work.gradient.copy()
+        gradient[seen] = work.backend.xtr(work.design, work.residual, seen)
+        work.gradient = gradient
+        last_level = level
+        level, wanted = _descend(work, restriction, last_level)
+        if not make_pool(work, restriction, wanted):
+            return last_level, used
+        used += solve_on_pool(
+            work, restriction.at(level), work.pool.columns, goal, descent=last_level / level
+        )
+    return level, used
 
 
 def _choose(
@@ -232,7 +268,7 @@ def make_pool(work: Workspace, restriction: Restriction, wanted: IndexArray) -> 
     may_move = restriction.may_move[pool.columns]
     if not may_move.all():  # left by a problem on the same data that excludes fewer features
         pool.keep_only(may_move)
-    support = np.flatnonzero(work.coef)
+    support = work.support
     wanted = np.union1d(wanted, support)
     if wanted.size > (_SPARSE_POOL if work.design.is_sparse else MAX_POOL):
         return False
@@ -247,11 +283,3 @@ def make_pool(work: Workspace, restriction: Restriction, wanted: IndexArray) -> 
     if 2 * len(pool) > pool.n_moving and nothing_excluded and work.whole_gram_fits:
         pool.complete()
     return True
-
-
-def _is_small(work: Workspace, wanted: IndexArray) -> bool:
-    """Whether a Gram matrix of sparse columns costs nearly nothing, or is needed for its digits."""
-    design = work.design
-    if np.any(design.means[wanted] ** 2 > 1e6 * design.sqnorms[wanted]):
-        return True  # on the residual, the scalar offset would lose their digits
-    return work.backend.gram_work(design, wanted, wanted.size) <= _SMALL_WORK

@@ -79,7 +79,7 @@ class Workspace:
     Attributes
     ----------
     coef : ndarray of shape (p,)
-        The current coefficients.
+        The current coefficients; replaced, never changed.
     residual : ndarray of shape (n,)
         ``y_c - X_c coef``.
     sq_residual : float
@@ -123,6 +123,7 @@ class Workspace:
         self._gram_exhausted = False
         self._residual: FloatArray | None = None
         self.coef = np.zeros(self.design.shape[1])
+        self._support: IndexArray | None = None
         self._sq_residual: float | None = None
         if slopes_at_zero is None:
             slopes_at_zero = self.backend.xtr(self.design, self.residual)
@@ -166,11 +167,18 @@ class Workspace:
         return not self.design.is_sparse and p <= min(_GRAM_SHARE * n, MAX_POOL)
 
     @property
+    def support(self) -> IndexArray:
+        """The features whose coefficient is not zero, increasing."""
+        if self._support is None:
+            self._support = np.flatnonzero(self.coef != 0)  # much faster than of the numbers
+        return self._support
+
+    @property
     def residual(self) -> FloatArray:
         """``y_c - X_c coef``: computed when it is asked for."""
         if self._residual is None:
-            support = np.flatnonzero(self.coef != 0)
-            residual = self.y - self.backend.fitted(self.design, support, self.coef[support])
+            fitted = self.backend.fitted(self.design, self.support, self.coef[self.support])
+            residual = self.y - fitted
             if self.centered:  # exact in theory; keeps rounding out of the dual
                 residual -= self.mean(residual)
             self._residual = residual
@@ -190,7 +198,8 @@ class Workspace:
 
     def set_coef(self, coef: FloatArray) -> None:
         """Make ``coef`` the current point and leave the gradient to the caller."""
-        self.coef, self._residual, self._sq_residual = coef, None, None
+        self.coef = coef
+        self._support = self._residual = self._sq_residual = None
 
     def refresh_gradient(self) -> None:
         """Compute the gradient at the current point: a pass over X, or over the Gram matrix."""
@@ -207,6 +216,7 @@ class Workspace:
     def move_to_point(self, point: Point) -> None:
         """Make a point that was computed before the current one."""
         self.coef, self._residual, self.gradient, self._sq_residual = point
+        self._support = None
 
     def points(self, columns: IndexArray, coefs: FloatArray) -> Points:
         """Return the points with these coefficients of ``columns``, a row each: one pass over X."""
@@ -301,8 +311,9 @@ class Workspace:
     @property
     def intercept(self) -> float:
         """The optimal intercept of the current coefficients."""
-        support = np.flatnonzero(self.coef != 0)
-        return self.y_mean - float(self.design.means[support] @ self.coef[support])
+        if not self.centered:
+            return 0.0
+        return self.y_mean - float(self.design.means[self.support] @ self.coef[self.support])
 
 
 # Gram matrices of up to this many columns are built (half a gigabyte); of all columns, if they are

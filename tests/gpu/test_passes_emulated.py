@@ -126,8 +126,6 @@ def test_gram_blocks(pair, n_new):
     np.testing.assert_allclose(there, here, atol=1e-11)
     square = there[-n_new:]
     np.testing.assert_array_equal(square, square.T)
-    work, expected = pair.everywhere("gram_work", COLUMNS, n_new)
-    assert work == expected
 
 
 def test_packed_columns(pair):

@@ -16,6 +16,7 @@ from sparsereg.backends.numba import (
     coordinate_gains,
     descent,
     gap,
+    gram_blocks,
     homotopy,
     l0_relaxation,
     masks,
@@ -114,10 +115,7 @@ class NumbaBackend:
         return matrices.pack(design, columns, 0, design.shape[0])
 
     def gram(self, design: Design, columns: IndexArray, n_new: int) -> FloatArray:  # noqa: D102
-        return matrices.gram_block(design, columns, n_new)
-
-    def gram_work(self, design: Design, columns: IndexArray, n_new: int) -> float:  # noqa: D102
-        return matrices.gram_work(design, columns, n_new)
+        return gram_blocks.gram_block(design, columns, n_new)
 
     def gram_cd(  # noqa: D102
         self,

@@ -6,8 +6,7 @@ order: column moments, X'v, X w, and the packing of centered columns. X is read 
 float32 or float64; every accumulator is float64.
 
 Floors: X'v and the moments read X once (8 n p bytes in float64, 2 n p flops); the residual reads
-the active columns once; the Gram block of m new columns beside k known ones costs 2 n m k flops in
-BLAS-3.
+the active columns once.
 """
 
 from __future__ import annotations
@@ -19,16 +18,13 @@ from typing import Any
 import numpy as np
 
 from sparsereg.backends.numba.jit import REASSOCIATE, kernel
-from sparsereg.backends.numba.threads import PRODUCT, run_blocks
+from sparsereg.backends.numba.threads import run_blocks
 from sparsereg.backends.protocol import FloatArray, IndexArray
 
 # Columns per block of a pass; part of what makes results independent of the number of threads.
 _COLUMN_BLOCK = 512
-# Columns per block of a Gram product.
-_GRAM_BLOCK = 64
-_LOWER = np.tri(_GRAM_BLOCK, dtype=bool)
-# Rows packed at a time when a Gram block is built: keeps the packed copy in cache and small.
-_PACK_BYTES = 8 << 20
+# Columns per block of a packed copy.
+_PACK_BLOCK = 64
 # A centered column counts as constant when its deviation is rounding noise beside its mean.
 _CONSTANT = 64 * np.finfo(np.float64).eps
 _SQUARE_UNDERFLOWS = 1e-150
@@ -88,7 +84,7 @@ def make_design(
     """Wrap X (ndarray or CSC) and compute its column moments in one or two passes."""
     n, p = X.shape
     means, sqnorms = np.zeros(p), np.empty(p)
-    rows = (_weights_or_empty(sample_weight), center)
+    rows = (weights_or_empty(sample_weight), center)
     if isinstance(X, np.ndarray):
         X = _readonly(X if X.flags.f_contiguous or X.flags.c_contiguous else np.asfortranarray(X))
         moments = _moments_columns if X.flags.f_contiguous else _moments_rows
@@ -174,88 +170,6 @@ def fitted(design: Any, columns: IndexArray, coef: FloatArray) -> FloatArray:
     return out
 
 
-def gram_block(design: Any, columns: IndexArray, n_new: int) -> FloatArray:
-    """Return X_c[:, columns]' diag(s) X_c[:, columns[-n_new:]] / n."""
-    n = design.shape[0]
-    known = columns.size - n_new
-    out = np.zeros((columns.size, n_new))
-    if design.is_sparse and not _is_far_from_zero(design, columns):
-        out = _sparse_products(design, columns, known).T
-        out -= n * np.outer(design.means[columns], design.means[columns[known:]])
-        _mirror(out[known:])
-    elif _is_plain(design, columns, known):
-        _add_products(design.X, 0, out)
-        out -= n * np.outer(design.means, design.means)
-        _mirror(out)
-    else:
-        step = max(64, _PACK_BYTES // (8 * columns.size))
-        for start in range(0, n, step):
-            _add_products(pack(design, columns, start, min(start + step, n)), known, out)
-        _mirror(out[known:])
-    out /= n
-    return out
-
-
-def _sparse_products(design: SparseDesign, columns: IndexArray, known: int) -> FloatArray:
-    """Return X[:, columns[known:]]' diag(s) X[:, columns]: products of what shares a row."""
-    arrays = (design.data, design.indices, design.indptr)
-    rows = _rows_of_columns(*arrays, design.shape[0], columns)
-    weights = _weights_or_empty(design.sample_weight)
-    new = columns[known:]
-    out = np.zeros((new.size, columns.size))
-    run_blocks(
-        lambda start, stop: _add_sparse_products(*arrays, weights, *rows, new, start, stop, out),
-        new.size, 32, gram_work(design, columns, new.size),
-    )  # fmt: skip
-    return out
-
-
-def gram_work(design: Any, columns: IndexArray, n_new: int) -> float:
-    """Return the multiply-adds of a Gram block."""
-    if not design.is_sparse:
-        return float(design.shape[0]) * columns.size * n_new
-    return _count_sparse_products(design.indices, design.indptr, design.shape[0], columns, n_new)
-
-
-def _is_plain(design: Any, columns: IndexArray, known: int) -> bool:
-    """Whether the whole Gram matrix is wanted, and X can be read in place for it."""
-    return (
-        not known
-        and not design.is_sparse
-        and design.sample_weight is None
-        and design.X.dtype == np.float64
-        and np.array_equal(columns, np.arange(design.shape[1]))
-        # so that subtracting n m m' costs a bit at most
-        and bool(np.all(design.means**2 <= design.sqnorms))
-    )
-
-
-def _add_products(packed: FloatArray, known: int, out: FloatArray) -> None:
-    """Add packed' packed[:, known:], but not what is above the diagonal of its last columns."""
-
-    def task(start: int, stop: int) -> None:
-        new = packed[:, known + start : known + stop]
-        if known:
-            out[:known, start:stop] += packed[:, :known].T @ new
-        out[known + start :, start:stop] += packed[:, known + start :].T @ new
-
-    run_blocks(task, out.shape[1], _GRAM_BLOCK, float(packed.size) * out.shape[1] / PRODUCT)
-
-
-def _mirror(square: FloatArray) -> None:
-    """Fill the upper triangle from the lower one."""
-    for start in range(0, len(square), _GRAM_BLOCK):
-        stop = start + _GRAM_BLOCK
-        corner = square[start:stop, start:stop]
-        corner[...] = np.where(_LOWER[: len(corner), : len(corner)], corner, corner.T)
-        square[start:stop, stop:] = square[stop:, start:stop].T
-
-
-def _is_far_from_zero(design: SparseDesign, columns: IndexArray) -> bool:
-    """Whether subtracting n m m' from the raw products would lose half of the digits."""
-    return bool(np.any(design.means[columns] ** 2 > 1e6 * design.sqnorms[columns]))
-
-
 def pack(design: Any, columns: IndexArray, start: int, stop: int) -> FloatArray:
     """Return rows start:stop of sqrt(s) X_c[:, columns] as a Fortran-ordered float64 copy."""
     out = centered_columns(design, columns, start, stop)
@@ -276,7 +190,7 @@ def centered_columns(design: Any, columns: IndexArray, start: int, stop: int) ->
             lambda first, last: product(
                 design.X, design.means, columns[first:last], start, out[first:last]
             ),
-            columns.size, _COLUMN_BLOCK, float(out.size),
+            columns.size, _PACK_BLOCK, float(out.size),
         )  # fmt: skip
     return out.T
 
@@ -300,7 +214,8 @@ def _readonly(array: np.ndarray) -> np.ndarray:
     return view
 
 
-def _weights_or_empty(sample_weight: FloatArray | None) -> FloatArray:
+def weights_or_empty(sample_weight: FloatArray | None) -> FloatArray:
+    """Return the weights as kernels take them: none are an empty array."""
     return np.empty(0) if sample_weight is None else sample_weight
 
 
@@ -388,8 +303,9 @@ def _pack_columns(X, means, columns, first, out):
     for k in range(columns.shape[0]):
         j = columns[k]
         mean = means[j]
-        for i in range(out.shape[1]):
-            out[k, i] = X[first + i, j] - mean
+        column, row = X[first : first + out.shape[1], j], out[k]
+        for i in range(out.shape[1]):  # from zero, over slices: this vectorizes
+            row[i] = column[i] - mean
 
 
 @kernel()
@@ -406,61 +322,75 @@ def _take_rows_of_columns(X, rows, columns, out):
 @kernel()
 def _moments_rows(X, weights, center, start, stop, means, sqnorms):
     n = X.shape[0]
+    m = stop - start
     weighted = weights.shape[0] > 0
-    rest = np.zeros(stop - start)  # what rounding left of the means
-    for j in range(start, stop):
-        means[j] = 0.0
-        sqnorms[j] = 0.0
+    mean, square = means[start:stop], sqnorms[start:stop]  # loops from zero vectorize
+    rest = np.zeros(m)  # what rounding left of the means
+    mean[:] = 0.0
+    square[:] = 0.0
     if center:
         for i in range(n):
             s = weights[i] if weighted else 1.0
-            for j in range(start, stop):
-                means[j] += s * X[i, j]
-        for j in range(start, stop):
-            means[j] /= n
+            row = X[i, start:stop]
+            for c in range(m):
+                mean[c] += s * row[c]
+        for c in range(m):
+            mean[c] /= n
     for i in range(n):
         s = weights[i] if weighted else 1.0
-        for j in range(start, stop):
-            d = X[i, j] - means[j]
-            rest[j - start] += s * d
-            sqnorms[j] += s * d * d
-    for j in range(start, stop):
+        row = X[i, start:stop]
+        for c in range(m):
+            d = row[c] - mean[c]
+            rest[c] += s * d
+            square[c] += s * d * d
+    for c in range(m):
         if center:
-            d = rest[j - start]
-            means[j] += d / n
-            sqnorms[j] = max(sqnorms[j] - d * d / n, 0.0)
-        sqnorms[j] /= n
+            d = rest[c]
+            mean[c] += d / n
+            square[c] = max(square[c] - d * d / n, 0.0)
+        square[c] /= n
 
 
 @kernel()
 def _xtv_rows(X, v, columns, start, stop, out):
     n = X.shape[0]
-    for j in range(start, stop):
-        out[j] = 0.0
+    part = out[start:stop]
+    part[:] = 0.0
     i = 0
     while i + 4 <= n:  # four rows at a time, so that out is read and written once for all of them
-        a = v[i]
-        b = v[i + 1]
-        c = v[i + 2]
-        d = v[i + 3]
-        for j in range(start, stop):
-            out[j] += (a * X[i, j] + b * X[i + 1, j]) + (c * X[i + 2, j] + d * X[i + 3, j])
+        a, b, c, d = v[i], v[i + 1], v[i + 2], v[i + 3]
+        first, second = X[i, start:stop], X[i + 1, start:stop]
+        third, fourth = X[i + 2, start:stop], X[i + 3, start:stop]
+        for j in range(stop - start):
+            part[j] += (a * first[j] + b * second[j]) + (c * third[j] + d * fourth[j])
         i += 4
     while i < n:
-        a = v[i]
-        for j in range(start, stop):
-            out[j] += a * X[i, j]
+        a, first = v[i], X[i, start:stop]
+        for j in range(stop - start):
+            part[j] += a * first[j]
         i += 1
 
 
 @kernel()
 def _xtv_rows_listed(X, v, columns, start, stop, out):
+    n = X.shape[0]
     for k in range(start, stop):
         out[k] = 0.0
-    for i in range(X.shape[0]):
-        vi = v[i]
+    i = 0
+    while i + 4 <= n:
+        a = v[i]
+        b = v[i + 1]
+        c = v[i + 2]
+        d = v[i + 3]
         for k in range(start, stop):
-            out[k] += vi * X[i, columns[k]]
+            j = columns[k]
+            out[k] += (a * X[i, j] + b * X[i + 1, j]) + (c * X[i + 2, j] + d * X[i + 3, j])
+        i += 4
+    while i < n:
+        a = v[i]
+        for k in range(start, stop):
+            out[k] += a * X[i, columns[k]]
+        i += 1
 
 
 @kernel()
@@ -475,10 +405,14 @@ def _xw_rows(X, means, columns, coef, out):
 
 @kernel()
 def _pack_rows(X, means, columns, first, out):
-    for i in range(out.shape[1]):
+    size = out.shape[1]
+    for start in range(0, size, 8):  # a line of cache, so that each is written once
+        rows = X[first + start : first + min(start + 8, size)]
         for k in range(columns.shape[0]):
             j = columns[k]
-            out[k, i] = X[first + i, j] - means[j]
+            mean, line = means[j], out[k, start : start + 8]
+            for i in range(rows.shape[0]):
+                line[i] = rows[i, j] - mean
 
 
 @kernel()
@@ -548,52 +482,3 @@ def _pack_csc(data, indices, indptr, columns, start, stop, out):
             i = indices[k]
             if start <= i < stop:
                 out[c, i - start] += data[k]
-
-
-@kernel()
-def _rows_of_columns(data, indices, indptr, n, columns):
-    """Return some columns in compressed rows: where each starts, its positions and values."""
-    ends = np.zeros(n + 1, dtype=np.int64)
-    for j in columns:
-        for k in range(indptr[j], indptr[j + 1]):
-            ends[indices[k] + 1] += 1
-    for i in range(n):
-        ends[i + 1] += ends[i]
-    starts = ends.copy()
-    positions = np.empty(ends[n], dtype=np.int32)
-    values = np.empty(ends[n])
-    for c in range(columns.shape[0]):
-        j = columns[c]
-        for k in range(indptr[j], indptr[j + 1]):
-            i = indices[k]
-            positions[starts[i]] = c
-            values[starts[i]] = data[k]
-            starts[i] += 1
-    return ends, positions, values
-
-
-@kernel()
-def _add_sparse_products(
-    data, indices, indptr, weights, ends, positions, values, new, start, stop, out
-):  # fmt: skip
-    weighted = weights.shape[0] > 0
-    for c in range(start, stop):
-        row = out[c]
-        for k in range(indptr[new[c]], indptr[new[c] + 1]):
-            i = indices[k]
-            value = data[k] * (weights[i] if weighted else 1.0)
-            for e in range(ends[i], ends[i + 1]):
-                row[positions[e]] += value * values[e]
-
-
-@kernel()
-def _count_sparse_products(indices, indptr, n, columns, n_new):
-    lengths = np.zeros(n, dtype=np.int64)
-    for j in columns:
-        for k in range(indptr[j], indptr[j + 1]):
-            lengths[indices[k]] += 1
-    total = 0.0
-    for c in range(columns.shape[0] - n_new, columns.shape[0]):
-        for k in range(indptr[columns[c]], indptr[columns[c] + 1]):
-            total += lengths[indices[k]]
-    return total

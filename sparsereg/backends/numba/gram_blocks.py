@@ -1,0 +1,181 @@
+"""Blocks of the Gram matrix of centered columns: products of dense tiles, or of what shares a row.
+
+A block of m new columns beside k known ones costs n m (k + m / 2) multiply-adds; what is above the
+diagonal of the new ones is mirrored. BLAS comes near its peak only on wide tiles, while threads
+need several of them. The cuts depend on the shape alone, and so do the results.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from sparsereg.backends.numba.jit import kernel
+from sparsereg.backends.numba.matrices import SparseDesign, pack, weights_or_empty
+from sparsereg.backends.numba.threads import PRODUCT, run_blocks
+from sparsereg.backends.protocol import FloatArray, IndexArray
+
+# Largest width of a tile.
+_TILE = 512
+_LOWER = np.tri(64, dtype=bool)
+# Rows packed at a time: keeps the packed copy in cache and small.
+_PACK_BYTES = 8 << 20
+# Where one tile is all there is, rows are shared among threads, so many per column at least.
+_PARTS, _ROWS_PER_COLUMN = 8, 16
+
+
+def gram_block(design: Any, columns: IndexArray, n_new: int) -> FloatArray:
+    """Return X_c[:, columns]' diag(s) X_c[:, columns[-n_new:]] / n; in C order if that is all."""
+    n = design.shape[0]
+    known = columns.size - n_new
+    means = design.means[columns]
+    out = np.zeros((n_new, columns.size))  # a row for each of the new columns
+    if design.is_sparse and not _is_far_from_zero(design, columns):
+        out = _sparse_products(design, columns, known)
+        out -= n * np.outer(means[known:], means)
+    elif _is_plain(design, columns, known):
+        _add_products_in_parts(design.X, out)
+        out -= n * np.outer(means, means)
+    else:
+        step = max(64, _PACK_BYTES // (8 * columns.size))
+        for start in range(0, n, step):
+            _add_products(pack(design, columns, start, min(start + step, n)), known, out)
+    _mirror(out[:, known:])
+    out /= n
+    return out.T if known else out
+
+
+def _sparse_products(design: SparseDesign, columns: IndexArray, known: int) -> FloatArray:
+    """Return X[:, columns[known:]]' diag(s) X[:, columns]: products of what shares a row."""
+    arrays = (design.data, design.indices, design.indptr)
+    rows = _rows_of_columns(*arrays, design.shape[0], columns)
+    weights = weights_or_empty(design.sample_weight)
+    new = columns[known:]
+    out = np.zeros((new.size, columns.size))
+    work = _count_sparse_products(*arrays[1:], design.shape[0], columns, new.size)
+    run_blocks(
+        lambda start, stop: _add_sparse_products(*arrays, weights, *rows, new, start, stop, out),
+        new.size, 32, work,
+    )  # fmt: skip
+    return out
+
+
+def _is_plain(design: Any, columns: IndexArray, known: int) -> bool:
+    """Whether the whole Gram matrix is wanted, and X can be read in place for it."""
+    return (
+        not known
+        and not design.is_sparse
+        and design.sample_weight is None
+        and design.X.dtype == np.float64
+        and np.array_equal(columns, np.arange(design.shape[1]))
+        # so that subtracting n m m' costs a bit at most
+        and bool(np.all(design.means**2 <= design.sqnorms))
+    )
+
+
+def _add_products_in_parts(X: FloatArray, out: FloatArray) -> None:
+    """Add X'X, the lower triangle at least; the rows of a narrow X are shared among threads."""
+    n, p = X.shape
+    n_parts = min(_PARTS, n // (_ROWS_PER_COLUMN * p)) if p <= _TILE else 1
+    if n_parts < 2:
+        _add_products(X, 0, out)
+        return
+    sums = np.empty((n_parts, p, p))
+    pieces = _even_pieces(0, n, -(-n // n_parts))
+
+    def task(first: int, last: int) -> None:
+        for part in range(first, last):
+            rows = X[slice(*pieces[part])]
+            np.matmul(rows.T, rows, out=sums[part])
+
+    run_blocks(task, n_parts, 1, float(X.size) * p / PRODUCT)
+    for part in sums:  # in one order, whoever was first
+        out += part
+
+
+def _add_products(packed: FloatArray, known: int, out: FloatArray) -> None:
+    """Add packed[:, known:]' packed, but not what is above the diagonal of its last columns."""
+    new = _even_pieces(known, packed.shape[1], _TILE)
+    old = _even_pieces(0, known, _TILE) if known else []
+    tiles = [(rows, columns) for rows in new for columns in (*old, *new) if columns < rows]
+    tiles += [(rows, rows) for rows in new]  # half the work each, so they come last
+
+    def task(first: int, last: int) -> None:
+        for (top, bottom), (left, right) in tiles[first:last]:
+            product = packed[:, top:bottom].T @ packed[:, left:right]
+            out[top - known : bottom - known, left:right] += product
+
+    run_blocks(task, len(tiles), 1, float(packed.size) * len(out) / PRODUCT)
+
+
+def _even_pieces(start: int, stop: int, widest: int) -> list[tuple[int, int]]:
+    """Cut start:stop into as few pieces as ``widest`` allows, of about equal size."""
+    n_pieces = -(-(stop - start) // widest)
+    cuts = [start + (stop - start) * k // n_pieces for k in range(n_pieces + 1)]
+    return list(pairwise(cuts))
+
+
+def _mirror(square: FloatArray) -> None:
+    """Fill the upper triangle from the lower one."""
+    width = len(_LOWER)
+    for start in range(0, len(square), width):
+        stop = start + width
+        corner = square[start:stop, start:stop]
+        corner[...] = np.where(_LOWER[: len(corner), : len(corner)], corner, corner.T)
+        square[start:stop, stop:] = square[stop:, start:stop].T
+
+
+def _is_far_from_zero(design: SparseDesign, columns: IndexArray) -> bool:
+    """Whether subtracting n m m' from the raw products would lose half of the digits."""
+    return bool(np.any(design.means[columns] ** 2 > 1e6 * design.sqnorms[columns]))
+
+
+@kernel()
+def _rows_of_columns(data, indices, indptr, n, columns):
+    """Return some columns in compressed rows: where each starts, its positions and values."""
+    ends = np.zeros(n + 1, dtype=np.int64)
+    for j in columns:
+        for k in range(indptr[j], indptr[j + 1]):
+            ends[indices[k] + 1] += 1
+    for i in range(n):
+        ends[i + 1] += ends[i]
+    starts = ends.copy()
+    positions = np.empty(ends[n], dtype=np.int32)
+    values = np.empty(ends[n])
+    for c in range(columns.shape[0]):
+        j = columns[c]
+        for k in range(indptr[j], indptr[j + 1]):
+            i = indices[k]
+            positions[starts[i]] = c
+            values[starts[i]] = data[k]
+            starts[i] += 1
+    return ends, positions, values
+
+
+@kernel()
+def _add_sparse_products(
+    data, indices, indptr, weights, ends, positions, values, new, start, stop, out
+):  # fmt: skip
+    weighted = weights.shape[0] > 0
+    for c in range(start, stop):
+        row = out[c]
+        for k in range(indptr[new[c]], indptr[new[c] + 1]):
+            i = indices[k]
+            value = data[k] * (weights[i] if weighted else 1.0)
+            for e in range(ends[i], ends[i + 1]):
+                row[positions[e]] += value * values[e]
+
+
+@kernel()
+def _count_sparse_products(indices, indptr, n, columns, n_new):
+    lengths = np.zeros(n, dtype=np.int64)
+    for j in columns:
+        for k in range(indptr[j], indptr[j + 1]):
+            lengths[indices[k]] += 1
+    total = 0.0
+    for c in range(columns.shape[0] - n_new, columns.shape[0]):
+        for k in range(indptr[columns[c]], indptr[columns[c] + 1]):
+            total += lengths[indices[k]]
+    return total
