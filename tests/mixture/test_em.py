@@ -166,16 +166,39 @@ def test_bic_chooses_the_true_number_and_size():
         (1, 2, 3), solver="em-iht", n_nonzeros=(2, 4, 8), random_state=0
     ).fit(X, y)
     assert (model.n_components_, model.n_nonzero_) == (2, 4)
-    assert model.scores_.shape == (3, 3)
-    assert model.scores_.min() == pytest.approx(model.bic(X, y), rel=1e-6)
+    assert model.scores_.shape == (3, 3, 1)
+    assert -model.scores_.max() == pytest.approx(model.bic(X, y), rel=1e-6)
 
 
 def test_cross_validation_chooses_the_true_number():
     _, X, y, _ = data(0, m=400)
     model = SparseMixtureRegressorCV(
-        (1, 2), solver="em-iht", n_nonzeros=(4, 8), criterion="cv", cv=3, random_state=0
+        (1, 2), solver="em-iht", n_nonzeros=(4, 8), selection="min", cv=3, random_state=0
     ).fit(X, y)
     assert model.n_components_ == 2
+    assert model.scores_.shape == (2, 2, 3)
+
+
+def test_the_one_standard_error_rule_takes_the_simplest_mixture_that_is_good_enough():
+    _, X, y, _ = data(0, m=400)
+    model = SparseMixtureRegressorCV(
+        (3, 2), solver="em-iht", n_nonzeros=(12, 4, 8), selection="1se", cv=4, random_state=0
+    ).fit(X, y)
+    scores = model.scores_.reshape(6, 4)  # 2 regressions of 4, 8, 12 coefficients, then 3
+    best = int(np.argmax(scores.mean(axis=1)))
+    bar = scores[best].mean() - scores[best].std(ddof=1) / 2.0
+    first = int(np.flatnonzero(scores.mean(axis=1) >= bar)[0])
+    assert (model.n_components_, model.n_nonzero_) == [
+        (2, 4), (2, 8), (2, 12), (3, 4), (3, 8), (3, 12)
+    ][first]  # fmt: skip
+
+
+def test_aic_is_that_of_the_chosen_mixture():
+    _, X, y, _ = data(0, m=400)
+    model = SparseMixtureRegressorCV(
+        (1, 2), solver="em-iht", n_nonzeros=(2, 4), selection="aic", random_state=0
+    ).fit(X, y)
+    assert -model.scores_.max() == pytest.approx(model.aic(X, y), rel=1e-6)
 
 
 def test_alphas_of_a_grid_go_down_to_where_bic_is_best():
