@@ -119,6 +119,13 @@ class EMData:
         return float(self.sample_weight @ values) / values.size
 
     @property
+    def is_constant(self) -> bool:
+        """Whether nothing is left of y but rounding: intercepts explain it, or it is zero."""
+        y = self.y[self.sample_weight > 0]
+        spread = np.ptp(y) if self.fit_intercept else np.max(np.abs(y))
+        return bool(spread <= 4.0 * np.finfo(np.float64).eps * np.max(np.abs(y)))
+
+    @property
     def floor(self) -> float:
         """The least variance."""
         return max(_FLOOR * self.var_y, np.finfo(np.float64).tiny ** 0.5)
@@ -193,6 +200,8 @@ def fit(
     -------
     EMResult
     """
+    if data.is_constant:
+        return _at_rest(data, next(starts), options)
     best: EMResult | None = None
     for start in starts:
         trial = _iterate(data, start, options, [], min(_TRIAL, max_iter), tol, None)
@@ -205,6 +214,21 @@ def fit(
     if best.converged or left <= 0:
         return best
     return _iterate(data, best.mixture, options, best.objective, left, tol, report)
+
+
+def _at_rest(data: EMData, start: Mixture, options: Options) -> EMResult:
+    """Return the mixture of a y that is constant: no coefficients, nothing to iterate."""
+    center = float(np.median(data.y[data.sample_weight > 0])) if data.fit_intercept else 0.0
+    residual = data.y - center
+    variance = max(float(data.sample_weight @ residual**2) / data.y.size, data.floor)
+    mixture = replace(
+        start,
+        coef=np.zeros_like(start.coef),
+        intercept=np.full_like(start.intercept, center),
+        variance=np.full_like(start.variance, variance),
+    )
+    tau, value = _e_step(data, mixture, data.fitted(mixture.coef), options.hard)
+    return EMResult(mixture, tau, value, [_objective(value, mixture, options)], True)
 
 
 def log_likelihood(data: EMData, mixture: Mixture) -> float:

@@ -246,6 +246,22 @@ def test_answers_that_are_none_are_refused(y):
             method(np.eye(2), y)
 
 
+@pytest.mark.parametrize("solver", ["em-lasso", "em-iht", "alternating"])
+@pytest.mark.parametrize(
+    ("y", "fit_intercept"),
+    [(np.full(40, 0.1), True), (np.full(40, -3.0), True), (np.zeros(40), False)],
+)
+@pytest.mark.filterwarnings("error")
+def test_a_constant_target_has_no_coefficients(solver, y, fit_intercept):
+    X = np.random.default_rng(0).standard_normal((40, 6)) + 1.0
+    model = SparseMixtureRegressor(
+        2, solver=solver, n_nonzero=2, fit_intercept=fit_intercept, random_state=0
+    ).fit(X, y)
+    assert not model.coef_.any()
+    np.testing.assert_array_equal(model.predict(X), y)
+    assert model.converged_
+
+
 def test_a_target_that_cannot_be_squared_is_refused():
     X = np.random.default_rng(0).standard_normal((20, 3))
     with pytest.raises(ValueError, match="overflow float64"):
