@@ -121,6 +121,15 @@ class EMModel(MixtureModel):
                 f"max_iter or tol, or standardize the features.",
                 ConvergenceWarning,
             )
+        if result.has_rival:
+            rows_each = len(result.responsibilities) / max(np.count_nonzero(self.coef_), 1)
+            warn_caller(
+                f"Starts of EM found different features that explain y about as well, so what was "
+                f"kept may be a matter of chance. Give more rows (here are {rows_each:.1f} for each "
+                f"coefficient, and ten are often enough), more starts (n_init={self.n_init}), or "
+                f"fewer coefficients.",
+                ConvergenceWarning,
+            )
 
     def bic(self, X: Any, y: Any) -> float:
         """Return the Bayesian information criterion on some data; smaller is better.
@@ -304,7 +313,8 @@ class SparseMixtureRegressor(EMModel):
         Warns
         -----
         ConvergenceWarning
-            If ``tol`` was not reached.
+            If ``tol`` was not reached, or if starts disagree: with a given ``n_nonzero``, where
+            another start found mostly other features whose likelihood is about as high.
         """
         with unchanged_on_failure(self):
             self._check_parameters()

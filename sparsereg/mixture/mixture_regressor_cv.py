@@ -171,7 +171,8 @@ class SparseMixtureRegressorCV(EMModel):
         Warns
         -----
         ConvergenceWarning
-            If ``tol`` was not reached by the chosen fit.
+            If ``tol`` was not reached by the chosen fit, or if its starts disagree, as in
+            :class:`SparseMixtureRegressor`.
         """
         with unchanged_on_failure(self):
             self._check_parameters()

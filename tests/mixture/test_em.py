@@ -216,6 +216,20 @@ def test_too_few_iterations_are_told():
     assert not model.converged_
 
 
+def test_too_few_rows_to_tell_are_told():
+    for seed in range(3):  # ten coefficients among 200 columns, four or five rows for each
+        _, X, y, _ = data(seed, n=200, size=10, m=45)
+        with pytest.warns(ConvergenceWarning, match="more rows"):
+            SparseMixtureRegressor(2, solver="em-iht", n_nonzero=5, random_state=0).fit(X, y)
+
+
+@pytest.mark.filterwarnings("error")
+def test_starts_that_fail_do_not_discredit_one_that_succeeds():
+    coef, X, y, _ = data(0, n=200, size=10, m=80)
+    model = SparseMixtureRegressor(2, solver="em-iht", n_nonzero=5, random_state=0).fit(X, y)
+    assert mixture_errors(coef, model.coef_).coef_error < 0.1
+
+
 def test_hard_thresholding_wants_a_size():
     with pytest.raises(ValueError, match="n_nonzero"):
         SparseMixtureRegressor(2, solver="em-iht").fit(np.eye(5), np.arange(5.0))
