@@ -119,6 +119,33 @@ def test_pictures_come_from_an_example(page):
         assert ROOT / "docs" / "examples" / f"{name}.py" in EXAMPLES, name
 
 
+@pytest.fixture
+def decision_figure():
+    path = ROOT / "docs" / "which_estimator.py"
+    spec = importlib.util.spec_from_file_location("which_estimator", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_decision_figure_is_what_its_script_draws(decision_figure, theme):
+    drawn = decision_figure.picture(getattr(decision_figure, theme.upper()))
+    stored = decision_figure.FOLDER / f"which_estimator_{theme}.svg"
+    assert stored.read_text(encoding="utf-8") == drawn, "run: python docs/which_estimator.py"
+
+
+def test_decision_figure_names_what_there_is(decision_figure):
+    questions = decision_figure.OTHER_PROBLEMS + decision_figure.ONE_LINEAR_MODEL
+    names = [name for q in questions for name in re.findall(r"[\w.]+", q.names)]
+    assert len(names) >= len(questions)
+    for name in names:
+        *folder, last = name.split(".")
+        module = ".".join(["sparsereg", *folder])
+        if module in PUBLIC_MODULES:
+            assert last in importlib.import_module(module).__all__
+
+
 def test_every_guide_page_is_in_the_contents():
     contents = (ROOT / "docs" / "guide" / "index.md").read_text(encoding="utf-8")
     for page in (ROOT / "docs" / "guide").glob("*.md"):

@@ -124,8 +124,8 @@ class EMModel(MixtureModel):
         if result.has_rival:
             rows_each = len(result.responsibilities) / max(np.count_nonzero(self.coef_), 1)
             warn_caller(
-                f"Starts of EM found different features that explain y about as well, so what was "
-                f"kept may be a matter of chance. Give more rows (here are {rows_each:.1f} for each "
+                f"Starts of EM found other features that explain y about as well, so what was kept "
+                f"may be a matter of chance. Give more rows (here are {rows_each:.1f} for each "
                 f"coefficient, and ten are often enough), more starts (n_init={self.n_init}), or "
                 f"fewer coefficients.",
                 ConvergenceWarning,

@@ -31,7 +31,8 @@ from sparsereg._caller import warn_caller
 from sparsereg.backends.registry import resolve_backend
 from sparsereg.exceptions import ConvergenceWarning
 from sparsereg.losses import Squared
-from sparsereg.penalties import L1, L21, ElasticNet, Penalty, arrays
+from sparsereg.penalties import L1, ElasticNet, Penalty, arrays
+from sparsereg.penalties.checks import check_separable
 from sparsereg.solvers import nonconvex, working_set
 from sparsereg.solvers.problem import Problem
 from sparsereg.solvers.workspace import Workspace
@@ -86,10 +87,7 @@ class LassoLayer(nn.Module):
         backend: str = "auto",
     ) -> None:
         super().__init__()
-        if penalty is None:
-            penalty = L1()
-        if not isinstance(penalty, Penalty) or isinstance(penalty, L21):
-            raise TypeError(f"{penalty!r} is not separable. Use a penalty such as L1() or MCP().")
+        penalty = L1() if penalty is None else check_separable(penalty)
         self.penalty, self.tol, self.max_iter, self.backend = penalty, tol, max_iter, backend
 
     def forward(self, X: Tensor, y: Tensor, alpha: Tensor | float) -> Tensor:
