@@ -219,6 +219,8 @@ fold_coef_path_ : list of sparse arrays of shape (n_tasks * n_features, n_alphas
     Coefficients on the training part of each fold, one task after another.
 dual_gap_ : float
     Certificate of the fit on all data at ``alpha_``.
+dual_gap_path_ : ndarray of shape (n_alphas,)
+    Certificates of the fits on all data along the grid.
 n_iter_ : int
     Steps taken along the whole path on all data.
 converged_ : bool
@@ -293,6 +295,8 @@ fold_coef_path_ : list of sparse arrays of shape (n_features, n_alphas)
     Coefficients on the training part of each fold (at the chosen l1_ratio or gamma).
 dual_gap_ : float
     Certificate of the fit on all data at ``alpha_``.
+dual_gap_path_ : ndarray of shape (n_alphas,)
+    Certificates of the fits on all data along the grid.
 n_iter_ : int
     Steps taken along the whole path on all data.
 converged_ : bool
