@@ -18,10 +18,10 @@ SIDE, N_ATOMS = 12, 100
 rng = np.random.default_rng(0)
 
 # %%
-# Neighboring pixels of an image are nearly equal, and a dictionary of the raw patches would be about
-# that. As in the paper, the filter :math:`f e^{-(f/f_0)^4}` flattens the spectrum and removes the
-# highest frequencies, which are noise and the grid of the camera. Then patches of 12 x 12 pixels
-# are cut out at random; flat ones say nothing and are left out.
+# Neighboring pixels of an image are nearly equal, and a dictionary of the raw patches would be
+# about that. As in the paper, the filter :math:`f e^{-(f/f_0)^4}` flattens the spectrum and removes
+# the highest frequencies, which are noise and the grid of the camera. Then patches of 12 x 12
+# pixels are cut out at random; flat ones say nothing and are left out.
 
 
 def whiten(image):
@@ -82,10 +82,10 @@ def mosaic(ax, atoms, title):
 
 # %%
 # The atoms, in the order of how much they are used. Most are edges and bars of one place and one
-# direction, as in V1; the gratings come from the tiles of the Chinese roofs. At about the same error
-# CEL0, which does not shrink the coefficients it keeps, needs less than half the atoms for a patch.
-# Its price is at the end of the mosaic: atoms that hardly any patch uses still look like the patches
-# that they started from.
+# direction, as in V1; the gratings come from the tiles of the Chinese roofs. At about the same
+# error CEL0, which does not shrink the coefficients it keeps, needs less than half the atoms for a
+# patch. Its price is at the end of the mosaic: atoms that hardly any patch uses still look like the
+# patches that they started from.
 chosen = {"lasso codes": penalties.L1(2.0), "CEL0 codes": penalties.CEL0(4.0)}
 held_out = signals[:2000]
 fig, axes = plt.subplots(1, 2, figsize=(8, 4.3), layout="constrained")
