@@ -5,11 +5,14 @@ import importlib
 import importlib.util
 import io
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import sparsereg
+from sparsereg.commands import main
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
@@ -61,6 +64,8 @@ def test_python_blocks_print_what_the_page_shows(page, tmp_path, monkeypatch):
     blocks = FENCE.findall(text)
     namespace = {"__name__": "__docs__"}
     for k, (language, code) in enumerate(blocks):
+        if language == "bash":
+            run_commands(code)
         if language != "python":
             continue
         printed = io.StringIO()
@@ -69,6 +74,15 @@ def test_python_blocks_print_what_the_page_shows(page, tmp_path, monkeypatch):
         follows = blocks[k + 1] if k + 1 < len(blocks) else ("", "")
         expected = follows[1] if follows[0] == "text" else ""
         assert without_rounding(printed.getvalue()) == without_rounding(expected)
+
+
+def run_commands(block):
+    """Run the lines that fit a file, or predict for one, in the present folder."""
+    for line in block.splitlines():
+        command = re.fullmatch(r"(?:\S*/)?python -m sparsereg ((?:fit|predict) .*)", line)
+        if command:
+            result = CliRunner().invoke(main, shlex.split(command[1]), catch_exceptions=False)
+            assert result.exit_code == 0, result.output
 
 
 def without_rounding(text):
