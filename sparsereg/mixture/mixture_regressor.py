@@ -122,7 +122,7 @@ class EMModel(MixtureModel):
                 ConvergenceWarning,
             )
         if result.has_rival:
-            rows_each = len(result.responsibilities) / max(np.count_nonzero(self.coef_), 1)
+            rows_each = len(result.responsibilities) / max(int(np.count_nonzero(self.coef_)), 1)
             warn_caller(
                 f"Starts of EM found other features that explain y about as well, so what was kept "
                 f"may be a matter of chance. Give more rows (here are {rows_each:.1f} for each "

@@ -67,7 +67,7 @@ class ConvergenceDisplay:
     def __init__(
         self,
         values: npt.ArrayLike,
-        steps: Sequence[Any] | None = None,
+        steps: Sequence[Any] | np.ndarray | None = None,
         *,
         lower_bound: float | None = None,
         tolerance: float | None = None,
