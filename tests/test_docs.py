@@ -5,11 +5,14 @@ import importlib
 import importlib.util
 import io
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import sparsereg
+from sparsereg.commands import main
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
@@ -61,6 +64,8 @@ def test_python_blocks_print_what_the_page_shows(page, tmp_path, monkeypatch):
     blocks = FENCE.findall(text)
     namespace = {"__name__": "__docs__"}
     for k, (language, code) in enumerate(blocks):
+        if language == "bash":
+            run_commands(code)
         if language != "python":
             continue
         printed = io.StringIO()
@@ -69,6 +74,15 @@ def test_python_blocks_print_what_the_page_shows(page, tmp_path, monkeypatch):
         follows = blocks[k + 1] if k + 1 < len(blocks) else ("", "")
         expected = follows[1] if follows[0] == "text" else ""
         assert without_rounding(printed.getvalue()) == without_rounding(expected)
+
+
+def run_commands(block):
+    """Run the lines that fit a file, or predict for one, in the present folder."""
+    for line in block.splitlines():
+        command = re.fullmatch(r"(?:\S*/)?python -m sparsereg ((?:fit|predict) .*)", line)
+        if command:
+            result = CliRunner().invoke(main, shlex.split(command[1]), catch_exceptions=False)
+            assert result.exit_code == 0, result.output
 
 
 def without_rounding(text):
@@ -117,6 +131,33 @@ def test_links_lead_somewhere(page):
 def test_pictures_come_from_an_example(page):
     for name in re.findall(r"sphx_glr_(plot_\w+?)_\d{3}\.png", page.read_text(encoding="utf-8")):
         assert ROOT / "docs" / "examples" / f"{name}.py" in EXAMPLES, name
+
+
+@pytest.fixture
+def decision_figure():
+    path = ROOT / "docs" / "which_estimator.py"
+    spec = importlib.util.spec_from_file_location("which_estimator", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_decision_figure_is_what_its_script_draws(decision_figure, theme):
+    drawn = decision_figure.picture(getattr(decision_figure, theme.upper()))
+    stored = decision_figure.FOLDER / f"which_estimator_{theme}.svg"
+    assert stored.read_text(encoding="utf-8") == drawn, "run: python docs/which_estimator.py"
+
+
+def test_decision_figure_names_what_there_is(decision_figure):
+    questions = decision_figure.OTHER_PROBLEMS + decision_figure.ONE_LINEAR_MODEL
+    names = [name for q in questions for name in re.findall(r"[\w.]+", q.names)]
+    assert len(names) >= len(questions)
+    for name in names:
+        *folder, last = name.split(".")
+        module = ".".join(["sparsereg", *folder])
+        if module in PUBLIC_MODULES:
+            assert last in importlib.import_module(module).__all__
 
 
 def test_every_guide_page_is_in_the_contents():

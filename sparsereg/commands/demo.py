@@ -47,22 +47,31 @@ def demo(picture: Path, no_picture: bool) -> None:
     drawn = not no_picture and importlib.util.find_spec("matplotlib") is not None
     if drawn:
         check_outputs({"--picture": picture})
-    console = plain_console()
+    console, working = plain_console(), plain_console(stderr=True).status
+    with working("Loading kernels; after an installation they are compiled, for half a minute"):
+        seconds = _start_up()
     console.print(
-        f"Start-up {_start_up():.2f} s, once per process: imports, and compiling the kernels or\n"
+        f"Start-up {seconds:.2f} s, once per process: imports, and compiling the kernels or\n"
         "loading them from the cache. The timings below do not include it.\n"
     )
     splits = [(family, Split(*family.load())) for family in FAMILIES]
-    rows = [row for family, split in splits for row in _rows(family, split)]
+    with working("Fitting the same data with both libraries"):
+        rows = [row for family, split in splits for row in _rows(family, split)]
     console.print(_table(rows))
     console.print(_legend(rows))
-    console.print(_privacy())
-    console.print(_mixture())
+    with working("Local differential privacy"):
+        privacy = _privacy()
+    console.print(privacy)
+    with working("Mixtures of regressions"):
+        mixture = _mixture()
+    console.print(mixture)
     if _has_torch():
         from sparsereg.commands.demo_neural import LEGEND, neural_table
 
+        with working("Networks"):
+            networks = neural_table()
         console.print("\nNetworks, with PyTorch:\n")
-        console.print(neural_table())
+        console.print(networks)
         console.print(LEGEND)
     if drawn:
         family, split = splits[0]

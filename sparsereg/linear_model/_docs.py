@@ -219,10 +219,50 @@ fold_coef_path_ : list of sparse arrays of shape (n_tasks * n_features, n_alphas
     Coefficients on the training part of each fold, one task after another.
 dual_gap_ : float
     Certificate of the fit on all data at ``alpha_``.
+dual_gap_path_ : ndarray of shape (n_alphas,)
+    Certificates of the fits on all data along the grid.
 n_iter_ : int
     Steps taken along the whole path on all data.
 converged_ : bool
     Whether that fit reached its tolerance.
+""",
+    "mixture_parameters": """
+fit_intercept : bool, default=True
+    Whether each regression has an intercept.
+variance : {"tied", "free"}, default="tied"
+    Whether the regressions share a variance.
+init : {"spectral", "random"}, default="spectral"
+    The first start of a fit: from the second moments of y and the columns, or random. More starts
+    are random; the best after a few iterations goes on.
+n_init : int, default=5
+    Number of starts; if one explains everything, the rest is left out.
+max_iter : int, default=300
+    Iterations of the run that goes on.
+tol : float, default=1e-6
+    Stop when the objective changes by no more than this, and fitted values by no more than
+    ``sqrt(tol)`` standard deviations of y.
+""",
+    "mixture_attributes": """
+coef_ : ndarray of shape (n_components, n_features)
+    Coefficients; the regressions are in the order of their weights, largest first.
+intercept_ : ndarray of shape (n_components,)
+    Intercepts, in units of y.
+weights_ : ndarray of shape (n_components,)
+    Probabilities of the regressions.
+noise_variance_ : ndarray of shape (n_components,)
+    Variances, in squared units of y.
+responsibilities_ : ndarray of shape (n_samples, n_components)
+    Probability of each regression, for each row.
+labels_ : ndarray of int of shape (n_samples,)
+    The most probable regression of each row.
+log_likelihood_ : float
+    Weighted mean over the rows; with "alternating", of rows and labels together.
+objective_history_ : list of float
+    The objective after each iteration of the run that was kept.
+n_iter_ : int
+    Its length.
+converged_ : bool
+    Whether ``tol`` was reached.
 """,
     "common_attributes": """
 backend_ : str
@@ -255,6 +295,8 @@ fold_coef_path_ : list of sparse arrays of shape (n_features, n_alphas)
     Coefficients on the training part of each fold (at the chosen l1_ratio or gamma).
 dual_gap_ : float
     Certificate of the fit on all data at ``alpha_``.
+dual_gap_path_ : ndarray of shape (n_alphas,)
+    Certificates of the fits on all data along the grid.
 n_iter_ : int
     Steps taken along the whole path on all data.
 converged_ : bool

@@ -21,7 +21,8 @@ from sparsereg.linear_model._data import (
 from sparsereg.linear_model._docs import documented
 from sparsereg.linear_model._warnings import warn_unless_converged
 from sparsereg.losses import Squared
-from sparsereg.penalties import L21, L0Constraint, Penalty
+from sparsereg.penalties import L0Constraint, Penalty
+from sparsereg.penalties.checks import check_separable
 from sparsereg.solvers import nonconvex, sparse_constraint
 from sparsereg.solvers.problem import LocalSolution, Problem, Stage
 from sparsereg.solvers.workspace import Workspace
@@ -36,11 +37,7 @@ LOCAL_CONSTRAINTS: dict[str, list] = {
 
 def check_penalty(penalty: Any, n_features: int) -> Penalty:
     """Return the penalty if it is one that solvers of separable penalties understand."""
-    if not isinstance(penalty, Penalty) or isinstance(penalty, L21):
-        raise TypeError(
-            f"penalty={penalty!r} is not a separable penalty of one target. Give one of "
-            f"sparsereg.penalties, such as MCP(alpha=0.1)."
-        )
+    penalty = check_separable(penalty)
     name = type(penalty).__name__
     check_parameters(name, penalty._parameter_constraints, penalty.get_params(False))
     check_penalty_weights(penalty.weights, n_features)

@@ -75,6 +75,7 @@ class PathCV(SparseLinearModel):
     intercept_path_: np.ndarray
     fold_coef_path_: list[sparse.csc_array]
     dual_gap_: float
+    dual_gap_path_: np.ndarray
     n_iter_: int
     converged_: bool
     backend_: str
@@ -180,15 +181,15 @@ class PathCV(SparseLinearModel):
         """Set what all data gave along the path and at the chosen alpha, and the folds' paths."""
         self.coef_ = in_dtype(path.coef(index), dtype)
         self.intercept_ = self._fitted_intercept(path.intercepts[index], dtype)
-        self._keep_certificate(path.dual_gaps[index])
+        self._keep_certificates(np.array(path.dual_gaps), index)
         self.n_iter_ = sum(path.n_iters)
         self.converged_ = path.dual_gaps[index] <= path.tolerances[index]
         self.coef_path_ = path.dense_coefs(dtype)
         self.intercept_path_ = np.array(path.intercepts).T
         self.fold_coef_path_ = [record.sparse_coefs() for record in folds]
 
-    def _keep_certificate(self, certificate: float) -> None:
-        self.dual_gap_ = certificate
+    def _keep_certificates(self, along_path: FloatArray, index: int) -> None:
+        self.dual_gap_path_, self.dual_gap_ = along_path, float(along_path[index])
 
     def _fitted_intercept(self, intercept: Any, dtype: np.dtype) -> Any:
         return in_dtype(intercept, dtype) if self.fit_intercept else 0.0

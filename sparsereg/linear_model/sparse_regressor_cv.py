@@ -89,6 +89,8 @@ class SparseRegressorCV(PathCV):
         Loss plus penalty of the fit on all data at ``alpha_``.
     stationarity_ : float
         Its certificate, as in :class:`SparseRegressor`.
+    stationarity_path_ : ndarray of shape (n_alphas,)
+        Those of the fits on all data along the grid.
     n_iter_ : int
         Steps taken along the whole path on all data.
     converged_ : bool
@@ -241,8 +243,8 @@ class SparseRegressorCV(PathCV):
         self.objective_ = fits.objectives[index]
         self._keep_path(data.dtype, path, index, folds)
 
-    def _keep_certificate(self, certificate: float) -> None:
-        self.stationarity_ = certificate
+    def _keep_certificates(self, along_path: FloatArray, index: int) -> None:
+        self.stationarity_path_, self.stationarity_ = along_path, float(along_path[index])
 
     def _solve_path(
         self, work: Workspace, penalty: Penalty, grid: FloatArray

@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logsumexp
+from scipy.special import gammaln, logsumexp
 
 from sparsereg.backends.protocol import Backend, Design, FloatArray, IndexArray
 from sparsereg.losses import Squared
@@ -119,6 +119,13 @@ class EMData:
         return float(self.sample_weight @ values) / values.size
 
     @property
+    def is_constant(self) -> bool:
+        """Whether nothing is left of y but rounding: intercepts explain it, or it is zero."""
+        y = self.y[self.sample_weight > 0]
+        spread = np.ptp(y) if self.fit_intercept else np.max(np.abs(y))
+        return bool(spread <= 4.0 * np.finfo(np.float64).eps * np.max(np.abs(y)))
+
+    @property
     def floor(self) -> float:
         """The least variance."""
         return max(_FLOOR * self.var_y, np.finfo(np.float64).tiny ** 0.5)
@@ -156,6 +163,8 @@ class EMResult:
     objective : list of float
         After each iteration.
     converged : bool
+    has_rival : bool
+        Whether another start found other features that explain y about as well.
     """
 
     mixture: Mixture
@@ -163,6 +172,7 @@ class EMResult:
     log_likelihood: float
     objective: list[float]
     converged: bool
+    has_rival: bool = False
 
 
 def fit(
@@ -193,18 +203,59 @@ def fit(
     -------
     EMResult
     """
+    if data.is_constant:
+        return _at_rest(data, next(starts), options)
     best: EMResult | None = None
+    trials: list[EMResult] = []
     for start in starts:
         trial = _iterate(data, start, options, [], min(_TRIAL, max_iter), tol, None)
+        trials.append(trial)
         if best is None or trial.objective[-1] < best.objective[-1]:
             best = trial
         if np.max(best.mixture.variance) <= _EXACT * data.var_y and data.var_y > 0:
             break
     assert best is not None  # there is always a start
+    has_rival = _has_rival(data, best, trials, options)
     left = max_iter - len(best.objective)
-    if best.converged or left <= 0:
-        return best
-    return _iterate(data, best.mixture, options, best.objective, left, tol, report)
+    if not best.converged and left > 0:
+        best = _iterate(data, best.mixture, options, best.objective, left, tol, report)
+    return replace(best, has_rival=has_rival)
+
+
+def _has_rival(data: EMData, best: EMResult, trials: list[EMResult], options: Options) -> bool:
+    """Whether the likelihood does not tell the best trial from one with mostly other features.
+
+    Among that many sets of k features for each of L regressions, some fit well by chance: a lead of
+    less than the logarithm of their number, L log C(p, k), is none. EBIC has the same price.
+    """
+    if options.n_nonzero is None or np.max(best.mixture.variance) <= _EXACT * data.var_y:
+        return False
+    n_components, p = best.mixture.coef.shape
+    k = min(options.n_nonzero, p)
+    lead = n_components * float(gammaln(p + 1) - gammaln(k + 1) - gammaln(p - k + 1))
+    n_rows = np.count_nonzero(data.sample_weight)
+    used = np.any(best.mixture.coef != 0, axis=0)
+    for trial in trials:
+        shared = used & np.any(trial.mixture.coef != 0, axis=0)
+        behind = n_rows * (trial.objective[-1] - best.objective[-1])
+        if 2 * np.count_nonzero(shared) < np.count_nonzero(used) and behind < lead:
+            return True
+    return False
+
+
+def _at_rest(data: EMData, start: Mixture, options: Options) -> EMResult:
+    """Return the mixture of a y that is constant: no coefficients, nothing to iterate."""
+    center = float(np.median(data.y[data.sample_weight > 0])) if data.fit_intercept else 0.0
+    residual = data.y - center
+    variance = max(float(data.sample_weight @ residual**2) / data.y.size, data.floor)
+    mixture = replace(
+        start,
+        coef=np.zeros_like(start.coef),
+        intercept=np.full_like(start.intercept, center),
+        variance=np.full_like(start.variance, variance),
+    )
+    tau, value = _e_step(data, mixture, data.fitted(mixture.coef), options.hard)
+    return EMResult(mixture, tau, value, [_objective(value, mixture, options)], True)
 
 
 def log_likelihood(data: EMData, mixture: Mixture) -> float:

@@ -121,6 +121,15 @@ class EMModel(MixtureModel):
                 f"max_iter or tol, or standardize the features.",
                 ConvergenceWarning,
             )
+        if result.has_rival:
+            rows_each = len(result.responsibilities) / max(int(np.count_nonzero(self.coef_)), 1)
+            warn_caller(
+                f"Starts of EM found other features that explain y about as well, so what was kept "
+                f"may be a matter of chance. Give more rows (here are {rows_each:.1f} for each "
+                f"coefficient, and ten are often enough), more starts (n_init={self.n_init}), or "
+                f"fewer coefficients.",
+                ConvergenceWarning,
+            )
 
     def bic(self, X: Any, y: Any) -> float:
         """Return the Bayesian information criterion on some data; smaller is better.
@@ -208,20 +217,7 @@ class SparseMixtureRegressor(EMModel):
         Power of the weight of a regression in its penalty.
     n_nonzero : int, default=None
         Coefficients of each regression; not used by "em-lasso".
-    fit_intercept : bool, default=True
-        Whether each regression has an intercept.
-    variance : {"tied", "free"}, default="tied"
-        Whether the regressions share a variance.
-    init : {"spectral", "random"}, default="spectral"
-        The first start: from the second moments of y and the columns, or random. More starts are
-        random; the best after a few iterations goes on.
-    n_init : int, default=5
-        Number of starts; if one explains everything, the rest is left out.
-    max_iter : int, default=300
-        Iterations of the run that goes on.
-    tol : float, default=1e-6
-        Stop when the objective changes by no more than this, and fitted values by no more than
-        ``sqrt(tol)`` standard deviations of y.
+    {mixture_parameters}
     {backend}
     random_state : int, RandomState instance or None, default=None
         Of the random starts.
@@ -230,26 +226,7 @@ class SparseMixtureRegressor(EMModel):
 
     Attributes
     ----------
-    coef_ : ndarray of shape (n_components, n_features)
-        Coefficients; the regressions are in the order of their weights, largest first.
-    intercept_ : ndarray of shape (n_components,)
-        Intercepts, in units of y.
-    weights_ : ndarray of shape (n_components,)
-        Probabilities of the regressions.
-    noise_variance_ : ndarray of shape (n_components,)
-        Variances, in squared units of y.
-    responsibilities_ : ndarray of shape (n_samples, n_components)
-        Probability of each regression, for each row.
-    labels_ : ndarray of int of shape (n_samples,)
-        The most probable regression of each row.
-    log_likelihood_ : float
-        Weighted mean over the rows; with "alternating", of rows and labels together.
-    objective_history_ : list of float
-        The objective after each iteration of the run that was kept.
-    n_iter_ : int
-        Its length.
-    converged_ : bool
-        Whether ``tol`` was reached.
+    {mixture_attributes}
     {common_attributes}
 
     See Also
@@ -336,7 +313,8 @@ class SparseMixtureRegressor(EMModel):
         Warns
         -----
         ConvergenceWarning
-            If ``tol`` was not reached.
+            If ``tol`` was not reached, or if starts disagree: with a given ``n_nonzero``, where
+            another start found mostly other features whose likelihood is about as high.
         """
         with unchanged_on_failure(self):
             self._check_parameters()

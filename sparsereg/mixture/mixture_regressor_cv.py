@@ -17,6 +17,7 @@ from sparsereg.linear_model._data import check_alphas, unchanged_on_failure
 from sparsereg.linear_model._docs import documented
 from sparsereg.mixture import em
 from sparsereg.mixture.mixture_regressor import SHARED_CONSTRAINTS, EMModel, n_parameters
+from sparsereg.model_selection.selection import select_alpha
 
 
 @documented
@@ -41,24 +42,15 @@ class SparseMixtureRegressorCV(EMModel):
         Ratio of the smallest to the largest alpha of an automatic grid.
     n_nonzeros : sequence of int, default=None
         Coefficients of each regression to choose from.
-    criterion : {"bic", "cv"}, default="bic"
-        The Bayesian information criterion, or the negative log-likelihood of held-out rows.
+    selection : {"min", "1se", "aic", "bic"}, default="bic"
+        "aic" and "bic" take the smallest information criterion on all data. "min" takes the best
+        mean log-likelihood of held-out rows, "1se" the simplest mixture within one standard error
+        of it: fewest regressions, then the largest alpha or the smallest size.
     cv : int, cross-validation generator or iterable, default=None
-        Folds of criterion="cv"; None is five.
+        Folds of "min" and "1se"; None is five.
     gamma : float, default=1.0
         Power of the weight of a regression in its penalty.
-    fit_intercept : bool, default=True
-        Whether each regression has an intercept.
-    variance : {"tied", "free"}, default="tied"
-        Whether the regressions share a variance.
-    init : {"spectral", "random"}, default="spectral"
-        The first start of each fit.
-    n_init : int, default=5
-        Number of starts of each fit.
-    max_iter : int, default=300
-        Iterations of each fit.
-    tol : float, default=1e-6
-        As in :class:`SparseMixtureRegressor`.
+    {mixture_parameters}
     {backend}
     random_state : int, RandomState instance or None, default=None
         Of the random starts.
@@ -75,24 +67,10 @@ class SparseMixtureRegressorCV(EMModel):
         The chosen size, where sizes were.
     alphas_ : ndarray or None
         The grid, decreasing.
-    scores_ : ndarray of shape (n_components, n_alphas or n_nonzeros)
-        The criterion, divided by the number of rows for "cv"; smaller is better.
-    coef_ : ndarray of shape (n_components, n_features)
-        Coefficients; the regressions are in the order of their weights, largest first.
-    intercept_, weights_, noise_variance_ : ndarray of shape (n_components,)
-        Intercepts, probabilities and variances.
-    responsibilities_ : ndarray of shape (n_samples, n_components)
-        Probability of each regression, for each row.
-    labels_ : ndarray of int of shape (n_samples,)
-        The most probable regression of each row.
-    log_likelihood_ : float
-        Weighted mean over the rows.
-    objective_history_ : list of float
-        The objective after each iteration of the chosen fit.
-    n_iter_ : int
-        Its length.
-    converged_ : bool
-        Whether that fit reached ``tol``.
+    scores_ : ndarray of shape (n_components, n_alphas or n_nonzeros, n_folds)
+        Mean log-likelihood of the rows of each fold, or the negative criterion in a single column;
+        greater is better. Numbers of regressions and sizes are in increasing order.
+    {mixture_attributes}
     {common_attributes}
 
     See Also
@@ -120,7 +98,7 @@ class SparseMixtureRegressorCV(EMModel):
         "n_alphas": [Interval(Integral, 1, None, closed="left")],
         "eps": [Interval(Real, 0, 1, closed="neither")],
         "n_nonzeros": ["array-like", None],
-        "criterion": [StrOptions({"bic", "cv"})],
+        "selection": [StrOptions({"min", "1se", "aic", "bic"})],
         "cv": ["cv_object"],
     }
 
@@ -139,7 +117,7 @@ class SparseMixtureRegressorCV(EMModel):
         n_alphas: int = 10,
         eps: float = 0.03,
         n_nonzeros: Sequence[int] | None = None,
-        criterion: str = "bic",
+        selection: str = "bic",
         cv: Any = None,
         gamma: float = 1.0,
         fit_intercept: bool = True,
@@ -158,7 +136,7 @@ class SparseMixtureRegressorCV(EMModel):
         self.n_alphas = n_alphas
         self.eps = eps
         self.n_nonzeros = n_nonzeros
-        self.criterion = criterion
+        self.selection = selection
         self.cv = cv
         self.gamma = gamma
         self.fit_intercept = fit_intercept
@@ -193,7 +171,8 @@ class SparseMixtureRegressorCV(EMModel):
         Warns
         -----
         ConvergenceWarning
-            If ``tol`` was not reached by the chosen fit.
+            If ``tol`` was not reached by the chosen fit, or if its starts disagree, as in
+            :class:`SparseMixtureRegressor`.
         """
         with unchanged_on_failure(self):
             self._check_parameters()
@@ -201,25 +180,29 @@ class SparseMixtureRegressorCV(EMModel):
             data, dtype = self._data(X, y, sample_weight)
             self._check_size(data, max(sizes))
             grid = self._grid(data)
-            folds = list(check_cv(self.cv).split(data.X, data.y)) if self.criterion == "cv" else []
-            results: dict[tuple[int, int], em.EMResult] = {}
-            self.scores_ = np.full((len(sizes), len(grid)), np.inf)
-            jobs = progress(sizes, len(sizes), "mixtures", self.verbose)
-            for i, n_components in enumerate(jobs):
-                for k, result in enumerate(self._path(data, n_components, grid)):
-                    results[i, k] = result
-                    if not folds:
-                        self.scores_[i, k] = self._bic(data, result)
-                if folds:
-                    self.scores_[i] = self._held_out(data, n_components, grid, folds)
-            i, k = (int(v) for v in np.unravel_index(np.argmin(self.scores_), self.scores_.shape))
+            by_folds = self.selection in ("min", "1se")
+            folds = list(check_cv(self.cv).split(data.X, data.y)) if by_folds else []
+            results: list[list[em.EMResult]] = []
+            scores: list[FloatArray] = []
+            for n_components in progress(sizes, len(sizes), "mixtures", self.verbose):
+                results.append(self._path(data, n_components, grid))
+                scores.append(
+                    self._held_out(data, n_components, grid, folds)
+                    if by_folds
+                    else np.array([[-self._criterion(data, result)] for result in results[-1]])
+                )
+            self.scores_ = np.array(scores)
+            # simplest first, as alphas are: fewest regressions, then the strictest penalty or size
+            candidates = self.scores_.reshape(-1, self.scores_.shape[2])
+            rule = "1se" if self.selection == "1se" else "min"
+            i, k = divmod(select_alpha(np.arange(len(candidates)), candidates, rule), len(grid))
             alpha, n_nonzero = grid[k]
             self.n_components_ = sizes[i]
             by_size = self._chooses_size
             self.alpha_ = None if by_size else alpha
             self.n_nonzero_ = n_nonzero if by_size else None
             self.alphas_ = None if by_size else np.array([alpha for alpha, _ in grid])
-            self._keep(results[i, k], dtype)
+            self._keep(results[i][k], dtype)
         return self
 
     @property
@@ -257,11 +240,12 @@ class SparseMixtureRegressorCV(EMModel):
             )
         return results
 
-    def _bic(self, data: em.EMData, result: em.EMResult) -> float:
+    def _criterion(self, data: em.EMData, result: em.EMResult) -> float:
         coef = result.mixture.coef
         parameters = n_parameters(coef, self.fit_intercept, self.variance == "tied")
         n = data.y.size
-        return -2.0 * n * em.log_likelihood(data, result.mixture) + np.log(n) * parameters
+        price = np.log(n) if self.selection == "bic" else 2.0
+        return -2.0 * n * em.log_likelihood(data, result.mixture) + price * parameters
 
     def _held_out(
         self,
@@ -270,17 +254,16 @@ class SparseMixtureRegressorCV(EMModel):
         grid: list[tuple[float, int | None]],
         folds: list[tuple[IndexArray, IndexArray]],
     ) -> FloatArray:
-        scores, total = np.zeros(len(grid)), 0.0
-        for train, test in folds:
+        """Return the mean log-likelihood of each fold's rows, of shape (len(grid), n_folds)."""
+        scores = np.empty((len(grid), len(folds)))
+        for fold, (train, test) in enumerate(folds):
             part, rest = data.rows(train), data.rows(test)
-            share = float(data.sample_weight[test].sum())
-            total += share
             for k, result in enumerate(self._path(part, n_components, grid)):
-                scores[k] -= share * em.log_likelihood(rest, result.mixture)
-        return scores / total
+                scores[k, fold] = em.log_likelihood(rest, result.mixture)
+        return scores
 
 
 def _positive(values: np.ndarray, name: str) -> list[int]:
     if values.ndim != 1 or not values.size or any(v != int(v) or v < 1 for v in values):
         raise ValueError(f"{name}={values.tolist()!r} must be positive integers: give some.")
-    return [int(v) for v in values]
+    return sorted({int(v) for v in values})

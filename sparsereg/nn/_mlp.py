@@ -26,6 +26,7 @@ from sparsereg.linear_model._docs import documented
 from sparsereg.nn._training import Epoch, Training, resolve_device, seeded, to_numpy
 from sparsereg.nn.proximal import ProxHandle, attach_prox
 from sparsereg.penalties import L1, L21, Hierarchical, KSupport, Penalty
+from sparsereg.penalties.checks import check_has_prox
 
 _DEFAULTS = {"weights": L1(1e-4), "inputs": L21(1e-3), "neurons": L21(1e-3)}
 _ADAM_RATE, _SGD_RATE = 5e-3, 1e-2
@@ -272,6 +273,8 @@ class SparseMLP(BaseEstimator, ABC):
         return alpha
 
     def _check(self) -> None:
+        if self.penalty is not None:
+            check_has_prox(self.penalty)
         check_parameters(type(self).__name__, self._parameter_constraints, self.get_params(False))
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes))
         if sizes.ndim != 1 or sizes.size == 0 or not all(float(s).is_integer() for s in sizes):

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsereg.penalties import L1, Penalty, arrays
+from sparsereg.penalties.checks import check_separable
 
 
 class ProxActivation(nn.Module):
@@ -59,7 +60,7 @@ class ProxActivation(nn.Module):
         super().__init__()
         if not step > 0:
             raise ValueError(f"step={step!r} must be positive.")
-        self.penalty = penalty
+        self.penalty = check_separable(penalty)
         log_step = torch.full(() if n_features is None else (n_features,), float(step)).log()
         if learnable:
             self.log_step = nn.Parameter(log_step)

@@ -35,7 +35,8 @@ from sparsereg.linear_model._base import check_parameters
 from sparsereg.linear_model._data import unchanged_on_failure
 from sparsereg.nn._training import Epoch, Training, resolve_device, seeded, to_numpy
 from sparsereg.nn.activations import AdaptiveTopK, ProxActivation, TopK
-from sparsereg.penalties import L21, Penalty, arrays
+from sparsereg.penalties import Penalty, arrays
+from sparsereg.penalties.checks import check_separable
 
 # Weight of the lengths of codes, as published; share of the epochs in which components are revived.
 _LENGTH_WEIGHT, _REVIVING = 1 / 32, 0.5
@@ -188,8 +189,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             check_parameters(
                 type(self).__name__, self._parameter_constraints, self.get_params(False)
             )
-            if isinstance(self.activation, L21):
-                raise ValueError("L21 has no activation: give a separable penalty such as L1(0.1).")
+            if not isinstance(self.activation, str):
+                check_separable(self.activation, "activation")
             device = resolve_device(self.device)
             X = validate_data(self, X, dtype=[np.float64, np.float32])
             self.mean_ = X.mean(axis=0)

@@ -34,7 +34,8 @@ from sparsereg._caller import warn_caller
 from sparsereg.backends.registry import resolve_backend
 from sparsereg.exceptions import ConvergenceWarning
 from sparsereg.losses import Squared
-from sparsereg.penalties import L1, L21, ElasticNet, Penalty, arrays
+from sparsereg.penalties import L1, ElasticNet, Penalty, arrays
+from sparsereg.penalties.checks import check_separable
 from sparsereg.solvers import logistic, nonconvex, working_set
 from sparsereg.solvers.problem import Problem
 from sparsereg.solvers.workspace import Workspace
@@ -94,10 +95,7 @@ class LassoLayer(nn.Module):
         backend: str = "auto",
     ) -> None:
         super().__init__()
-        if penalty is None:
-            penalty = L1()
-        if not isinstance(penalty, Penalty) or isinstance(penalty, L21):
-            raise TypeError(f"{penalty!r} is not separable. Use a penalty such as L1() or MCP().")
+        penalty = L1() if penalty is None else check_separable(penalty)
         if loss not in _LOSSES:
             raise ValueError(f"loss={loss!r} is unknown. Use 'squared' or 'logistic'.")
         if loss == "logistic" and not isinstance(penalty, ElasticNet):

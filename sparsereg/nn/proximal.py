@@ -34,6 +34,7 @@ from torch import Tensor
 
 from sparsereg.nn.schedules import Schedule, at
 from sparsereg.penalties import L1, L21, Hierarchical, KSupport, Penalty
+from sparsereg.penalties.checks import check_has_prox
 
 
 class HasProx(Protocol):
@@ -157,8 +158,7 @@ def attach_prox(
     >>> handle.sparsity()
     1.0
     """
-    if not callable(getattr(penalty, "prox", None)):
-        raise TypeError(f"{penalty!r} has no prox. Give a penalty of sparsereg.penalties.")
+    check_has_prox(penalty)
     if isinstance(optimizer, torch.optim.LBFGS):
         raise ValueError("LBFGS does not go with a prox. Use SGD, Adam or another one.")
     if metric not in ("euclidean", "adaptive"):

@@ -119,11 +119,29 @@ def name_curves(
         )
 
 
-def checked_vector(values: Any, name: str) -> np.ndarray:
-    """Return a vector of numbers, or say that it is none."""
+def checked_vector(values: Any, name: str, *, gaps: bool = False) -> np.ndarray:
+    """Return a vector of finite numbers, or say that it is none; gaps are NaN."""
     array = np.asarray(values, dtype=float)
     if array.ndim != 1 or not array.size:
         raise ValueError(
             f"{name} has shape {array.shape}. Give one dimension with at least one value."
+        )
+    if not gaps:
+        return all_finite(array, name)
+    finite = np.isfinite(array)
+    if not finite.any():
+        raise ValueError(
+            f"{name} has no finite value. Give at least one, there is nothing to draw."
+        )
+    return np.where(finite, array, np.nan)
+
+
+def all_finite(array: np.ndarray, name: str) -> np.ndarray:
+    """Return the array, or say that it holds NaN or infinity."""
+    n_wrong = int(np.count_nonzero(~np.isfinite(array)))
+    if n_wrong:
+        raise ValueError(
+            f"{name} has {n_wrong} values of {array.size} that are NaN or infinite. Give finite "
+            f"numbers, or leave these out."
         )
     return array

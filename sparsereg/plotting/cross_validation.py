@@ -32,7 +32,8 @@ class CrossValidationDisplay:
     grid : array-like of shape (n_alphas,)
         Alphas, decreasing; or numbers of columns.
     values : array-like of shape (n_alphas, n_folds)
-        A column per fold. A single column, such as an information criterion, has no band.
+        A column per fold. A single column, such as an information criterion, has no band. Where
+        a fold has NaN or infinity, the mean has a gap; a fold that has nothing else is left out.
     value_name : str, default="mean squared error"
         What the values are.
     chosen : mapping from str to float, default=None

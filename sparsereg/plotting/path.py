@@ -14,6 +14,7 @@ from sparsereg.plotting._style import (
     COLORS,
     DARK,
     GRAY,
+    all_finite,
     alpha_axis,
     axes_for,
     checked_vector,
@@ -202,7 +203,8 @@ class RegularizationPathDisplay:
         return self
 
     def _checked(self) -> tuple[np.ndarray, np.ndarray]:
-        alphas, coefs = checked_vector(self.alphas, "alphas"), np.asarray(self.coefs, dtype=float)
+        alphas = checked_vector(self.alphas, "alphas")
+        coefs = all_finite(np.asarray(self.coefs, dtype=float), "coefs")
         if coefs.ndim == 3:
             coefs = np.linalg.norm(coefs, axis=0)
         if coefs.ndim != 2 or coefs.shape[1] != alphas.size:

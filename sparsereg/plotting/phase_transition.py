@@ -132,6 +132,8 @@ class PhaseTransitionDisplay:
                 f"success has shape {success.shape}, x has {x.size} entries and y has {y.size}. "
                 f"Give success of shape ({y.size}, {x.size}): a row per y."
             )
+        if np.isnan(success).all():
+            raise ValueError("success has no finite value. Give the share of at least one cell.")
         if np.any(success < 0) or np.any(success > 1):
             raise ValueError("success has values outside [0, 1]. Give shares of the trials.")
         self.ax_ = ax = axes_for(ax, figsize=(7.0, 4.8))

@@ -165,7 +165,8 @@ class SupportDisplay:
                 "alpha."
             )
         self.shown_ = [names[j] for j in order]
-        self.ax_ = ax = axes_for(ax, figsize=(8.0, 1.2 + 0.28 * order.size))
+        has_legend = len(coefs) > 1 or truth is not None
+        self.ax_ = ax = axes_for(ax, figsize=(8.0, 1.2 + 0.28 * order.size + 0.4 * has_legend))
         self.figure_ = ax.figure
         rows = np.arange(order.size)
         ax.axvline(0, color=DARK, linewidth=0.8)
@@ -189,8 +190,14 @@ class SupportDisplay:
         ax.set_axisbelow(True)
         if frequency is not None:
             self._write_frequency(ax, rows, frequency[order])
-        if len(coefs) > 1 or truth is not None:
-            ax.legend(frameon=False)
+        if has_legend:  # below the name of the axis: rows are everywhere
+            from matplotlib.transforms import ScaledTranslation
+
+            below = ax.transAxes + ScaledTranslation(0, -0.4, self.figure_.dpi_scale_trans)
+            ax.legend(
+                frameon=False, loc="upper center", ncols=4,
+                bbox_to_anchor=(0.5, 0.0), bbox_transform=below,
+            )  # fmt: skip
         return self
 
     def _write_frequency(self, ax: Axes, rows: np.ndarray, frequency: np.ndarray) -> None:

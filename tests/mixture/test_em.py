@@ -166,16 +166,39 @@ def test_bic_chooses_the_true_number_and_size():
         (1, 2, 3), solver="em-iht", n_nonzeros=(2, 4, 8), random_state=0
     ).fit(X, y)
     assert (model.n_components_, model.n_nonzero_) == (2, 4)
-    assert model.scores_.shape == (3, 3)
-    assert model.scores_.min() == pytest.approx(model.bic(X, y), rel=1e-6)
+    assert model.scores_.shape == (3, 3, 1)
+    assert -model.scores_.max() == pytest.approx(model.bic(X, y), rel=1e-6)
 
 
 def test_cross_validation_chooses_the_true_number():
     _, X, y, _ = data(0, m=400)
     model = SparseMixtureRegressorCV(
-        (1, 2), solver="em-iht", n_nonzeros=(4, 8), criterion="cv", cv=3, random_state=0
+        (1, 2), solver="em-iht", n_nonzeros=(4, 8), selection="min", cv=3, random_state=0
     ).fit(X, y)
     assert model.n_components_ == 2
+    assert model.scores_.shape == (2, 2, 3)
+
+
+def test_the_one_standard_error_rule_takes_the_simplest_mixture_that_is_good_enough():
+    _, X, y, _ = data(0, m=400)
+    model = SparseMixtureRegressorCV(
+        (3, 2), solver="em-iht", n_nonzeros=(12, 4, 8), selection="1se", cv=4, random_state=0
+    ).fit(X, y)
+    scores = model.scores_.reshape(6, 4)  # 2 regressions of 4, 8, 12 coefficients, then 3
+    best = int(np.argmax(scores.mean(axis=1)))
+    bar = scores[best].mean() - scores[best].std(ddof=1) / 2.0
+    first = int(np.flatnonzero(scores.mean(axis=1) >= bar)[0])
+    assert (model.n_components_, model.n_nonzero_) == [
+        (2, 4), (2, 8), (2, 12), (3, 4), (3, 8), (3, 12)
+    ][first]  # fmt: skip
+
+
+def test_aic_is_that_of_the_chosen_mixture():
+    _, X, y, _ = data(0, m=400)
+    model = SparseMixtureRegressorCV(
+        (1, 2), solver="em-iht", n_nonzeros=(2, 4), selection="aic", random_state=0
+    ).fit(X, y)
+    assert -model.scores_.max() == pytest.approx(model.aic(X, y), rel=1e-6)
 
 
 def test_alphas_of_a_grid_go_down_to_where_bic_is_best():
@@ -191,6 +214,20 @@ def test_too_few_iterations_are_told():
     with pytest.warns(ConvergenceWarning, match="max_iter=2"):
         model = SparseMixtureRegressor(2, alpha=0.02, max_iter=2, random_state=0).fit(X, y)
     assert not model.converged_
+
+
+def test_too_few_rows_to_tell_are_told():
+    for seed in range(3):  # ten coefficients among 200 columns, four or five rows for each
+        _, X, y, _ = data(seed, n=200, size=10, m=45)
+        with pytest.warns(ConvergenceWarning, match="more rows"):
+            SparseMixtureRegressor(2, solver="em-iht", n_nonzero=5, random_state=0).fit(X, y)
+
+
+@pytest.mark.filterwarnings("error")
+def test_starts_that_fail_do_not_discredit_one_that_succeeds():
+    coef, X, y, _ = data(0, n=200, size=10, m=80)
+    model = SparseMixtureRegressor(2, solver="em-iht", n_nonzero=5, random_state=0).fit(X, y)
+    assert mixture_errors(coef, model.coef_).coef_error < 0.1
 
 
 def test_hard_thresholding_wants_a_size():
@@ -221,6 +258,22 @@ def test_answers_that_are_none_are_refused(y):
     for method in (model.predict_labels, model.responsibilities, model.log_density):
         with pytest.raises(ValueError, match=r"NaN|1d array|y has 3"):
             method(np.eye(2), y)
+
+
+@pytest.mark.parametrize("solver", ["em-lasso", "em-iht", "alternating"])
+@pytest.mark.parametrize(
+    ("y", "fit_intercept"),
+    [(np.full(40, 0.1), True), (np.full(40, -3.0), True), (np.zeros(40), False)],
+)
+@pytest.mark.filterwarnings("error")
+def test_a_constant_target_has_no_coefficients(solver, y, fit_intercept):
+    X = np.random.default_rng(0).standard_normal((40, 6)) + 1.0
+    model = SparseMixtureRegressor(
+        2, solver=solver, n_nonzero=2, fit_intercept=fit_intercept, random_state=0
+    ).fit(X, y)
+    assert not model.coef_.any()
+    np.testing.assert_array_equal(model.predict(X), y)
+    assert model.converged_
 
 
 def test_a_target_that_cannot_be_squared_is_refused():

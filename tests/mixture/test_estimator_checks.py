@@ -16,7 +16,7 @@ ESTIMATORS = [
     SparseMixtureRegressor(1, alpha=0.01, variance="free", gamma=0.5),
     SparseMixtureRegressorCV((1, 2), n_alphas=2, n_init=1),
     SparseMixtureRegressorCV(
-        2, solver="em-iht", n_nonzeros=(1, 2), criterion="cv", cv=2, n_init=1, max_iter=20
+        2, solver="em-iht", n_nonzeros=(1, 2), selection="min", cv=2, n_init=1, max_iter=20
     ),
 ]
 

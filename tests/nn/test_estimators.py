@@ -312,7 +312,7 @@ def test_dead_components_are_revived(digits):
 
 
 def test_autoencoder_refuses_what_it_cannot_do(digits):
-    with pytest.raises(ValueError, match="L21 has no activation"):
+    with pytest.raises(TypeError, match=r"activation=L21\(\) is not a separable penalty"):
         SparseAutoencoder(activation=L21()).fit(digits)
     model = SparseAutoencoder(8, k=2, max_iter=2).fit(digits)
     with pytest.raises(ValueError, match="X has 3 codes, but there are 8 components"):

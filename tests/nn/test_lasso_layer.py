@@ -170,7 +170,7 @@ def test_bad_input_is_refused(make, message):
 
 @pytest.mark.parametrize("penalty", [L21(), L0Constraint(2), 0.1])
 def test_penalties_that_are_not_separable_are_refused(penalty):
-    with pytest.raises(TypeError, match="is not separable"):
+    with pytest.raises(TypeError, match="is not a separable penalty"):
         LassoLayer(penalty)
 
 

@@ -476,7 +476,9 @@ def test_combinations_without_a_meaning_are_refused(changes, message):
 
 
 def test_wrong_types_are_refused():
-    with pytest.raises(TypeError, match=r"has no prox. Give a penalty"):
+    with pytest.raises(
+        TypeError, match=r"penalty=0\.1 has no prox. Give one of sparsereg.penalties"
+    ):
         refused(penalty=0.1)
     with pytest.raises(TypeError, match="it must be an iterable"):
         refused(params=torch.nn.Parameter(torch.ones(2, 2)))

@@ -308,9 +308,43 @@ def test_floor_is_the_smallest_value_drawn():
     assert list(display.line_.get_ydata()) == [1.0, 1e-16, 1e-16]
 
 
-def test_history_of_a_cross_validation_is_refused():
-    with pytest.raises(ValueError, match="Refit its choice"):
-        ConvergenceDisplay.from_estimator(LASSO)
+def test_gaps_along_the_path_of_a_cross_validation_are_drawn():
+    display = ConvergenceDisplay.from_estimator(LASSO, floor=1e-17)
+    drawn = np.maximum(LASSO.dual_gap_path_, 1e-17)
+    np.testing.assert_array_equal(display.line_.get_ydata(), drawn)
+    np.testing.assert_array_equal(display.line_.get_xdata(), LASSO.alphas_)
+    index = list(LASSO.alphas_).index(LASSO.alpha_)
+    assert LASSO.dual_gap_path_[index] == LASSO.dual_gap_
+    assert display.ax_.get_yscale() == display.ax_.get_xscale() == "log"
+    assert {"min", "1se"} <= texts(display.ax_)
+
+
+@pytest.mark.parametrize(
+    ("model", "values", "axis"),
+    [
+        (SparseRegressorCV(selection="bic", n_alphas=8), "stationarity_path_", "stationarity"),
+        (RelaxedLassoCV(cv=3, n_alphas=6), "dual_gap_path_", "duality gap"),
+        (ElasticNetCV(cv=3, n_alphas=6, l1_ratio=[0.2, 1.0]), "dual_gap_path_", "duality gap"),
+        (MultiTaskLassoCV(cv=3, n_alphas=6), "dual_gap_path_", "duality gap"),
+    ],
+)
+def test_certificates_of_every_path_are_drawn(model, values, axis):
+    model.fit(X, np.column_stack([Y, -Y]) if isinstance(model, MultiTaskLassoCV) else Y)
+    display = ConvergenceDisplay.from_estimator(model)
+    np.testing.assert_array_equal(display.line_.get_ydata(), getattr(model, values))
+    assert display.ax_.get_ylabel() == axis
+    assert model.alpha_ == list(display.chosen.values())[-1]
+
+
+def test_model_without_history_is_refused():
+    model = L0RegressorCV(cv=3, max_size=3).fit(X, Y)
+    with pytest.raises(ValueError, match="L0RegressorCV keeps no history"):
+        ConvergenceDisplay.from_estimator(model)
+
+
+def test_what_is_not_finite_leaves_a_gap_in_the_line():
+    display = ConvergenceDisplay([1.0, np.nan, np.inf, 0.1]).plot()
+    np.testing.assert_array_equal(display.line_.get_ydata(), [1.0, np.nan, np.nan, 0.1])
 
 
 def test_histories_of_several_targets_are_refused():
@@ -342,6 +376,37 @@ def test_half_is_drawn_only_where_it_is_crossed():
 def test_wrong_shares_are_refused(success):
     with pytest.raises(ValueError, match="success has"):
         PhaseTransitionDisplay([1, 2], [1, 2], success).plot()
+
+
+# --- NaN -----------------------------------------------------------------------------------------
+
+NAN = float("nan")
+WITH_NAN = {
+    "alphas": lambda: RegularizationPathDisplay([1.0, NAN], np.ones((3, 2))).plot(),
+    "coefs": lambda: RegularizationPathDisplay([1.0, 0.5], [[1.0, NAN]]).plot(),
+    "grid": lambda: CrossValidationDisplay([1.0, NAN], np.ones((2, 2))).plot(),
+    "steps": lambda: ConvergenceDisplay([1.0, 0.5], [1.0, NAN]).plot(),
+    "model": lambda: SupportDisplay({"model": [1.0, NAN]}).plot(),
+    "truth": lambda: SupportDisplay({"model": [1.0, 0.0]}, truth=[NAN, 1.0]).plot(),
+    "frequency": lambda: SupportDisplay({"model": [1.0, 0.0]}, frequency=[NAN, 1.0]).plot(),
+    "x": lambda: PhaseTransitionDisplay([1.0, NAN], [1.0, 2.0], np.ones((2, 2))).plot(),
+    "success": lambda: PhaseTransitionDisplay.from_predictions([1, 2], [1, 2], [NAN, 1.0]),
+}
+
+
+@pytest.mark.parametrize("name", WITH_NAN)
+def test_nan_is_refused_under_the_name_of_the_argument(name):
+    with pytest.raises(ValueError, match=f"^{name} has 1 values? of .* NaN or infinite"):
+        WITH_NAN[name]()
+
+
+def test_nothing_but_nan_is_nothing_to_draw():
+    with pytest.raises(ValueError, match="values has no finite value"):
+        ConvergenceDisplay([NAN, NAN]).plot()
+    with pytest.raises(ValueError, match="No value of the grid has a finite score"):
+        CrossValidationDisplay([1.0, 0.5], np.full((2, 3), NAN)).plot()
+    with pytest.raises(ValueError, match="success has no finite value"):
+        PhaseTransitionDisplay([1, 2], [1, 2], np.full((2, 2), NAN)).plot()
 
 
 # --- all of them ---------------------------------------------------------------------------------
