@@ -78,7 +78,8 @@ class _Rounds:
         room: int,
     ):
         xp = device.xp
-        self._device, self._graph, self._tol = device, graph, tol
+        self._device, self._tol = device, tol
+        self._graph = graph._replace(seed=graph.seed % (1 << 64))  # as 64 bits without a sign
         self._n_colors, self._told, self._n_sets = n_colors, told, sets.u.size
         self._sets = [xp.asarray(a) for a in (bins_of_sets(sets), sets.color, sets.u, sets.w)]
         self._starts = xp.asarray(graph.starts)

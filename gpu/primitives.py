@@ -34,6 +34,8 @@ _PACK_BYTES = 256 << 20
 _CHUNK_REPORTS, _MAX_CHUNKS, _TABLE_SIZE = 256, 1024, 8192
 # Warps of a block that solves small problems, and how much shared memory it asks for.
 _MAX_WARPS, _SHARED_BYTES = 4, 48 << 10
+# What a Newton step of a warp takes beside that, as in batch.cu.
+_NEWTON_BYTES = 8 * (528 + 16)
 
 
 class DeviceBackend(NumbaBackend, ABC):
@@ -190,11 +192,11 @@ class DeviceBackend(NumbaBackend, ABC):
     ) -> tuple[Any, Any]:
         device = self.device_of(gram)
         n_problems, m = coefs.shape
-        bytes_per_warp = 16 * m  # a coefficient and a gradient for each column
+        bytes_per_warp = 16 * m + _NEWTON_BYTES  # a coefficient and a gradient for each column
         if bytes_per_warp > device.max_shared_bytes:
             raise ValueError(
                 f"There are {m} atoms, and the device has room for "
-                f'{device.max_shared_bytes // 16}. Use the CPU, backend="numba".'
+                f'{(device.max_shared_bytes - _NEWTON_BYTES) // 16}. Use the CPU, backend="numba".'
             )
         warps = min(max(_SHARED_BYTES // bytes_per_warp, 1), _MAX_WARPS)
         xp = device.xp

@@ -3,14 +3,19 @@
 //   min over w of  ||x_b||^2 / 2 - q_b' w + w' G w / 2 + penalty(w)
 //
 // Coefficients and the negative gradient g = q_b - G w of a problem lie in shared memory, 2 m doubles
-// a warp. The coordinates have their turns in cyclic order, 32 at a time: every lane computes its
+// a warp and some more. The coordinates have their turns in cyclic order, 32 at a time: every lane computes its
 // prox, a ballot finds the first that moves, its step is applied to the whole gradient, and the rest
 // of the 32 is looked at again. So a sweep costs as much as there are steps, not m times it. Before
 // the first sweep, the coefficient furthest from its place moves, again and again.
-// Certificates are those of sparsereg/backends/numba/batch_descent.py, whose Newton steps are not here.
+// Certificates are those of sparsereg/backends/numba/batch_descent.py, and so are the Newton steps of
+// an elastic net, here on up to 32 coefficients: a lane has a row of the factor.
 
 // As in the CPU's kernel: steps count as large beside the first down to this share.
 #define LARGE 0.002
+// Pivots below this share of their diagonal mean dependence.
+#define DEPENDENT 1e-11
+// What a Newton step keeps in shared memory, in doubles: a packed factor of 32 rows, 32 integers.
+#define NEWTON_DOUBLES (528 + 16)
 
 struct Problem {
   const double* gram;
@@ -105,6 +110,63 @@ __device__ __forceinline__ double sweep(const Problem& problem, const Penalty& p
     }
   }
   return decrease;
+}
+
+// Move to the minimum on the support under its signs, if it keeps them; the gradient is left to the
+// caller. Returns whether it moved, the same on all lanes.
+__device__ __forceinline__ bool newton_step(
+    const Problem& problem, const Penalty& penalty, double* factor, int lane) {
+  int* support = reinterpret_cast<int*>(factor + 528);
+  __syncwarp();  // coefficients and gradient are read by other lanes than wrote them
+  int size = 0;
+  for (int first = 0; first < problem.m; first += 32) {
+    const int j = first + lane;
+    const bool is_in = j < problem.m && problem.coef[j] != 0.0;
+    const unsigned all = __ballot_sync(WHOLE_WARP, is_in);
+    const int place = size + __popc(all & ((1u << lane) - 1u));
+    if (is_in && place < 32) support[place] = j;
+    size += __popc(all);
+  }
+  if (size > 32) return false;
+  __syncwarp();
+  const bool is_row = lane < size;
+  const int mine = is_row ? support[lane] : 0;
+  double w = 0.0, step = 0.0;
+  if (is_row) {
+    const double l1 = penalty.a * penalty.weights[mine], l2 = penalty.b * penalty.weights[mine];
+    w = problem.coef[mine];
+    step = problem.gradient[mine] - l2 * w - (w > 0.0 ? l1 : -l1);
+  }
+  // 1. the Cholesky factor, column after column, and the forward substitution
+  double* row = factor + lane * (lane + 1) / 2;
+  for (int c = 0; c < size; ++c) {
+    const int other = __shfl_sync(WHOLE_WARP, mine, c);
+    const double* row_c = factor + c * (c + 1) / 2;
+    const double ridge = penalty.b * penalty.weights[other];
+    double entry = 0.0;
+    if (is_row && lane >= c) {
+      entry = problem.gram[(index_t)other * problem.m + mine] + (lane == c ? ridge : 0.0);
+      for (int e = 0; e < c; ++e) entry -= row[e] * row_c[e];
+    }
+    const double pivot = __shfl_sync(WHOLE_WARP, entry, c);
+    if (!(pivot > DEPENDENT * (problem.curvatures[other] + ridge))) return false;
+    const double root = sqrt(pivot), known = __shfl_sync(WHOLE_WARP, step, c) / root;
+    if (is_row && lane >= c) {
+      row[c] = lane == c ? root : entry / root;
+      step = lane == c ? known : step - row[c] * known;
+    }
+    __syncwarp();
+  }
+  // 2. the backward substitution
+  for (int c = size - 1; c >= 0; --c) {
+    const double* row_c = factor + c * (c + 1) / 2;
+    const double known = __shfl_sync(WHOLE_WARP, step, c) / row_c[c];
+    if (lane == c) step = known;
+    if (lane < c) step -= row_c[lane] * known;
+  }
+  if (__ballot_sync(WHOLE_WARP, is_row && !(w * (w + step) > 0.0))) return false;
+  if (is_row) problem.coef[mine] = w + step;
+  return true;
 }
 
 // The terms of the duality gap at dual scale `scale`.
@@ -202,7 +264,7 @@ extern "C" __global__ void __launch_bounds__(128) gram_cd_batch(
   if (b >= n_problems) return;  // the whole warp; there is no barrier of the block
   const Penalty penalty = {
       kind, params[0], params[1], params[2] != 0.0, weights, has_scales ? scales : nullptr};
-  double* gradient = SHARED_MEMORY + (index_t)warp * 2 * m;
+  double* gradient = SHARED_MEMORY + (index_t)warp * (2 * m + NEWTON_DOUBLES);
   const Problem problem = {gram, curvatures, steps, thresholds, correlations + b * m,
                            sq_norms[b], gradient + m, gradient, m};
 
@@ -210,12 +272,17 @@ extern "C" __global__ void __launch_bounds__(128) gram_cd_batch(
     problem.coef[j] = curvatures[j] > 0.0 ? coefs[b * m + j] : 0.0;
   refresh(problem, lane);
   take_large_steps(problem, penalty, lane);
-  int used = 0;
+  int used = 0, newton_at = kind == ELASTIC_NET ? 1 : -1;
   double certificate;
   while (true) {
     const double decrease = sweep(problem, penalty, lane);
     used += 1;
-    if (decrease > targets[b] && used < max_epochs) continue;
+    bool moved = false;
+    if (decrease > targets[b] && used == newton_at) {
+      moved = newton_step(problem, penalty, gradient + 2 * m, lane);
+      newton_at = moved ? used + 1 : 2 * used;
+    }
+    if (decrease > targets[b] && used < max_epochs && !moved) continue;
     refresh(problem, lane);  // near the end, a certificate from a gradient that is computed anew
     certificate = kind == ELASTIC_NET ? dual_gap(problem, penalty, rounding, lane)
                                       : largest_gain(problem, penalty, lane);

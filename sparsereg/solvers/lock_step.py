@@ -97,7 +97,7 @@ class LockStep:
         return answer
 
     def _answer_if_all_ask(self) -> None:
-        if not self._requests or len(self._requests) < self._n_running:
+        if self._stopped or not self._requests or len(self._requests) < self._n_running:
             return
         numbers = sorted(self._requests)
         designs, residuals = zip(*(self._requests.pop(number) for number in numbers))
@@ -120,7 +120,9 @@ class _Member:
     def xtr(
         self, design: Design, residual: FloatArray, columns: IndexArray | None = None
     ) -> FloatArray:
-        return self.xtr_tasks(design, residual[None, :], columns)[0]
+        if columns is not None:
+            return self._backend.xtr(design, residual, columns)
+        return self._together.gradients(self._number, design, residual[None, :])[0]
 
     def xtr_tasks(
         self, design: Design, residuals: FloatArray, columns: IndexArray | None = None

@@ -154,7 +154,9 @@ def test_sparse_codes(penalty):
 
 def test_folds_in_lock_step_are_reproducible():
     X = np.asfortranarray(VALUES)
-    fits = [LassoCV(cv=5, n_alphas=20, backend=name).fit(X, Y) for name in ("cupy", "cupy", "numba")]
+    fits = [
+        LassoCV(cv=5, n_alphas=20, backend=name).fit(X, Y) for name in ("cupy", "cupy", "numba")
+    ]
     np.testing.assert_array_equal(fits[0].mse_path_, fits[1].mse_path_)
     np.testing.assert_allclose(fits[0].mse_path_, fits[2].mse_path_, rtol=1e-3)
 

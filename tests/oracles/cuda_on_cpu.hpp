@@ -192,6 +192,7 @@ inline unsigned __ballot_sync(unsigned mask, bool vote) {
     if (mask >> lane & 1) result |= unsigned(slots[first + lane] != 0) << lane;
   return result;
 }
+inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
 inline int __ffs(int bits) { return __builtin_ffs(bits); }
 inline long long __double_as_longlong(double value) {
   long long bits;
