@@ -1,6 +1,7 @@
 """The documentation is complete, and its code does what the page says."""
 
 import contextlib
+import doctest
 import importlib
 import importlib.util
 import io
@@ -74,6 +75,23 @@ def test_python_blocks_print_what_the_page_shows(page, tmp_path, monkeypatch):
         follows = blocks[k + 1] if k + 1 < len(blocks) else ("", "")
         expected = follows[1] if follows[0] == "text" else ""
         assert without_rounding(printed.getvalue()) == without_rounding(expected)
+
+
+MODULES = sorted(
+    path.relative_to(ROOT).with_suffix("")
+    for path in (ROOT / "sparsereg").rglob("*.py")
+    if ">>>" in path.read_text(encoding="utf-8") and (HAS_TORCH or "nn" not in path.parts)
+)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: ".".join(path.parts))
+def test_examples_of_docstrings_give_what_they_show(path, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    parts = path.parts[:-1] if path.name == "__init__" else path.parts
+    module = importlib.import_module(".".join(parts))
+    found = doctest.testmod(module)
+    assert found.attempted
+    assert found.failed == 0
 
 
 def run_commands(block):

@@ -74,7 +74,7 @@ class MCPRegressor(_OwnPenalty):
     >>> from sklearn.datasets import make_regression
     >>> from sparsereg import MCPRegressor
     >>> X, y = make_regression(n_samples=50, n_features=200, n_informative=3, random_state=0)
-    >>> MCPRegressor(alpha=10.0).fit(X, y).support_.size
+    >>> MCPRegressor(alpha=5.0).fit(X, y).support_.size
     3
     """
 
@@ -159,7 +159,7 @@ class SCADRegressor(_OwnPenalty):
     >>> from sklearn.datasets import make_regression
     >>> from sparsereg import SCADRegressor
     >>> X, y = make_regression(n_samples=50, n_features=200, n_informative=3, random_state=0)
-    >>> SCADRegressor(alpha=10.0).fit(X, y).support_.size
+    >>> SCADRegressor(alpha=5.0).fit(X, y).support_.size
     3
     """
 

@@ -85,7 +85,7 @@ class SparseMixtureRegressorCV(EMModel):
     >>> X = np.random.default_rng(0).standard_normal((200, 30))
     >>> y = MixtureOracle(coef, noise_std=0.1, random_state=0)(X)
     >>> model = SparseMixtureRegressorCV(
-    ...     (1, 2), solver="em-iht", n_nonzeros=(2, 3, 4), random_state=0
+    ...     (1, 2), solver="em-iht", n_nonzeros=(2, 3, 6), random_state=0
     ... ).fit(X, y)
     >>> model.n_components_, model.n_nonzero_
     (2, 3)

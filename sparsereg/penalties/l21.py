@@ -45,7 +45,7 @@ class L21(ElasticNet):
     Examples
     --------
     >>> from sparsereg.penalties import L21
-    >>> L21(alpha=1.0).prox([[3.0, 0.2], [4.0, -0.2]], step=1.0)
+    >>> L21(alpha=1.0).prox([[3.0, 0.2], [4.0, 0.2]], step=1.0)
     array([[2.4, 0. ],
            [3.2, 0. ]])
     """

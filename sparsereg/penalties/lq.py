@@ -48,7 +48,7 @@ class Lq(Penalty):
     --------
     >>> from sparsereg.penalties import Lq
     >>> Lq(alpha=1.0, q=0.5).prox([1.4, 1.6, 9.0], step=1.0).round(4)
-    array([0.    , 1.1267, 8.8309])
+    array([0.    , 1.1295, 8.8318])
     """
 
     is_convex = False

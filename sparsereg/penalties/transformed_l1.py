@@ -44,7 +44,7 @@ class TransformedL1(Penalty):
     --------
     >>> from sparsereg.penalties import TransformedL1
     >>> TransformedL1(alpha=1.0, a=1.0).prox([1.4, 1.6, 3.0], step=1.0).round(4)
-    array([0.    , 1.2389, 2.8662])
+    array([0.    , 1.1786, 2.8662])
     """
 
     is_convex = False
