@@ -363,6 +363,7 @@ def test_a_path_looks_back_and_is_lower_for_it(penalty):
         whole = [
             s.objective for s in nonconvex.solve_path(work, penalty, alphas, tol=TOL, max_iter=1000)
         ]
+        work = workspace(*make_data(rho=0.8, k=10, seed=seed), penalty)  # and an empty pool
         nonconvex.null_model(work, penalty)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(nonconvex, "_look_back", lambda *args: None)
