@@ -74,6 +74,8 @@ intercept_ : float
     Intercept, in units of y; 0.0 if ``fit_intercept=False``.
 support_ : ndarray of int
     The features with non-zero coefficients, increasing.
+n_nonzero_ : int
+    Their number, those with penalty weight 0 not counted.
 objective_ : float
     The objective at ``coef_`` in float64.
 lower_bound_ : float or None

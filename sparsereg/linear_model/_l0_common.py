@@ -47,6 +47,7 @@ class L0Model(SparseLinearModel):
     coef_bound: float | None
     n_swaps: int | str
 
+    n_nonzero_: int
     objective_: float
     lower_bound_: float | None
     optimality_gap_: float | None
@@ -113,6 +114,7 @@ class L0Model(SparseLinearModel):
         work.set_coef(coef)
         self.coef_ = in_dtype(coef, data.dtype)
         self.intercept_ = in_dtype(work.intercept, data.dtype) if self.fit_intercept else 0.0
+        self.n_nonzero_ = int(np.count_nonzero(problem.costs[coef != 0]))
         self.objective_ = solution.objective
         self.lower_bound_ = solution.lower_bound
         self.optimality_gap_ = relative_gap(solution.objective, solution.lower_bound)

@@ -22,6 +22,8 @@ from sparsereg.losses import Squared
 from sparsereg.model_selection.path_cv import Candidate, Walk
 from sparsereg.model_selection.selection import Selection, select_alpha
 from sparsereg.penalties import L1
+from sparsereg.solvers.l0 import stationarity
+from sparsereg.solvers.l0_certificate import dual_point
 from sparsereg.solvers.l0_path import default_max_size, full_pool
 from sparsereg.solvers.problem import Problem
 from sparsereg.solvers.subset import SubsetProblem
@@ -77,6 +79,11 @@ class L0RegressorCV(PathCV):
         Its intercept.
     support_ : ndarray of int
         Its features.
+    objective_ : float
+        Half its mean squared error, and the ridge part.
+    stationarity_ : float
+        Certificate of its refit: the best change of a single non-zero coefficient lowers the
+        objective by ``stationarity_^2 / 2`` times the mean square of y.
     n_iter_ : int
         Moves of the search on all data.
     {common_attributes}
@@ -98,6 +105,8 @@ class L0RegressorCV(PathCV):
     """
 
     n_nonzero_: int
+    objective_: float
+    stationarity_: float
     sizes_: np.ndarray
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
@@ -160,6 +169,11 @@ class L0RegressorCV(PathCV):
         self.mse_path_ = np.array(table.mse)[:, 0]
         self.path_ = path
         self.n_nonzero_ = int(path.sizes[chosen])
+        self.objective_ = float(path.objectives[chosen])
+        coef = problem.fit(path.supports[chosen])
+        self.stationarity_ = stationarity(
+            problem, coef, dual_point(problem, coef), 0.0, inside=True
+        )
         self.coef_ = path.coefs[:, chosen].copy()
         self.intercept_ = self._fitted_intercept(path.intercepts[chosen], data.dtype)
         self.n_iter_ = max(pool.n_moves, 1)

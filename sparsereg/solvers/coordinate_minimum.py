@@ -34,9 +34,9 @@ from sparsereg.solvers.separable import SeparableTerms
 from sparsereg.solvers.support_polish import polish_support
 from sparsereg.solvers.workspace import Workspace
 
-# Features this near to entering are taken in; a pass brings in so many violators at most, or this
-# share of the columns known.
-_NEARLY, _MIN_NEW, _NEW_SHARE = 0.8, 64, 0.25
+# A pass brings in so many violators at most, or this share of the columns known. Few at a time, the
+# strongest first: what enters early decides which minimum is reached.
+_MIN_NEW, _NEW_SHARE = 10, 0.25
 # Gram matrices of up to this many columns are built (half a gigabyte); columns that were not needed
 # are dropped when there are this many times the support.
 _MAX_POOL, _POOL_EXCESS, _POOL_MINIMUM = 8000, 6, 2000
@@ -119,16 +119,16 @@ def _stationarity(work: Workspace, terms: SeparableTerms) -> float:
 
 
 def _choose(work: Workspace, terms: SeparableTerms) -> IndexArray:
-    """Return the support, the free features, and the features that enter or nearly do."""
+    """Return the support, the free features, and the features that enter, the strongest of many."""
     ratio = terms.entry_ratio(work)
     support = work.coef != 0
     ratio[support] = np.inf
-    near = np.flatnonzero(ratio > _NEARLY)
+    entering = np.flatnonzero(ratio > 1.0)
     kept = int(np.count_nonzero(support))
     room = kept + max(_MIN_NEW, int(_NEW_SHARE * len(work.pool)))
-    if near.size > room:
-        near = near[np.argpartition(-ratio[near], room - 1)[:room]]
-    return np.union1d(near, terms.free)
+    if entering.size > room:
+        entering = entering[np.argpartition(-ratio[entering], room - 1)[:room]]
+    return np.union1d(entering, terms.free)
 
 
 def _extend_pool(work: Workspace, terms: SeparableTerms, wanted: IndexArray) -> bool:

@@ -119,8 +119,8 @@ def solve_path(
 
     A path that only goes down stays in the basin it came in by. Without convexity, the alphas of a
     window are therefore tried again from the minimum below each, going up, and from the minimum
-    above wherever that is a new one, going down; the lower objective is kept. At a yield the workspace has the
-    coefficients and the residual of what is yielded.
+    above wherever that is a new one, going down; the lower objective is kept. At a yield the
+    workspace has the coefficients and the residual of what is yielded.
     """
     solutions: list[LocalSolution] = []
     for first in range(0, len(alphas), _WINDOW):

@@ -325,3 +325,21 @@ def test_verbose_prints_the_stages(capsys):
 def test_wrong_n_swaps_is_refused():
     with pytest.raises(ValueError, match="must be 'auto' or a number"):
         L0Regressor(n_swaps="many").fit(X, Y)
+
+
+def test_the_number_of_nonzeros_does_not_count_free_features():
+    weights = np.ones(20)
+    weights[[0, 7]] = 0.0
+    for model in (
+        L0Regressor(n_nonzero=3, penalty_weights=weights),
+        L0Regressor(0.05, penalty_weights=weights),
+        CEL0Regressor(0.05, penalty_weights=weights),
+    ):
+        model.fit(X, Y)
+        assert model.n_nonzero_ == np.setdiff1d(model.support_, [0, 7]).size > 0
+
+
+def test_the_chosen_size_comes_with_its_certificate():
+    model = L0RegressorCV(cv=3, max_size=6, l2=0.02).fit(X, Y)
+    assert model.objective_ == pytest.approx(objective(model, X, Y, 0.0, 0.02), rel=1e-10)
+    assert 0 <= model.stationarity_ < 1e-7

@@ -198,7 +198,7 @@ def test_verbose_prints_the_stages(data, capsys):
 def test_a_miss_is_a_warning_that_names_the_stationarity():
     X, y = make_data(n=100, p=400, k=20)
     with pytest.warns(ConvergenceWarning, match="Reached stationarity"):
-        LqRegressor(0.001, tol=1e-14, max_iter=1).fit(X, y)
+        LqRegressor(0.001, strategy="path", tol=1e-14, max_iter=1).fit(X, y)
 
 
 # --------------------------------------------------------------------------------------- bad input

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from l0_problems import best_by_size, correlated, half_rss, subset_problem
 
-from sparsereg.solvers.l0 import minimize_l0
+from sparsereg.solvers.l0 import best_of_size, minimize_l0
 from sparsereg.solvers.l0_path import SupportPool, envelope, search_sizes
 
 
@@ -121,3 +121,34 @@ def test_a_support_that_is_not_a_minimum_is_reported_so():
     better = minimize_l0(problem, 0.0005 * problem.alpha_max(), strategy="irl1")
     assert better.objective < solution.objective
     assert solution.stationarity >= 0
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("l2", [0.0, 0.1])
+def test_fits_together_are_the_fits_one_by_one(l2, weighted, monkeypatch):
+    X, y = correlated(0, 30, 12, scales=True)
+    X[:, 5] = X[:, 3]
+    weights = np.random.default_rng(0).random(30) if weighted else None
+    if weighted:
+        weights *= 30 / weights.sum()
+    problem = subset_problem(X, y, l2, sample_weight=weights)
+    monkeypatch.setattr("sparsereg.solvers.subset._RESIDUALS", 70)  # two supports at a time
+    supports = [np.array(s, dtype=np.intp) for s in ([], [1], [0, 4, 7], [3, 5], range(10))]
+    problem.gram_rows(np.array([0, 1, 3, 4, 5, 7]))
+    coefs, mse = problem.fits(supports)
+    for coef, support, error in zip(coefs, supports, mse, strict=True):
+        alone = problem.fit(support)
+        np.testing.assert_allclose(coef, alone, rtol=1e-9, atol=1e-12 * np.abs(alone).max())
+        assert error == pytest.approx(2 * problem.half_rss(alone, ridge=False), rel=1e-10)
+
+
+def test_one_size_is_searched_more_widely_where_the_lasso_disagrees():
+    widely = {"easy": [], "hard": []}
+    for seed in range(6):
+        for name, rho, n_nonzero, noise in (("easy", 0.2, 4, 0.3), ("hard", 0.9, 10, 2.0)):
+            X, y = correlated(seed, 40, 60, rho=rho, n_nonzero=n_nonzero, noise=noise)
+            solution, _ = best_of_size(subset_problem(X, y), n_nonzero)
+            stages = [line.stage for line in solution.history]
+            widely[name].append("backward from more of the lasso" in stages)
+    assert not any(widely["easy"])
+    assert any(widely["hard"])

@@ -27,7 +27,7 @@ from sparsereg.penalties import (
 )
 from sparsereg.solvers import nonconvex, sparse_constraint, working_set
 from sparsereg.solvers.coordinate_minimum import descend
-from sparsereg.solvers.problem import Problem
+from sparsereg.solvers.problem import LocalSolution, Problem
 from sparsereg.solvers.separable import SeparableTerms
 from sparsereg.solvers.support_polish import polish_support
 from sparsereg.solvers.workspace import Workspace
@@ -363,6 +363,7 @@ def test_a_path_looks_back_and_is_lower_for_it(penalty):
         whole = [
             s.objective for s in nonconvex.solve_path(work, penalty, alphas, tol=TOL, max_iter=1000)
         ]
+        work = workspace(*make_data(rho=0.8, k=10, seed=seed), penalty)  # and an empty pool
         nonconvex.null_model(work, penalty)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(nonconvex, "_look_back", lambda *args: None)
@@ -387,3 +388,22 @@ def test_a_path_yields_with_the_workspace_at_the_solution():
         objective = 0.5 * work.sq_residual + penalty.with_alpha(alpha).value(work.coef)
         assert objective == pytest.approx(solution.objective, rel=1e-9)
         assert solution.converged
+
+
+def test_a_new_minimum_above_is_tried_below_even_where_below_has_improved(monkeypatch):
+    """Basins by number: 1 is entered going down, 2 leads up to 5, which is the best everywhere."""
+    depth = {0: [9, 9, 9, 9], 1: [8, 8, 8, 8], 2: [9, 9, 7, 6], 5: [9, 5, 5, 5]}
+    into = {(0, 1): 1, (1, 3): 2, (2, 1): 5}  # (from basin, at alpha): to basin
+
+    def descend(work, penalty, name, tol, max_iter):
+        k = int(penalty.alpha)
+        basin = into.get((int(work.coef[0]), k), int(work.coef[0]))
+        work.move_to(np.array([float(basin)]))
+        return LocalSolution(work.coef, 0.0, float(depth[basin][k]), 0.0, tol, 1, True, False)
+
+    monkeypatch.setattr(nonconvex, "_descend_from_here", descend)
+    penalty = MCP()
+    work = workspace(np.eye(4)[:, :1], np.arange(4.0), penalty)
+    alphas = np.arange(4.0)
+    found = nonconvex.solve_path(work, penalty, alphas, tol=TOL, max_iter=10)
+    assert [s.objective for s in found] == [9, 5, 5, 5]

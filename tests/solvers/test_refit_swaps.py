@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from l0_problems import correlated, half_rss, subset_problem
+from sklearn.linear_model import lars_path
 
 from sparsereg.solvers.refit_swaps import Refit
 
@@ -205,3 +206,61 @@ def test_a_step_is_made_where_the_inverse_is_worn():
     assert refit.grow(3)
     assert refit.size == 3
     assert refit.half_rss == pytest.approx(half_rss(X, y, refit.support), rel=1e-9)
+
+
+def first_supports(X, y, sizes):
+    """Return the first supports of these sizes on the lasso path, and whether a column left."""
+    _, _, coefs = lars_path(X, y, method="lasso")
+    coefs = coefs[:, 1:] + coefs[:, :-1]  # between events
+    counts = np.count_nonzero(coefs, axis=0)
+    supports = [np.flatnonzero(coefs[:, np.argmax(counts >= size)]) for size in sizes]
+    return supports, bool(np.any(np.diff(counts) < 0))
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.2])
+def test_the_lasso_is_followed_event_by_event(l2):
+    left = []
+    for seed in range(8):
+        X, y = correlated(seed, 40, 60, rho=0.9, n_nonzero=8)
+        X, y = (X - X.mean(axis=0)) / X.std(axis=0), y - y.mean()
+        stacked = np.vstack([X, np.sqrt(40 * l2) * np.eye(60)])
+        wanted, gone = first_supports(stacked, np.append(y, np.zeros(60)), (2, 9, 20))
+        found = Refit(subset_problem(X, y, l2)).follow_lasso((2, 9, 20))
+        assert [sorted(support) for support in found] == [list(support) for support in wanted]
+        left.append(gone)
+    assert any(left)
+
+
+def test_the_lasso_is_followed_beside_free_columns():
+    X, y = correlated(3, 40, 30, rho=0.8, n_nonzero=8)
+    X, y = (X - X.mean(axis=0)) / X.std(axis=0), y - y.mean()
+    free, costs = [4, 11], np.ones(30)
+    costs[free], costs[20] = 0.0, np.inf
+    problem = subset_problem(X, y, costs=costs)
+    found = Refit(problem, problem.free).follow_lasso((3, 7))
+    basis = np.linalg.qr(X[:, free])[0]
+    rest = X - basis @ (basis.T @ X)
+    rest[:, [*free, 20]] = 0.0
+    wanted, _ = first_supports(rest, y - basis @ (basis.T @ y), (3, 7))
+    assert [sorted(support) for support in found] == [
+        sorted([*free, *support]) for support in wanted
+    ]
+
+
+def test_the_lasso_ends_where_it_is_least_squares():
+    X, y = correlated(0, 12, 30)
+    refit = Refit(subset_problem(X, y))
+    supports = refit.follow_lasso((5, 25, 28))
+    assert len(supports) == 2
+    assert supports[0].size == 5
+    assert supports[1].size <= 11
+
+
+def test_a_refit_is_right_after_following_the_lasso():
+    X, y = correlated(2, 40, 60, rho=0.9, n_nonzero=8)
+    refit = Refit(subset_problem(X, y))
+    support = refit.follow_lasso((20,))[0]
+    fresh = Refit(subset_problem(X, y), support)
+    assert refit.half_rss == pytest.approx(half_rss(X, y, support), rel=1e-9)
+    np.testing.assert_allclose(refit.coef, fresh.coef, rtol=1e-7)
+    np.testing.assert_allclose(refit.gradient, fresh.gradient, atol=1e-10)
