@@ -29,6 +29,7 @@ def test_what_is_not_finite_is_refused_in_words(value, dtype):
         lasso_path(with_value(X, value).astype(dtype), Y)
 
 
+@pytest.mark.filterwarnings("ignore:invalid value")  # of scikit-learn, before it refuses
 def test_infinities_that_cancel_are_refused():
     bad = with_value(X, np.inf)
     bad[0, 0] = -np.inf
