@@ -144,6 +144,7 @@ def enet_path(
             PathInterruptedWarning,
         )
     warn_unless_converged(record.dual_gaps, record.tolerances, record.stalled, max_iter, "alphas")
+    del work, steps  # their memory is free for the coefficients
     coefs = like(record.dense_coefs(data.dtype), X)
     result = (grid[: len(record)].copy(), coefs, np.array(record.dual_gaps))
     return (*result, record.n_iters) if return_n_iter else result

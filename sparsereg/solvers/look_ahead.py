@@ -56,7 +56,8 @@ class LookAhead:
 
     def saw(self, alpha: float, n_iter: int) -> None:
         """Note the gradient at an alpha that is solved, after so many iterations."""
-        self._before, self._last = self._last, (alpha, self._work.gradient)
+        # a copy: the gradient may be a row of many, which it would keep alive
+        self._before, self._last = self._last, (alpha, self._work.gradient.copy())
         if n_iter > _MANY_CHANGES:
             self._size = 1
 

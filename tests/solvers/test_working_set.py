@@ -1,0 +1,86 @@
+"""How a single fit comes down to its bounds: in levels, with steps that see some columns only."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from sparsereg import ElasticNet, Lasso
+from sparsereg.solvers import working_set
+
+RNG = np.random.default_rng(8)
+N, P = 60, 900
+X = np.asfortranarray(RNG.standard_normal((N, P)) + RNG.standard_normal((N, 1)))
+Y = X[:, :8] @ RNG.standard_normal(8) + RNG.standard_normal(N)
+ALPHA_MAX = np.max(np.abs((X - X.mean(axis=0)).T @ (Y - Y.mean()))) / N
+FORMS = {
+    "columns": np.asfortranarray,
+    "rows": np.ascontiguousarray,
+    "sparse": lambda values: sparse.csc_array(np.where(np.abs(values) > 1.0, values, 0.0)),
+}
+MODELS = {
+    "lasso": lambda: Lasso(0.02 * ALPHA_MAX, tol=1e-10),
+    "positive": lambda: Lasso(0.02 * ALPHA_MAX, positive=True, tol=1e-10),
+    "elastic net": lambda: ElasticNet(0.02 * ALPHA_MAX, l1_ratio=0.7, tol=1e-10),
+    "weights": lambda: Lasso(
+        0.02 * ALPHA_MAX, penalty_weights=np.where(np.arange(P) % 7, 1.0, np.inf), tol=1e-10
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("model", MODELS)
+def test_steps_between_passes_end_at_the_same_solution(form, model, monkeypatch):
+    data = FORMS[form](X)
+    found = MODELS[model]().fit(data, Y)
+    monkeypatch.setattr(working_set, "_STEPS_IN_SIGHT", 0)
+    expected = MODELS[model]().fit(data, Y)
+    assert found.converged_
+    assert expected.converged_
+    np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-7)
+
+
+def test_steps_between_passes_save_passes(monkeypatch):
+    passes = len(Lasso(0.02 * ALPHA_MAX).fit(X, Y).history_)
+    monkeypatch.setattr(working_set, "_STEPS_IN_SIGHT", 0)
+    assert passes < len(Lasso(0.02 * ALPHA_MAX).fit(X, Y).history_)
+
+
+def test_columns_out_of_sight_are_found_by_the_next_pass(monkeypatch):
+    # nothing but the pool is in sight: each step between passes is blind
+    monkeypatch.setattr(working_set, "_IN_SIGHT", 1e9)
+    model = Lasso(0.02 * ALPHA_MAX, tol=1e-10).fit(X, Y)
+    assert model.converged_
+    monkeypatch.setattr(working_set, "_STEPS_IN_SIGHT", 0)
+    expected = Lasso(0.02 * ALPHA_MAX, tol=1e-10).fit(X, Y)
+    np.testing.assert_allclose(model.coef_, expected.coef_, atol=1e-7)
+
+
+def test_sparse_data_need_no_coordinate_descent(monkeypatch):
+    def never(*arguments):
+        raise AssertionError("descent on the residual")
+
+    monkeypatch.setattr(working_set, "descend_on_residual", never)
+    model = Lasso(0.02 * ALPHA_MAX, tol=1e-10).fit(FORMS["sparse"](X), Y)
+    assert model.converged_
+
+
+def test_more_sparse_columns_than_a_gram_matrix_is_built_for_are_solved_on_the_residual(
+    monkeypatch,
+):
+    data = FORMS["sparse"](X)
+    expected = Lasso(0.05 * ALPHA_MAX, tol=1e-10).fit(data, Y)
+    monkeypatch.setattr(working_set, "_SPARSE_POOL", 5)
+    model = Lasso(0.05 * ALPHA_MAX, tol=1e-8).fit(data, Y)
+    assert model.converged_
+    np.testing.assert_allclose(model.predict(data), expected.predict(data), atol=1e-2)
+
+
+def test_an_unpenalized_feature_is_fitted_exactly_at_every_level():
+    weights = np.ones(P)
+    weights[:2] = 0.0
+    model = Lasso(0.02 * ALPHA_MAX, penalty_weights=weights, tol=1e-10).fit(X, Y)
+    residual = Y - model.predict(X)
+    assert model.converged_
+    assert np.max(np.abs((X - X.mean(axis=0))[:, :2].T @ residual)) < 1e-8
