@@ -88,9 +88,9 @@ def xrda(seeds: Sequence[int], quick: bool) -> list[Outcome]:
     n_steps = epochs * -(-len(data.X) // 100)
     dense = dense_network(data, seeds, epochs, rate)
     out = [dense]
-    l1 = {f"alpha {a:g}": L1(a) for a in (2e-4, 3e-4, 5e-4)}
+    l1 = {f"alpha {a:g}": L1(a) for a in (3e-4, 5e-4, 7e-4)}
     out.append(with_prox(data, seeds, epochs, "l1 proximal SGD", l1, dense, rate))
-    adaptive = {f"alpha {a:g}": AdaptiveL1(a, factor=500.0) for a in (1e-5, 2e-5, 4e-5)}
+    adaptive = {f"alpha {a:g}": AdaptiveL1(a, factor=500.0) for a in (1e-5, 2e-5, 3e-5, 4e-5)}
     for name, penalties in (("xRDA, l1", l1), ("xRDA, adaptive l1", adaptive)):
         outcomes = []
         for label, penalty in penalties.items():

@@ -333,7 +333,10 @@ def _neural(results: dict[str, Any]) -> tuple[list[str], list[list[str]], list[s
         verdict = "seen" if item["seen"] else "not seen"
         if item.get("skipped"):
             verdict = f"skipped, {item['skipped']}"
-        notes.append(f"{item['experiment']}: {item['claim']}: {verdict} ({item['seconds']:.0f} s).")
+        note = f" {item['note']}" if item.get("note") else ""
+        notes.append(
+            f"{item['experiment']}: {item['claim']}: {verdict} ({item['seconds']:.0f} s).{note}"
+        )
     seeds = len(results["protocol"]["seeds"])
     notes.append(
         f"Means over {seeds} seeds, lowest and highest in brackets. Data: "
