@@ -332,12 +332,17 @@ def _neural(results: dict[str, Any]) -> tuple[list[str], list[list[str]], list[s
                 ]
             )
         verdict = "seen" if item["seen"] else "not seen"
-        notes.append(f"{item['experiment']}: {item['claim']}: {verdict} ({item['seconds']:.0f} s).")
+        if item.get("skipped"):
+            verdict = f"skipped, {item['skipped']}"
+        note = f" {item['note']}" if item.get("note") else ""
+        notes.append(
+            f"{item['experiment']}: {item['claim']}: {verdict} ({item['seconds']:.0f} s).{note}"
+        )
     seeds = len(results["protocol"]["seeds"])
     notes.append(
         f"Means over {seeds} seeds, lowest and highest in brackets. Data: "
         f"{results['protocol']['data']}; photographs of scikit-learn. Accuracy or share of "
-        f"variance explained, on data not trained on."
+        f"variance explained, on data not trained on, nor chosen with."
     )
     return ["experiment", "variant", "left", "score"], rows, notes
 

@@ -191,9 +191,9 @@ def classes(n=24, p=6, seed=1):
 def test_the_logistic_solution_is_that_of_scikit_learn(l1_ratio, weighted):
     X, y, _, s = (t.detach() for t in classes())
     s = s if weighted else torch.ones_like(s)
-    w = LassoLayer(ElasticNet(l1_ratio=l1_ratio), loss="logistic")(X, y, 0.1, s).numpy()
+    w = LassoLayer(ElasticNet(l1_ratio=l1_ratio), loss="logistic")(X, y, 0.2, s).numpy()
     model = LogisticRegression(
-        C=1 / (0.1 * float(s.sum())), l1_ratio=l1_ratio, solver="saga", fit_intercept=False,
+        C=1 / (0.2 * float(s.sum())), l1_ratio=l1_ratio, solver="saga", fit_intercept=False,
         tol=1e-12, max_iter=100_000,
     )  # fmt: skip
     expected = model.fit(X, y, sample_weight=s).coef_[0]
@@ -247,8 +247,9 @@ def test_gradients_of_sample_weights(penalty):
     assert gradcheck(layer, (X, y, alpha, s), eps=1e-6, atol=1e-6, rtol=1e-5)
     several = torch.stack([s, s.flip(0)]).detach().requires_grad_()
     targets = torch.stack([y, y + 1]).detach().requires_grad_()
-    assert gradcheck(layer, (X, targets, alpha, several), eps=1e-6, atol=1e-6, rtol=1e-5)
-    assert gradcheck(layer, (X, targets, alpha, s), eps=1e-6, atol=1e-6, rtol=1e-5)
+    if penalty.is_convex:
+        assert gradcheck(layer, (X, targets, alpha, several), eps=1e-6, atol=1e-6, rtol=1e-5)
+        assert gradcheck(layer, (X, targets, alpha, s), eps=1e-6, atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("loss", ["squared", "logistic"])
