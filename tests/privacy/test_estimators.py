@@ -36,6 +36,7 @@ from sparsereg.privacy.client import output_order, read_record
 from sparsereg.privacy.clipping import SquaredNorm, attenuation, mean_lift, radius_in_scores
 from sparsereg.privacy.estimate import Evidence, fit_evidence, shrunk
 from sparsereg.privacy.reports import REPORT, seeds_of
+from sparsereg.privacy.shards import held_out_risk
 from sparsereg.privacy.simulation import simulate_aggregator, simulate_reports
 from sparsereg.privacy.statistics import NoiseLaw
 
@@ -278,6 +279,21 @@ def test_shards_tell_few_large_effects_from_many_small_ones(many, expected):
     np.testing.assert_array_equal(models["auto"].coef_, models[expected].coef_)
     errors = {name: np.linalg.norm(m.coef_ - truth) for name, m in models.items()}
     assert errors["auto"] == min(errors.values()) < 0.6 * np.linalg.norm(truth)
+
+
+def test_the_noise_of_a_held_out_risk_is_what_it_is_said_to_be():
+    rng = np.random.default_rng(0)
+    d, coef = 4, np.array([2.0, -1.0, 0.5, 0.0])
+    noise = NoiseLaw(rng.uniform(0.5, 2.0, d), np.full((d, d), 0.7) + 0.3 * np.eye(d))
+    risks = []
+    for _ in range(20_000):
+        error = np.triu(noise.gram * rng.standard_normal((d, d)))
+        gram = np.eye(d) + error + np.triu(error, 1).T
+        xty = np.ones(d) + noise.xty * rng.standard_normal(d)
+        risks.append(held_out_risk(Evidence(gram, xty, noise, 0), coef)[0])
+    variance = held_out_risk(Evidence(np.eye(d), np.ones(d), noise, 0), coef)[1]
+    assert np.var(risks) == pytest.approx(variance, rel=0.05)
+    assert np.mean(risks) == pytest.approx(coef @ coef - 2 * coef.sum(), abs=0.15)
 
 
 def test_label_reports_of_devices_are_fitted_on_the_public_rows():
