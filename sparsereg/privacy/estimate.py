@@ -160,7 +160,8 @@ def shrunk(gram: FloatArray, xty: FloatArray, noise: NoiseLaw, strength: float) 
         if variance <= 0:  # no more than noise
             return np.zeros_like(xty)
         prior = strength**2 / variance * np.eye(scores.size)
-        coef = np.linalg.solve(slopes.T @ slopes + prior, slopes.T @ scores)
+        normal = slopes.T @ slopes + prior
+        coef = np.asarray(np.linalg.solve(normal, slopes.T @ scores), dtype=np.float64)
     return coef
 
 
