@@ -259,6 +259,17 @@ def test_products_of_many_small_effects_are_shrunk_to_their_posterior_mean():
     assert not shrunk(gram, 0.5 * spread, noise, 1.0).any()  # less than noise tells nothing
 
 
+def test_l2_of_a_given_strength_is_ridge_regression():
+    gram, xty = np.array([[1.0, 0.3], [0.3, 2.0]]), np.array([0.5, -1.0])
+    evidence = Evidence(gram, xty, NoiseLaw(np.ones(2), np.zeros((2, 2))), 0)
+    options = {"penalty": "l2", "level": None, "n_nonzero": None, "backend": "auto"}
+    fit = fit_evidence(evidence, alpha=0.7, **options)
+    factor = np.linalg.cholesky(gram)
+    ridge = Ridge(0.7, fit_intercept=False).fit(factor.T, np.linalg.solve(factor, xty))
+    np.testing.assert_allclose(fit.coef, ridge.coef_, rtol=1e-8)
+    assert fit.alpha == 0.7
+
+
 @pytest.mark.parametrize(("many", "expected"), [(False, "l1"), (True, "l2")])
 def test_shards_tell_few_large_effects_from_many_small_ones(many, expected):
     rng = np.random.default_rng(0)
@@ -344,11 +355,6 @@ def test_label_reports_of_devices_are_fitted_on_the_public_rows():
             lambda: LDPSparseRegression(penalty="auto").fit(np.eye(2), np.ones(2)),
             ValueError,
             'Give alpha="cv" with it',
-        ),
-        (
-            lambda: LDPSparseRegression(penalty="l2", alpha=0.1).fit(np.eye(2), np.ones(2)),
-            ValueError,
-            'Leave alpha="auto"',
         ),
         (
             lambda: LDPSparseRegression(penalty="l2", protect="label").fit(np.eye(2), np.ones(2)),
