@@ -119,6 +119,9 @@ def fit_evidence(
     if n_nonzero is not None:
         strengths = np.zeros(q)
         coef = _solve(standard, xty / scale, L0Constraint(n_nonzero), backend) / scale
+    elif penalty == RIDGE and alpha is not None:
+        strengths = np.full(q, alpha)
+        coef = np.asarray(np.linalg.solve(gram + np.diag(strengths), xty), dtype=np.float64)
     elif penalty == RIDGE:
         strengths = np.zeros(q)
         coef = shrunk(gram, xty, noise, 1.0 if level is None else level / universal_level(q))
@@ -160,7 +163,8 @@ def shrunk(gram: FloatArray, xty: FloatArray, noise: NoiseLaw, strength: float) 
         if variance <= 0:  # no more than noise
             return np.zeros_like(xty)
         prior = strength**2 / variance * np.eye(scores.size)
-        coef = np.linalg.solve(slopes.T @ slopes + prior, slopes.T @ scores)
+        normal = slopes.T @ slopes + prior
+        coef = np.asarray(np.linalg.solve(normal, slopes.T @ scores), dtype=np.float64)
     return coef
 
 

@@ -240,7 +240,7 @@ class Protocol:
             )
         if self.noise_std is None:
             self._set("noise_std", calibrated(self.epsilon, self.delta, self.dimension + 1))
-        self._set_whole("noise_std", 1, 1 << 62)
+        self._set_whole("noise_std", 1, 1 << 61)  # values fit into 32 bits
         spent = self.mechanism.delta_effective
         if spent > self.delta:
             raise ValueError(

@@ -81,10 +81,11 @@ class LDPSparseRegression(SparseLinearModel):
         variance, in the units in which ``x_radius`` bounds x. "auto" takes "l1" or "l2", whichever
         has the smaller risk in the cross-validation of ``alpha="cv"``.
     alpha : float or {"auto", "cv"}, default="auto"
-        Strength, in units of the mean gradient ``X'y / n``. "auto" is ``sqrt(2 log p)`` standard
-        deviations of the noise, feature by feature, or for "l2" what the size of the products tells
-        of the variance of the coefficients; "cv" chooses the multiple of that by cross-validation
-        over shards of the reports, which costs no privacy (without interaction only).
+        Strength, in units of the mean gradient ``X'y / n``; that of "l2" is ``alpha ||w||^2 / 2``.
+        "auto" is ``sqrt(2 log p)`` standard deviations of the noise, feature by feature, or for
+        "l2" what the size of the products tells of the variance of the coefficients; "cv" chooses
+        the multiple of that by cross-validation over shards of the reports, which costs no privacy
+        (without interaction only).
     n_nonzero : int, default=None
         Number of coefficients, if it is known; they are then not shrunk, and ``penalty`` and
         ``alpha`` are not used.
@@ -110,7 +111,7 @@ class LDPSparseRegression(SparseLinearModel):
         Covariance of the errors of the coefficients on ``support_``, as if the support had been
         known and nothing were shrunk; it covers the noise of the reports and their sampling.
     alpha_ : float
-        The largest strength of the penalty; 0.0 for "l2", which has none in these units.
+        The largest strength of the penalty; 0.0 for "l2" unless alpha is a number.
     penalty_ : str
         The penalty of the fit.
     noise_scale_ : float
@@ -431,11 +432,6 @@ class LDPSparseRegression(SparseLinearModel):
             raise ValueError(
                 'penalty="auto" is chosen by cross-validation. Give alpha="cv" with it, or name '
                 "the penalty."
-            )
-        if self.penalty == RIDGE and not isinstance(self.alpha, str):
-            raise ValueError(
-                'The strength of penalty="l2" comes from the noise of the reports. Leave '
-                'alpha="auto", or give "cv".'
             )
 
     def _label_protocol(self, n_features: int) -> Protocol:

@@ -36,6 +36,7 @@ from sparsereg.privacy.client import output_order, read_record
 from sparsereg.privacy.clipping import SquaredNorm, attenuation, mean_lift, radius_in_scores
 from sparsereg.privacy.estimate import Evidence, fit_evidence, shrunk
 from sparsereg.privacy.reports import REPORT, seeds_of
+from sparsereg.privacy.shards import held_out_risk
 from sparsereg.privacy.simulation import simulate_aggregator, simulate_reports
 from sparsereg.privacy.statistics import NoiseLaw
 
@@ -258,6 +259,17 @@ def test_products_of_many_small_effects_are_shrunk_to_their_posterior_mean():
     assert not shrunk(gram, 0.5 * spread, noise, 1.0).any()  # less than noise tells nothing
 
 
+def test_l2_of_a_given_strength_is_ridge_regression():
+    gram, xty = np.array([[1.0, 0.3], [0.3, 2.0]]), np.array([0.5, -1.0])
+    evidence = Evidence(gram, xty, NoiseLaw(np.ones(2), np.zeros((2, 2))), 0)
+    options = {"penalty": "l2", "level": None, "n_nonzero": None, "backend": "auto"}
+    fit = fit_evidence(evidence, alpha=0.7, **options)
+    factor = np.linalg.cholesky(gram)
+    ridge = Ridge(0.7, fit_intercept=False).fit(factor.T, np.linalg.solve(factor, xty))
+    np.testing.assert_allclose(fit.coef, ridge.coef_, rtol=1e-8)
+    assert fit.alpha == 0.7
+
+
 @pytest.mark.parametrize(("many", "expected"), [(False, "l1"), (True, "l2")])
 def test_shards_tell_few_large_effects_from_many_small_ones(many, expected):
     rng = np.random.default_rng(0)
@@ -278,6 +290,21 @@ def test_shards_tell_few_large_effects_from_many_small_ones(many, expected):
     np.testing.assert_array_equal(models["auto"].coef_, models[expected].coef_)
     errors = {name: np.linalg.norm(m.coef_ - truth) for name, m in models.items()}
     assert errors["auto"] == min(errors.values()) < 0.6 * np.linalg.norm(truth)
+
+
+def test_the_noise_of_a_held_out_risk_is_what_it_is_said_to_be():
+    rng = np.random.default_rng(0)
+    d, coef = 4, np.array([2.0, -1.0, 0.5, 0.0])
+    noise = NoiseLaw(rng.uniform(0.5, 2.0, d), np.full((d, d), 0.7) + 0.3 * np.eye(d))
+    risks = []
+    for _ in range(20_000):
+        error = np.triu(noise.gram * rng.standard_normal((d, d)))
+        gram = np.eye(d) + error + np.triu(error, 1).T
+        xty = np.ones(d) + noise.xty * rng.standard_normal(d)
+        risks.append(held_out_risk(Evidence(gram, xty, noise, 0), coef)[0])
+    variance = held_out_risk(Evidence(np.eye(d), np.ones(d), noise, 0), coef)[1]
+    assert np.var(risks) == pytest.approx(variance, rel=0.05)
+    assert np.mean(risks) == pytest.approx(coef @ coef - 2 * coef.sum(), abs=0.15)
 
 
 def test_label_reports_of_devices_are_fitted_on_the_public_rows():
@@ -328,11 +355,6 @@ def test_label_reports_of_devices_are_fitted_on_the_public_rows():
             lambda: LDPSparseRegression(penalty="auto").fit(np.eye(2), np.ones(2)),
             ValueError,
             'Give alpha="cv" with it',
-        ),
-        (
-            lambda: LDPSparseRegression(penalty="l2", alpha=0.1).fit(np.eye(2), np.ones(2)),
-            ValueError,
-            'Leave alpha="auto"',
         ),
         (
             lambda: LDPSparseRegression(penalty="l2", protect="label").fit(np.eye(2), np.ones(2)),

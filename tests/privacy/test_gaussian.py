@@ -361,12 +361,23 @@ def test_a_report_is_paid_for_in_epsilon_and_delta():
         ({"delta": 1e-6, "n_outputs": 8}, "no meaning with delta"),
         ({"delta": 1e-6, "noise_std": 10**15}, "spends a delta of"),
         ({"delta": 1e-6, "noise_std": 2.5}, "Give an integer"),
+        ({"delta": 1e-6, "noise_std": 2**62}, "Give an integer from 1 to 2305843009213693952"),
         ({"noise_std": 10**16}, "no meaning without a delta"),
     ],
 )
 def test_wrong_settings_say_what_would_be_right(settings, message):
     with pytest.raises(ValueError, match=message):
         Protocol(**{"n_features": 3, "epsilon": 1.0, **settings})
+
+
+def test_the_largest_noise_fits_into_a_report():
+    protocol = Protocol(2, 1.0, delta=1e-6, noise_std=2**61)
+    most = protocol.mechanism.largest_value
+    assert most < 2**31
+    with patch.object(gaussian, "discrete_gaussian", lambda std: -(2**80)):
+        report = Randomizer(protocol).privatize([0.0, 0.0], 0.0)
+    values = np.frombuffer(report, report_format(protocol))["values"]
+    assert set(values.ravel().tolist()) == {-most}
 
 
 def test_json_round_trip_keeps_everything_and_pure_protocols_as_they_were():
