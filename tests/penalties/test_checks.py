@@ -15,7 +15,7 @@ Y = X[:, 0]
 def by_the_network(penalty):
     from sparsereg.nn import SparseMLPRegressor
 
-    SparseMLPRegressor(4, penalty, max_epochs=1).fit(X, Y)
+    SparseMLPRegressor(4, penalty, max_iter=1).fit(X, Y)
 
 
 def by_the_optimizer(penalty):
