@@ -20,7 +20,7 @@ class PrivacyStatement:
     delta : float
         0 if the guarantee is pure.
     n_rounds : int
-        Rounds of reports. Each person answers one of them.
+        Rounds of reports, each answered by other persons: that is up to who asks them.
     n_reports : int
         Reports that were counted.
     simulated : bool
@@ -50,9 +50,9 @@ class PrivacyStatement:
             f"Local differential privacy, epsilon = {self.epsilon_effective:.12g}, delta = "
             f"{self.delta:g}: for any two values of a person's {who}, and any set of reports, the "
             f"probabilities that the report is in it {law}",
-            f"Unit: one person, one report ({self.n_reports} reports in {self.n_rounds} rounds; "
-            f"nobody answers twice). Reports of one person would compose: their epsilons add up"
-            f"{', and their deltas' if self.delta else ''}.",
+            f"Unit: one person, one report ({self.n_reports} reports, rounds: {self.n_rounds}). That "
+            f"nobody answers twice is up to the devices and their budgets, and not checked here: "
+            f"the epsilons{' and deltas' if self.delta else ''} of one person's reports add up.",
             "Assumes: the device runs the client and keeps the record to itself, its operating "
             "system provides random bits, and nobody observes its running time. Trusts neither "
             "the network nor the server. Everything computed from reports is covered.",
