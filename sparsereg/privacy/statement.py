@@ -50,8 +50,8 @@ class PrivacyStatement:
             f"Local differential privacy, epsilon = {self.epsilon_effective:.12g}, delta = "
             f"{self.delta:g}: for any two values of a person's {who}, and any set of reports, the "
             f"probabilities that the report is in it {law}",
-            f"Unit: one person, one report ({self.n_reports} reports, rounds: {self.n_rounds}). That "
-            f"nobody answers twice is up to the devices and their budgets, and not checked here: "
+            f"Unit: one person, one report ({self.n_reports} reports, rounds: {self.n_rounds}). "
+            f"That nobody answers twice is up to the devices and their budgets, and not checked here: "
             f"the epsilons{' and deltas' if self.delta else ''} of one person's reports add up.",
             "Assumes: the device runs the client and keeps the record to itself, its operating "
             "system provides random bits, and nobody observes its running time. Trusts neither "
