@@ -51,8 +51,9 @@ class PrivacyStatement:
             f"{self.delta:g}: for any two values of a person's {who}, and any set of reports, the "
             f"probabilities that the report is in it {law}",
             f"Unit: one person, one report ({self.n_reports} reports, rounds: {self.n_rounds}). "
-            f"That nobody answers twice is up to the devices and their budgets, and not checked here: "
-            f"the epsilons{' and deltas' if self.delta else ''} of one person's reports add up.",
+            f"That nobody answers twice is up to the devices and their budgets, and not checked "
+            f"here: the epsilons{' and deltas' if self.delta else ''} of one person's reports add "
+            f"up.",
             "Assumes: the device runs the client and keeps the record to itself, its operating "
             "system provides random bits, and nobody observes its running time. Trusts neither "
             "the network nor the server. Everything computed from reports is covered.",
