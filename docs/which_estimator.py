@@ -27,7 +27,7 @@ OTHER_PROBLEMS = (
     Question(
         ("Must the data stay", "with their owners?"),
         "privacy.LDPSparseRegression",
-        ("reports of 24 bytes; from 100,000 persons on",),
+        ("from 100,000 persons on, with public knowledge of X",),
     ),
     Question(
         ("Do the rows follow several", "regressions, without labels?"),
@@ -57,12 +57,12 @@ ONE_LINEAR_MODEL = (
         ("n_nonzero=k, or alpha; exact=True proves small ones",),
     ),
     Question(
-        ("Is prediction all that counts,", "or is the held-out R² below 0.3?"),
+        ("Is the held-out R²", "of LassoCV below 0.3?"),
         "LassoCV",
         ("ElasticNetCV if columns come in correlated groups",),
     ),
     Question(
-        ("The columns themselves count:", "is the held-out R² above 0.6?"),
+        ("Is it above 0.6:", "few columns, clear effects?"),
         "L0RegressorCV",
         ("the best model of each size; folds choose the size",),
     ),

@@ -80,9 +80,10 @@ ax.spines[["top", "right"]].set_visible(False)
 plt.show()
 
 # %%
-# Dotted: the thresholds of density evolution for infinitely many coefficients; 50 need somewhat
-# more. The pilot needs a third of what the published scheme needs. The designs that are chosen
-# automatically stay on the safe side.
+# Dotted: the thresholds of density evolution for infinitely many coefficients. With a pilot or
+# semi-strong doubletons, 50 need somewhat more; with strong ones fewer are enough, as that
+# condition is pessimistic. The pilot needs a third of what the published scheme needs. The designs
+# that are chosen automatically stay on the safe side.
 design = SparseGraphDesign(500, 2, n_nonzero)
 print(
     f"automatic design: m = {design.n_queries}, {design.n_queries / n_nonzero:.1f} per coefficient"

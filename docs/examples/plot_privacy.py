@@ -82,9 +82,11 @@ for k, n in enumerate(sizes):
 # %%
 # The noise of local reports falls with the square root of the number of persons, as that of the
 # data does: their curves keep their distance from the lowest one. The noise of the curator falls
-# with the number itself, and his curve falls towards it. He is told nothing here: compare him with
-# "nothing public". Knowing the covariance of the features, for example from public data, is worth
-# about a factor of ten in persons, and rounds about another. Each point is a single draw.
+# with the number itself, and his curve falls towards it. He is not told the covariance: compare him
+# with "nothing public". (For the strength of his penalty he is told the noise of y and the norm of
+# the coefficients, which flatters him a little.) Knowing the covariance of the features, for
+# example from public data, is worth about a factor of ten in persons, and rounds about another.
+# Each point is a single draw.
 fig, ax = plt.subplots(figsize=(8.5, 4), layout="constrained")
 colors = ("#0072B2", "#56B4E9", "#E69F00", "#009E73", "0.4")
 for (name, values), color in zip(errors.items(), colors, strict=True):

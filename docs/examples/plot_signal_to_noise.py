@@ -44,11 +44,12 @@ for i, ratio in enumerate(ratios):
 
 # %%
 # Where the noise is strong, nobody does much better than the mean. At a ratio of one the lasso has
-# halved the error already, with many columns of which each contributes a little, while best subsets
-# have hardly found a column that pays. From a ratio of about two on it is the other way round: the
-# lasso cannot afford a small penalty, because that would let in noise, so it shrinks what is right
-# and keeps three times too many columns; best subsets have the right ones at their full size. The
-# relaxed lasso is never far from the best predictions.
+# nearly halved the error already, with many columns of which each contributes a little, while best
+# subsets have hardly found a column that pays. At a ratio of two they come near, and at four it is
+# the other way round: the lasso cannot afford a small penalty, because that would let in noise, so
+# it shrinks what is right and keeps four times as many columns as matter; best subsets have the
+# right ones at their full size. The relaxed lasso is with the best up to a ratio of two, and stays
+# between the two beyond.
 fig, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4.2), layout="constrained")
 colors = ["#0072B2", "#009E73", "#E69F00", "#D55E00"]
 for (name, values), color, marker in zip(error.items(), colors, "os^D"):

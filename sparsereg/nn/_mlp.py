@@ -152,7 +152,8 @@ class SparseMLP(BaseEstimator, ABC):
         Warns
         -----
         ConvergenceWarning
-            If the objective still fell after ``max_iter`` epochs.
+            If the objective still fell after ``max_iter`` epochs. The learning rate falls to zero
+            over them, so that a longer training may end lower even without the warning.
         """
         with unchanged_on_failure(self):
             self._check()

@@ -110,7 +110,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     >>> from sklearn.datasets import load_digits
     >>> from sparsereg.nn import SparseAutoencoder
     >>> X, _ = load_digits(return_X_y=True)
-    >>> codes = SparseAutoencoder(32, k=4, max_iter=5, tol=1.0, random_state=0).fit_transform(X)
+    >>> codes = SparseAutoencoder(32, k=4, max_iter=25, tol=1.0, random_state=0).fit_transform(X)
     >>> codes.shape, int((codes != 0).sum(axis=1).max())
     ((1797, 32), 4)
     """

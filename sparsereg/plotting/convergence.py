@@ -31,7 +31,7 @@ class ConvergenceDisplay:
     ----------
     values : array-like of shape (n_steps,)
         Duality gaps, stationarities or objectives. NaN and infinity leave a gap in the line, and on
-        a logarithmic axis zeros do, too.
+        a logarithmic axis zeros do, too; where all are zero, the axis is linear.
     steps : sequence of shape (n_steps,), default=None
         Numbers, or names of stages. None is ``1, 2, ...``.
     lower_bound : float, default=None
@@ -209,7 +209,7 @@ class ConvergenceDisplay:
             ax.set_xticks(x, labels, rotation=25, ha="right")
         elif values.size <= 20 and self.chosen is None:
             ax.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
-        if self.value_name in ("duality gap", "stationarity"):
+        if self.value_name in ("duality gap", "stationarity") and np.any(values > 0):
             ax.set_yscale("log", nonpositive="mask")
         if self.lower_bound is not None:
             ax.axhline(

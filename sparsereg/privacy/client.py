@@ -47,7 +47,8 @@ class Randomizer:
         What to report, and with which bounds.
     budget : PrivacyBudget, default=None
         What the person is still willing to spend; every report spends its epsilon and its delta.
-        None allows one report.
+        None allows this object one report. A person who answers several protocols needs one budget
+        for all of them: a new Randomizer without it does not know what others have spent.
 
     Raises
     ------

@@ -109,7 +109,8 @@ class LDPSparseRegression(SparseLinearModel):
         The features with non-zero coefficients, increasing.
     coef_cov_ : ndarray of shape (n_support, n_support)
         Covariance of the errors of the coefficients on ``support_``, as if the support had been
-        known and nothing were shrunk; it covers the noise of the reports and their sampling.
+        known and nothing were shrunk; it covers the noise of the reports and their sampling, and
+        not the bias of clipping.
     alpha_ : float
         The largest strength of the penalty; 0.0 for "l2" unless alpha is a number.
     penalty_ : str

@@ -20,7 +20,7 @@ class PrivacyStatement:
     delta : float
         0 if the guarantee is pure.
     n_rounds : int
-        Rounds of reports. Each person answers one of them.
+        Rounds of reports, each answered by other persons: that is up to who asks them.
     n_reports : int
         Reports that were counted.
     simulated : bool
@@ -40,19 +40,21 @@ class PrivacyStatement:
 
     def __str__(self) -> str:
         who = "record (x, y)" if self.protects == "record" else "label y, given a public x"
-        law = "differ by a factor of at most e^epsilon."
+        law = "probabilities that the report is in it differ by a factor of at most e^epsilon."
         if self.delta:
             law = (
-                "p and q are such that p <= e^epsilon q + delta. This is not pure: what has a "
-                "probability of at most delta may tell everything."
+                "probabilities p and q that the report is in it are such that p <= e^epsilon q + "
+                "delta. This is not pure: what has a probability of at most delta may tell "
+                "everything."
             )
         lines = [
             f"Local differential privacy, epsilon = {self.epsilon_effective:.12g}, delta = "
             f"{self.delta:g}: for any two values of a person's {who}, and any set of reports, the "
-            f"probabilities that the report is in it {law}",
-            f"Unit: one person, one report ({self.n_reports} reports in {self.n_rounds} rounds; "
-            f"nobody answers twice). Reports of one person would compose: their epsilons add up"
-            f"{', and their deltas' if self.delta else ''}.",
+            f"{law}",
+            f"Unit: one person, one report ({self.n_reports} reports, rounds: {self.n_rounds}). "
+            f"That nobody answers twice is up to the devices and their budgets, and not checked "
+            f"here: the epsilons{' and deltas' if self.delta else ''} of one person's reports add "
+            f"up.",
             "Assumes: the device runs the client and keeps the record to itself, its operating "
             "system provides random bits, and nobody observes its running time. Trusts neither "
             "the network nor the server. Everything computed from reports is covered.",

@@ -444,3 +444,11 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r"scikit-sparsereg\[plot\]"):
         RegularizationPathDisplay.from_estimator(LASSO)
+
+
+def test_certificates_that_are_all_zero_are_drawn_without_a_warning(recwarn):
+    display = ConvergenceDisplay([0.0, 0.0, 0.0], value_name="stationarity").plot()
+    assert display.ax_.get_yscale() == "linear"
+    np.testing.assert_array_equal(display.line_.get_ydata(), 0.0)
+    assert not recwarn
+    assert ConvergenceDisplay([1e-3, 0.0]).plot(display.ax_).ax_.get_yscale() == "log"

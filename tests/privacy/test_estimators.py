@@ -383,6 +383,7 @@ def test_the_statement_says_what_is_guaranteed():
     text = str(statement)
     for phrase in ("epsilon = 2, delta = 0", "SIMULATION", "covariance of x", "nearly normal"):
         assert phrase in text
+    assert "is up to the devices and their budgets, and not checked here" in text
 
 
 def test_an_unfitted_estimator_holds_no_data_and_a_fitted_one_no_rows():
