@@ -96,3 +96,16 @@ def test_a_factor_that_lost_its_digits_is_not_a_solution(seed):
     alpha_max = np.max(np.abs(centered.T @ (weights * target))) / weights.sum()
     model = Lasso(1e-3 * alpha_max, tol=1e-8).fit(values, target, sample_weight=weights)
     assert model.converged_
+
+
+@pytest.mark.parametrize("seed", [7, 17, 25])
+def test_descent_that_crawls_among_sparse_columns_goes_to_the_gram_matrix(seed, monkeypatch):
+    # more columns near their bounds than a Gram matrix is made of
+    monkeypatch.setattr(working_set, "_SPARSE_POOL", 200)
+    monkeypatch.setattr(working_set, "_FIRST_SPARSE_SIZE", 100)
+    rng = np.random.default_rng(seed)
+    values = 0.1 * rng.standard_normal((50, 500)) + rng.standard_normal((50, 1))
+    target = values[:, :5].sum(axis=1)
+    alpha = 0.03 * np.max(np.abs(values.T @ target)) / len(target)
+    model = Lasso(alpha, tol=1e-10, fit_intercept=False).fit(sparse.csc_array(values), target)
+    assert model.converged_
