@@ -35,8 +35,9 @@ _PARALLEL = 1e-11
 _ASLEEP = 0.8
 # Rounding below this share of the steepest gradient is left alone.
 _CLEAN = 1e-14
-# What is left above this share is no rounding: the factor has lost its digits.
-_BROKEN = 1e-6
+# What is left beyond this share is no rounding: the factor has lost its digits. Less is for the
+# next pass to take out.
+_BROKEN = 1.0
 
 # Multiples of it, modulo one, are spread evenly: shares for breaking ties.
 _GOLDEN = 0.6180339887498949
