@@ -27,7 +27,7 @@ from sparsereg.backends.protocol import IndexArray
 from sparsereg.penalties.elastic_net import ElasticNet
 from sparsereg.solvers.blas import single_threaded_blas
 from sparsereg.solvers.problem import Solution, Step
-from sparsereg.solvers.restricted import descend_on_residual, solve_on_pool
+from sparsereg.solvers.restricted import MAX_EPOCHS, descend_on_residual, solve_on_pool
 from sparsereg.solvers.restriction import Restriction
 from sparsereg.solvers.workspace import MAX_POOL, Workspace
 
@@ -92,7 +92,7 @@ def _solve(
     whole = restriction.gap(work, everything)
     work.start_feasible(restriction.may_move, restriction.free, restriction.positive)
     history: list[Step] = []
-    working_set, best, level = usable[:0], work.coef, np.inf
+    working_set, best, level, crawling = usable[:0], work.coef, np.inf, False
     # an exact solve for the unpenalized features counts as one iteration
     n_iter, passes, stalled, best_gap = int(restriction.free.size > 0), 0, 0, np.inf
 
@@ -117,6 +117,7 @@ def _solve(
         on_pool = make_pool(work, restriction, wanted)
         if not on_pool:
             level, wanted = 1.0, _choose(work, restriction, scale, working_set)
+            on_pool = crawling and make_pool(work, restriction, wanted)
         working_set = work.pool.columns if on_pool else wanted
         # exact solutions leave rounding only; descent comes nearer step by step
         progress = gap < (0.5 if work.active_set.is_exact else 0.99) * best_gap
@@ -134,6 +135,7 @@ def _solve(
                 used += more
         else:
             used = descend_on_residual(work, current, working_set, goal)
+            crawling = crawling or used >= MAX_EPOCHS
         n_iter += used
         work.solve_unpenalized(restriction.free)
         if stalled > 1 and work.on_gram:

@@ -84,3 +84,28 @@ def test_an_unpenalized_feature_is_fitted_exactly_at_every_level():
     residual = Y - model.predict(X)
     assert model.converged_
     assert np.max(np.abs((X - X.mean(axis=0))[:, :2].T @ residual)) < 1e-8
+
+
+@pytest.mark.parametrize("seed", [46, 66, 74])
+def test_a_factor_that_lost_its_digits_is_not_a_solution(seed):
+    # nearly as many active columns as rows, and hundreds of changes on the way there
+    rng = np.random.default_rng(seed)
+    values = rng.standard_normal((7, 1000)) * (rng.random((7, 1000)) < 0.1)
+    target, weights = rng.standard_normal(7), rng.choice([0.1, 1.0, 2.0], 7)
+    centered = values - np.average(values, axis=0, weights=weights)
+    alpha_max = np.max(np.abs(centered.T @ (weights * target))) / weights.sum()
+    model = Lasso(1e-3 * alpha_max, tol=1e-8).fit(values, target, sample_weight=weights)
+    assert model.converged_
+
+
+@pytest.mark.parametrize("seed", [7, 17, 25])
+def test_descent_that_crawls_among_sparse_columns_goes_to_the_gram_matrix(seed, monkeypatch):
+    # more columns near their bounds than a Gram matrix is made of
+    monkeypatch.setattr(working_set, "_SPARSE_POOL", 200)
+    monkeypatch.setattr(working_set, "_FIRST_SPARSE_SIZE", 100)
+    rng = np.random.default_rng(seed)
+    values = 0.1 * rng.standard_normal((50, 500)) + rng.standard_normal((50, 1))
+    target = values[:, :5].sum(axis=1)
+    alpha = 0.03 * np.max(np.abs(values.T @ target)) / len(target)
+    model = Lasso(alpha, tol=1e-10, fit_intercept=False).fit(sparse.csc_array(values), target)
+    assert model.converged_

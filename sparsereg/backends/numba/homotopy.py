@@ -35,6 +35,9 @@ _PARALLEL = 1e-11
 _ASLEEP = 0.8
 # Rounding below this share of the steepest gradient is left alone.
 _CLEAN = 1e-14
+# What is left beyond this share is no rounding: the factor has lost its digits. Less is for the
+# next pass to take out.
+_BROKEN = 1.0
 
 # Multiples of it, modulo one, are spread evenly: shares for breaking ties.
 _GOLDEN = 0.6180339887498949
@@ -136,26 +139,36 @@ def _solve_rates(factor, active, sign, speed, k, rate):
 
 @kernel()
 def _polish(factor, active, sign, k, gram, gradient, coef, l1, l2, free, rate, drift, steepest):
-    """One Newton step at the end, unless it would change a sign: takes out collected rounding."""
+    """One Newton step at the end, unless it would change a sign: takes out collected rounding.
+
+    Returns whether there was nothing but rounding to take out.
+    """
     m = coef.shape[0]
     worst = 0.0
+    size = steepest
+    is_sound = True
     for i in range(k):
         a = active[i]
         rate[i] = gradient[a] - l2[a] * coef[a] - (0.0 if free[a] else sign[a] * l1[a])
         worst = max(worst, abs(rate[i]))
+        size = max(size, l1[a])
+        is_sound = is_sound and rate[i] == rate[i]
+    if not (is_sound and worst <= _BROKEN * size):
+        return False
     if worst <= _CLEAN * steepest:
-        return
+        return True
     solve_lower(factor, rate, k)
     solve_upper(factor, rate, k)
     for i in range(k):
         a = active[i]
         if not free[a] and sign[a] * (coef[a] + rate[i]) < 0.0:
-            return
+            return True
     combine_rows(gram, active, rate, k, m, drift)
     for i in range(k):
         coef[active[i]] += rate[i]
     for j in range(m):
         gradient[j] += drift[j]
+    return True
 
 
 @kernel()
@@ -415,9 +428,11 @@ def follow(
 
         refresh(gram, coef, start, gradient, start_gradient, rows, change, drift)
         if t >= 1.0:
-            _polish(
+            is_sound = _polish(
                 factor, active, sign, k, gram, gradient, coef, l1, l2, free, rate, drift, steepest
             )
+            if not is_sound:
+                return FAILED, events, -1
             slept = False
             for j in range(m):
                 if not (inside[j] or watched[j] or free[j]) and gram[j, j] > 0.0:
