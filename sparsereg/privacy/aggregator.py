@@ -31,7 +31,8 @@ from sparsereg.privacy.reports import (
 from sparsereg.privacy.statistics import PrivateStatistics, statistics_of
 
 _MAGIC = b"SRAG\x01"
-_CHUNK = 1 << 16
+# Bytes of reports that are looked at together.
+_CHUNK = 1 << 21
 
 #: Reasons for which a report is not counted.
 REASONS = ("malformed", "foreign", "duplicated", "simulated")
@@ -110,8 +111,9 @@ class Aggregator:
         array, malformed = parse(reports, report_format(self.protocol))
         self.rejected["malformed"] += malformed
         backend = resolve_backend(self.backend, self._sums)
-        for start in range(0, len(array), _CHUNK):
-            chunk = self._counted(array[start : start + _CHUNK])
+        n_together = max(1, _CHUNK // array.itemsize)
+        for start in range(0, len(array), n_together):
+            chunk = self._counted(array[start : start + n_together])
             if noisy:
                 self._sums += chunk["values"].sum(axis=0, dtype=np.int64)
             else:
