@@ -507,14 +507,14 @@ from sparsereg.commands.compile import EXERCISES, exercise
 for name in EXERCISES:
     exercise(name)
 kernels = {
-    value.py_func.__qualname__: value
+    (value.py_func.__module__, value.py_func.__name__): value
     for module in list(sys.modules.values())
     if module.__name__.startswith("sparsereg.backends.numba")
     for value in vars(module).values()
     if hasattr(value, "py_func")
 }
 called = {name for kernel in kernels.values() for name in kernel.py_func.__code__.co_names}
-print(*sorted(name for name, k in kernels.items() if name not in called and not k.signatures))
+print(*sorted(name for (_, name), k in kernels.items() if name not in called and not k.signatures))
 """
 
 

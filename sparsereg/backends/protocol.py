@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from sparsereg.backends.protocol_l0 import SubsetPrimitives
+from sparsereg.backends.protocol_l0 import KnownRows, SubsetPrimitives, SupportFit
 from sparsereg.backends.protocol_mixture import (
     Balls,
     MixturePrimitives,
@@ -29,8 +29,8 @@ from sparsereg.backends.protocol_patterns import PatternPrimitives
 from sparsereg.backends.protocol_privacy import ReportPrimitives
 
 __all__ = [
-    "ActiveSet", "Backend", "Balls", "Design", "FloatArray", "IndexArray", "KernelForm", "Peeled",
-    "QueryGraph", "ReadSets",
+    "ActiveSet", "Backend", "Balls", "Design", "FloatArray", "IndexArray", "KernelForm",
+    "KnownRows", "Peeled", "QueryGraph", "ReadSets", "SupportFit",
 ]  # fmt: skip
 
 FloatArray = npt.NDArray[np.float64]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -11,99 +12,103 @@ FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.intp]
 
 
+@dataclass
+class SupportFit:
+    """A support of columns of unit norm with its least-squares fit, which moves update in place.
+
+    Attributes
+    ----------
+    inverse : ndarray of shape (c, c)
+        That of the Gram matrix of the support, ridge included: its first ``size`` rows and columns.
+    loadings : ndarray of shape (c, p)
+        The inverse times the Gram rows of the support.
+    coef : ndarray of shape (c,)
+        Coefficients.
+    gradient : ndarray of shape (p,)
+        What each column still explains of the residual.
+    remainder : ndarray of shape (p,)
+        What of each column lies outside the span of the support, squared.
+    support : ndarray of shape (c,)
+        The columns, in no particular order.
+    inside : ndarray of shape (p,)
+        1 for the columns of the support and for those that may not enter.
+    costs : ndarray of shape (p,)
+        Price of each column; 0 for those that are free.
+    size : int
+        Number of columns; there is room for c.
+    half_rss : float
+        Half the residual mean square, ridge part included.
+    """
+
+    inverse: FloatArray
+    loadings: FloatArray
+    coef: FloatArray
+    gradient: FloatArray
+    remainder: FloatArray
+    support: IndexArray
+    inside: npt.NDArray[np.uint8]
+    costs: FloatArray
+    size: int
+    half_rss: float
+
+
+#: Gram rows that are known, and the place of each column's row among them, or -1.
+KnownRows = tuple[FloatArray, IndexArray]
+
+
 class SubsetPrimitives(Protocol):
-    """Local search on supports with refit, and the bounds of branch and bound. On the host."""
+    """Local search on supports with refit, and the bounds of branch and bound. On the host.
+
+    The wear of moves is the sum of one over their pivots; beyond ``max_wear`` a search ends. A
+    column that is due, but lacks its Gram row or room, is returned; -1 stands for none. Formulas
+    are in :mod:`sparsereg.backends.numba.refit`.
+    """
 
     def refit_search(
         self,
-        inverse: FloatArray,
-        loadings: FloatArray,
-        coef: FloatArray,
-        gradient: FloatArray,
-        remainder: FloatArray,
-        support: IndexArray,
-        inside: npt.NDArray[np.uint8],
-        size: int,
-        costs: FloatArray,
+        fit: SupportFit,
+        known_rows: KnownRows,
         alpha: float,
         floor: float,
-        rows: FloatArray,
-        place: IndexArray,
         least: float,
         max_wear: float,
         max_moves: int,
-    ) -> tuple[int, float, int, float, int, int]:
+    ) -> tuple[int, float, int, int]:
         """Make the best add, drop or exchange of a column, with refit, until none lowers.
 
-        ``rows[place[j]]`` is the Gram row of column j, where it is known. A negative alpha allows
-        exchanges only. Returns (size, change of half the residual mean square, moves, wear,
-        position to drop or -1, column to add or -1): wear, the sum of one over the pivots, ends the
-        search beyond ``max_wear``; the last two are a move that lacks a row or room. Formulas are
-        in :mod:`sparsereg.backends.numba.refit`.
+        A negative alpha allows exchanges only. Returns (moves, wear, position to drop or -1, column
+        to add or -1): the last two are a move that is due.
         """
 
     def refit_shrink(
-        self,
-        inverse: FloatArray,
-        loadings: FloatArray,
-        coef: FloatArray,
-        gradient: FloatArray,
-        remainder: FloatArray,
-        support: IndexArray,
-        inside: npt.NDArray[np.uint8],
-        size: int,
-        costs: FloatArray,
-        half_rss: float,
-        down_to: int,
-        known: FloatArray,
-        tol: float,
-        max_wear: float,
-    ) -> tuple[int, float, float]:
+        self, fit: SupportFit, down_to: int, known: FloatArray, tol: float, max_wear: float
+    ) -> float:
         """Drop the column that costs least, with refit, down to so many columns with a cost.
 
-        It goes on while half the residual mean square is within ``tol`` of ``known[size]``. Returns
-        (size, half the residual mean square, wear); wear beyond ``max_wear`` ends it.
+        It goes on while half_rss is within ``tol`` of ``known[size]``. Returns the wear.
         """
 
     def refit_grow(
         self,
-        inverse: FloatArray,
-        loadings: FloatArray,
-        coef: FloatArray,
-        gradient: FloatArray,
-        remainder: FloatArray,
-        support: IndexArray,
-        inside: npt.NDArray[np.uint8],
-        size: int,
-        costs: FloatArray,
-        half_rss: float,
+        fit: SupportFit,
+        known_rows: KnownRows,
         up_to: int,
         known: FloatArray,
         tol: float,
         floor: float,
         least: float,
-        rows: FloatArray,
-        place: IndexArray,
         max_wear: float,
-    ) -> tuple[int, float, float, int]:
+    ) -> tuple[float, int]:
         """Add the column that brings most, with refit, up to so many columns with a cost.
 
         It goes on, and ends, as ``refit_shrink`` does, or where no column brings more than
-        ``least``. The last of what it returns is a column that lacks a row or room, or -1.
+        ``least``. Returns the wear and the column that is due.
         """
 
     def refit_follow_lasso(
         self,
-        inverse: FloatArray,
-        loadings: FloatArray,
-        coef: FloatArray,
-        gradient: FloatArray,
-        remainder: FloatArray,
-        support: IndexArray,
-        inside: npt.NDArray[np.uint8],
-        size: int,
-        costs: FloatArray,
-        half_rss: float,
+        fit: SupportFit,
+        known_rows: KnownRows,
         lasso: FloatArray,
         slopes: FloatArray,
         angles: FloatArray,
@@ -111,55 +116,23 @@ class SubsetPrimitives(Protocol):
         new: int,
         up_to: int,
         floor: float,
-        rows: FloatArray,
-        place: IndexArray,
         max_wear: float,
-    ) -> tuple[int, float, float, float, int]:
+    ) -> tuple[float, float, int]:
         """Follow the lasso from the free columns on, up to so many columns with a cost.
 
         ``lasso``, ``slopes`` and ``angles``, changed in place, are its coefficients, its gradients,
         and how these change as ``level``, the largest, falls by one; at first zeros, the gradients,
-        zeros and 0. Returns the number of columns, half_rss, the wear of ``refit_search``, the
-        level, and a column that lacks a row or room, to be passed as ``new``, or -1.
+        zeros and 0. Returns the wear, the level, and the column due, to be passed as ``new``.
         """
 
-    def refit_validity(
-        self,
-        coef: FloatArray,
-        gradient: FloatArray,
-        support: IndexArray,
-        inside: npt.NDArray[np.uint8],
-        costs: FloatArray,
-        ridge: FloatArray,
-    ) -> tuple[float, float]:
+    def refit_validity(self, fit: SupportFit, ridge: FloatArray) -> tuple[float, float]:
         """Return the alphas between which no column pays for entering or leaving by itself."""
 
-    def enter_support(
-        self,
-        inverse: FloatArray,
-        loadings: FloatArray,
-        coef: FloatArray,
-        gradient: FloatArray,
-        remainder: FloatArray,
-        size: int,
-        support: IndexArray,
-        row: FloatArray,
-        column: int,
-    ) -> None:
-        """Update a refit, in place, for a column that enters; ``row`` is its Gram row."""
+    def refit_enter(self, fit: SupportFit, known_rows: KnownRows, column: int) -> float:
+        """Let a column with a known row enter where there is room; return the wear."""
 
-    def leave_support(
-        self,
-        inverse: FloatArray,
-        loadings: FloatArray,
-        coef: FloatArray,
-        gradient: FloatArray,
-        remainder: FloatArray,
-        size: int,
-        position: int,
-        column: int,
-    ) -> None:
-        """Update a refit, in place, for the column that leaves from a position."""
+    def refit_leave(self, fit: SupportFit, position: int) -> float:
+        """Let the column at a position of the support leave; return the wear."""
 
     def solve_l0_node(
         self,

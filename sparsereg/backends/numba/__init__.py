@@ -34,12 +34,20 @@ from sparsereg.backends.protocol import (
     FloatArray,
     IndexArray,
     KernelForm,
+    KnownRows,
     Peeled,
     QueryGraph,
     ReadSets,
+    SupportFit,
 )
 
 __all__ = ["NumbaBackend", "backend"]
+
+
+def _arrays(fit: SupportFit) -> tuple[Any, ...]:
+    return (
+        fit.inverse, fit.loadings, fit.coef, fit.gradient, fit.remainder, fit.support, fit.inside
+    )  # fmt: skip
 
 
 class NumbaBackend:
@@ -276,88 +284,50 @@ class NumbaBackend:
 
     def refit_search(  # noqa: D102
         self,
-        inverse: FloatArray,
-        loadings: FloatArray,
-        coef: FloatArray,
-        gradient: FloatArray,
-        remainder: FloatArray,
-        support: IndexArray,
-        inside: npt.NDArray[np.uint8],
-        size: int,
-        costs: FloatArray,
+        fit: SupportFit,
+        known_rows: KnownRows,
         alpha: float,
         floor: float,
-        rows: FloatArray,
-        place: IndexArray,
         least: float,
         max_wear: float,
         max_moves: int,
-    ) -> tuple[int, float, int, float, int, int]:
-        return refit.search(
-            inverse, loadings, coef, gradient, remainder, support, inside, size, costs, alpha,
-            floor, rows, place, least, max_wear, max_moves,
+    ) -> tuple[int, float, int, int]:
+        fit.size, change, moves, wear, out, new = refit.search(
+            *_arrays(fit), fit.size, fit.costs, alpha, floor, *known_rows, least, max_wear,
+            max_moves,
         )  # fmt: skip
+        fit.half_rss += change
+        return moves, wear, out, new
 
     def refit_shrink(  # noqa: D102
-        self,
-        inverse: FloatArray,
-        loadings: FloatArray,
-        coef: FloatArray,
-        gradient: FloatArray,
-        remainder: FloatArray,
-        support: IndexArray,
-        inside: npt.NDArray[np.uint8],
-        size: int,
-        costs: FloatArray,
-        half_rss: float,
-        down_to: int,
-        known: FloatArray,
-        tol: float,
-        max_wear: float,
-    ) -> tuple[int, float, float]:
-        return refit.shrink(
-            inverse, loadings, coef, gradient, remainder, support, inside, size, costs, half_rss,
-            down_to, known, tol, max_wear,
-        )  # fmt: skip
+        self, fit: SupportFit, down_to: int, known: FloatArray, tol: float, max_wear: float
+    ) -> float:
+        fit.size, fit.half_rss, wear = refit.shrink(
+            *_arrays(fit), fit.size, fit.costs, fit.half_rss, down_to, known, tol, max_wear
+        )
+        return wear
 
     def refit_grow(  # noqa: D102
         self,
-        inverse: FloatArray,
-        loadings: FloatArray,
-        coef: FloatArray,
-        gradient: FloatArray,
-        remainder: FloatArray,
-        support: IndexArray,
-        inside: npt.NDArray[np.uint8],
-        size: int,
-        costs: FloatArray,
-        half_rss: float,
+        fit: SupportFit,
+        known_rows: KnownRows,
         up_to: int,
         known: FloatArray,
         tol: float,
         floor: float,
         least: float,
-        rows: FloatArray,
-        place: IndexArray,
         max_wear: float,
-    ) -> tuple[int, float, float, int]:
-        return refit.grow(
-            inverse, loadings, coef, gradient, remainder, support, inside, size, costs, half_rss,
-            up_to, known, tol, floor, least, rows, place, max_wear,
+    ) -> tuple[float, int]:
+        fit.size, fit.half_rss, wear, new = refit.grow(
+            *_arrays(fit), fit.size, fit.costs, fit.half_rss, up_to, known, tol, floor, least,
+            *known_rows, max_wear,
         )  # fmt: skip
+        return wear, new
 
     def refit_follow_lasso(  # noqa: D102
         self,
-        inverse: FloatArray,
-        loadings: FloatArray,
-        coef: FloatArray,
-        gradient: FloatArray,
-        remainder: FloatArray,
-        support: IndexArray,
-        inside: npt.NDArray[np.uint8],
-        size: int,
-        costs: FloatArray,
-        half_rss: float,
+        fit: SupportFit,
+        known_rows: KnownRows,
         lasso: FloatArray,
         slopes: FloatArray,
         angles: FloatArray,
@@ -365,52 +335,37 @@ class NumbaBackend:
         new: int,
         up_to: int,
         floor: float,
-        rows: FloatArray,
-        place: IndexArray,
         max_wear: float,
-    ) -> tuple[int, float, float, float, int]:
-        return refit.follow_lasso(
-            inverse, loadings, coef, gradient, remainder, support, inside, size, costs, half_rss,
-            lasso, slopes, angles, level, new, up_to, floor, rows, place, max_wear,
+    ) -> tuple[float, float, int]:
+        fit.size, fit.half_rss, wear, level, new = refit.follow_lasso(
+            *_arrays(fit), fit.size, fit.costs, fit.half_rss, lasso, slopes, angles, level, new,
+            up_to, floor, *known_rows, max_wear,
         )  # fmt: skip
+        return wear, level, new
 
     def refit_validity(  # noqa: D102
-        self,
-        coef: FloatArray,
-        gradient: FloatArray,
-        support: IndexArray,
-        inside: npt.NDArray[np.uint8],
-        costs: FloatArray,
-        ridge: FloatArray,
+        self, fit: SupportFit, ridge: FloatArray
     ) -> tuple[float, float]:
-        return refit.validity(coef, gradient, support, inside, costs, ridge)
+        return refit.validity(
+            fit.coef[: fit.size],
+            fit.gradient,
+            fit.support[: fit.size],
+            fit.inside,
+            fit.costs,
+            ridge,
+        )
 
-    def enter_support(  # noqa: D102
-        self,
-        inverse: FloatArray,
-        loadings: FloatArray,
-        coef: FloatArray,
-        gradient: FloatArray,
-        remainder: FloatArray,
-        size: int,
-        support: IndexArray,
-        row: FloatArray,
-        column: int,
-    ) -> None:
-        refit.enter(inverse, loadings, coef, gradient, remainder, size, support, row, column)
+    def refit_enter(self, fit: SupportFit, known_rows: KnownRows, column: int) -> float:  # noqa: D102
+        fall, wear = refit.put_in(*_arrays(fit), fit.size, *known_rows, column)
+        fit.half_rss -= fall
+        fit.size += 1
+        return wear
 
-    def leave_support(  # noqa: D102
-        self,
-        inverse: FloatArray,
-        loadings: FloatArray,
-        coef: FloatArray,
-        gradient: FloatArray,
-        remainder: FloatArray,
-        size: int,
-        position: int,
-        column: int,
-    ) -> None:
-        refit.leave(inverse, loadings, coef, gradient, remainder, size, position, column)
+    def refit_leave(self, fit: SupportFit, position: int) -> float:  # noqa: D102
+        rise, wear = refit.take_out(*_arrays(fit), fit.size, position)
+        fit.half_rss += rise
+        fit.size -= 1
+        return wear
 
     def solve_l0_node(  # noqa: D102
         self,

@@ -123,14 +123,14 @@ def search(
         if new >= 0 and (place[new] < 0 or (out < 0 and s == coef.shape[0])):
             return s, total, moves, wear, out, new
         if out >= 0:
-            rise, worn = _take_out(
+            rise, worn = take_out(
                 inverse, loadings, coef, gradient, remainder, support, inside, s, out
             )
             total += rise
             wear += worn
             s -= 1
         if new >= 0:
-            fall, worn = _put_in(
+            fall, worn = put_in(
                 inverse, loadings, coef, gradient, remainder, support, inside, s, rows, place, new
             )
             total -= fall
@@ -165,9 +165,7 @@ def shrink(
                     out = i
         if out < 0:
             break
-        rise, worn = _take_out(
-            inverse, loadings, coef, gradient, remainder, support, inside, s, out
-        )
+        rise, worn = take_out(inverse, loadings, coef, gradient, remainder, support, inside, s, out)
         half_rss += rise
         wear += worn
         s -= 1
@@ -200,7 +198,7 @@ def grow(
             break
         if place[new] < 0 or s == coef.shape[0]:
             return s, half_rss, wear, new
-        fall, worn = _put_in(
+        fall, worn = put_in(
             inverse, loadings, coef, gradient, remainder, support, inside, s, rows, place, new
         )
         half_rss -= fall
@@ -256,7 +254,7 @@ def follow_lasso(
                 for h in range(slopes.shape[0]):
                     if inside[h] == 0 or h == gone:
                         angles[h] -= tilt * loadings[out, h]
-                rise, worn = _take_out(
+                rise, worn = take_out(
                     inverse, loadings, coef, gradient, remainder, support, inside, s, out
                 )
                 half_rss += rise
@@ -270,7 +268,7 @@ def follow_lasso(
             break
         sign = np.copysign(1.0, slopes[new])
         tilt = sign - angles[new]
-        fall, worn = _put_in(
+        fall, worn = put_in(
             inverse, loadings, coef, gradient, remainder, support, inside, s, rows, place, new
         )
         half_rss -= fall
@@ -327,23 +325,23 @@ def _is_known(half_rss, size, known, tol):
 
 
 @kernel()
-def _take_out(inverse, loadings, coef, gradient, remainder, support, inside, s, position):
+def take_out(inverse, loadings, coef, gradient, remainder, support, inside, s, position):
     """Drop the column at a position; return what half_rss rises by, and the wear."""
     column = support[position]
     worn = inverse[position, position]
     rise = 0.5 * coef[position] * coef[position] / worn
-    leave(inverse, loadings, coef, gradient, remainder, np.int64(s), np.int64(position), column)
+    _leave(inverse, loadings, coef, gradient, remainder, np.int64(s), np.int64(position), column)
     support[position] = support[s - 1]
     inside[column] = 0
     return rise, worn
 
 
 @kernel()
-def _put_in(inverse, loadings, coef, gradient, remainder, support, inside, s, rows, place, column):
+def put_in(inverse, loadings, coef, gradient, remainder, support, inside, s, rows, place, column):
     """Add a column whose row is known; return what half_rss falls by, and the wear."""
     worn = 1.0 / remainder[column]
     fall = 0.5 * gradient[column] * gradient[column] * worn
-    enter(
+    _enter(
         inverse, loadings, coef, gradient, remainder, np.int64(s), support, rows[place[column]],
         np.int64(column),
     )  # fmt: skip
@@ -368,7 +366,7 @@ def validity(coef, gradient, support, inside, costs, ridge):
 
 
 @kernel()
-def enter(inverse, loadings, coef, gradient, remainder, s, positions, row, j):
+def _enter(inverse, loadings, coef, gradient, remainder, s, positions, row, j):
     """Add column j, with Gram row ``row``, to the support of size s; the arrays have room."""
     p = gradient.shape[0]
     pivot = remainder[j]
@@ -399,7 +397,7 @@ def enter(inverse, loadings, coef, gradient, remainder, s, positions, row, j):
 
 
 @kernel()
-def leave(inverse, loadings, coef, gradient, remainder, s, position, j):
+def _leave(inverse, loadings, coef, gradient, remainder, s, position, j):
     """Drop column j, at ``position`` of the support of size s; the last one takes its place."""
     p = gradient.shape[0]
     pivot = inverse[position, position]
