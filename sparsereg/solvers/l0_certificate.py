@@ -312,7 +312,7 @@ class ConditionalBound(NamedTuple):
         point: DualPoint,
         coef_bound: float,
     ) -> ConditionalBound:
-        """Keep what bounds need, at a price alpha, or over supports of a size: a pass over X.
+        """Keep what bounds need, at a price alpha, or over supports of a size.
 
         Parameters
         ----------
@@ -326,17 +326,20 @@ class ConditionalBound(NamedTuple):
         coef_bound : float
             |w_j| <= coef_bound is part of the problem.
         """
-        work, shrunk, product = problem.work, point, point.sq_norm
+        shrunk, product = point, point.sq_norm
         shrinkage = _shrinkage(problem, alpha, coef)
         if shrinkage is not None:
-            work.set_coef(coef)
-            residual = (
-                work.residual
-                if work.sample_weight is None
-                else (work.sample_weight * work.residual)
+            support = np.flatnonzero(coef)
+            change = shrinkage @ problem.gram_rows(support)
+            with_residual = float(shrinkage @ point.gradient[support])
+            product += with_residual
+            shrunk = DualPoint(
+                point.with_y + float(shrinkage @ problem.correlation[support]),
+                product + with_residual + float(shrinkage @ change[support]),
+                point.gradient + change,
+                point.offset,
+                point.length + float(np.sum(np.abs(shrinkage))),
             )
-            shrunk = dual_point(problem, coef - shrinkage)
-            product = float(residual @ work.residual) / residual.size
         return cls(
             point, shrunk, product, alpha, size, problem.usable, problem.norms, problem.costs,
             problem.ridge, coef_bound, problem.work.design.shape[0], problem.sq_y,
@@ -366,20 +369,19 @@ class ConditionalBound(NamedTuple):
 
 
 def _shrinkage(problem: SubsetProblem, alpha: float, coef: FloatArray) -> FloatArray | None:
-    """Return by how much the relaxation under |w_j| <= max |w| / 2 shrinks w on its support.
+    """Return by how much the relaxation under |w_j| <= max |w| / 2 shrinks z on its support.
 
     None where that is not known: at no price, or on dependent columns.
     """
     support = np.flatnonzero(coef)
     if not (alpha > 0 and support.size):
         return None
-    scale = problem.per_norm[support]
-    slopes = alpha * problem.costs[support] * np.sign(coef[support]) * scale
-    gram = problem.gram_rows(support)[:, support] + np.diag(problem.ridge[support])
+    bounds = 0.5 * float(np.max(np.abs(coef))) * problem.norms[support]
+    slopes = alpha * problem.costs[support] * np.sign(coef[support]) / bounds
+    gram = problem.gram_rows(support)[:, support]
+    gram.flat[:: support.size + 1] += problem.ridge[support]
     factor, failed = dpotrf(gram, lower=True)
     if failed:
         return None
-    shrinkage = np.zeros_like(coef)
-    largest = float(np.max(np.abs(coef)))
-    shrinkage[support] = scale * dpotrs(factor, slopes, lower=True)[0] / (0.5 * largest)
+    shrinkage = dpotrs(factor, slopes, lower=True)[0]
     return shrinkage if np.all(np.isfinite(shrinkage)) else None

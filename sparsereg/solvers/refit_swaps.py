@@ -26,7 +26,9 @@ _WORN, _WORN_AT_END = 1e4, 1e3
 # A support is near if it differs by this share of its size.
 _NEAR = 0.25
 # Gram rows computed by the pass over X that one of them needs: more where they are short.
-_AHEAD, _MOST_AHEAD, _AHEAD_ENTRIES = 6, 32, 8000
+_AHEAD, _MOST_AHEAD, _AHEAD_ENTRIES = 8, 32, 6000
+# Columns that there is room for at first.
+_ROOM = 32
 # A move must lower the objective by this share of ||y||^2 / n.
 _PROGRESS = 1e-13
 # No half_rss is known of any size.
@@ -46,7 +48,7 @@ class Refit:
     def __init__(self, problem: SubsetProblem, support: IndexArray | None = None):
         self.problem, self._backend = problem, problem.work.backend
         self._any_free = problem.free.size > 0
-        p, room = problem.n_features, 8
+        p, room = problem.n_features, _ROOM
         self._fit = SupportFit(
             inverse=np.zeros((room, room)), loadings=np.zeros((room, p)), coef=np.zeros(room),
             gradient=np.zeros(p), remainder=np.zeros(p), support=np.zeros(room, dtype=np.intp),
@@ -248,7 +250,8 @@ class Refit:
             promise[column] = np.inf
             ahead = min(max(_AHEAD_ENTRIES // promise.size, _AHEAD), _MOST_AHEAD, promise.size)
             best = np.argpartition(-promise, ahead - 1)[:ahead]
-            self.problem.gram_rows(best[promise[best] > 0])
+            best = best[promise[best] > 0]
+            self.problem.compute_rows(best, keep=best)
 
     def _leave(self, position: int) -> None:
         self._add_wear(self._backend.refit_leave(self._fit, position))

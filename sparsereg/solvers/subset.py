@@ -66,7 +66,8 @@ class SubsetProblem:
             self.per_norm = np.where(self.usable, 1.0 / self.norms, 0.0)
             ridge = np.where(self.usable, self.l2 * self.per_norm**2, 0.0)
         self.ridge = np.minimum(ridge, _LARGEST_RIDGE)
-        work.move_to(np.zeros(n_features))
+        if work.support.size:
+            work.move_to(np.zeros(n_features))
         self.correlation = work.gradient * self.per_norm
         self.sq_y = work.sq_y
         self._rows = np.empty((0, n_features))
@@ -131,7 +132,7 @@ class SubsetProblem:
         """Return rows of G, one per column; computed once, a pass over X per block of them."""
         missing = np.unique(columns[self._position[columns] < 0])
         if missing.size:
-            self._compute(missing, keep=columns)
+            self.compute_rows(missing, keep=columns)
         return self._rows[self._position[columns]]
 
     def fit(self, support: IndexArray, bound: float | FloatArray = np.inf) -> FloatArray:
@@ -182,7 +183,8 @@ class SubsetProblem:
         half = 0.5 * work.mean_square(residual)
         return half + 0.5 * self.l2 * float(coef @ coef) if ridge else half
 
-    def _compute(self, missing: IndexArray, keep: IndexArray) -> None:
+    def compute_rows(self, missing: IndexArray, keep: IndexArray) -> None:
+        """Make rows of G known that are not; where there is no room, those to ``keep`` stay."""
         work, p = self.work, self.n_features
         if 8.0 * p * (self._columns.size + missing.size) > _MAX_ROW_BYTES:
             self._keep_only(np.intersect1d(self._columns, keep))
@@ -192,10 +194,10 @@ class SubsetProblem:
             columns = work.backend.fitted_tasks(work.design, block, np.diag(self.per_norm[block]))
             if work.centered:
                 columns -= np.average(columns, axis=1, weights=work.sample_weight)[:, None]
-            rows = work.backend.xtr_tasks(work.design, columns) * self.per_norm
             first = self._columns.size
+            rows = self._rows[first : first + block.size]
+            np.multiply(work.backend.xtr_tasks(work.design, columns), self.per_norm, out=rows)
             rows[np.arange(block.size), block] = 1.0
-            self._rows[first : first + block.size] = rows
             self._position[block] = np.arange(first, first + block.size)
             self._columns = np.concatenate([self._columns, block])
 
@@ -256,12 +258,10 @@ class SubsetProblem:
         if factor is None:
             return False
         scale = self.per_norm[support]
-        work, residual = self.work, self.work.y
-        for again in (True, False):  # the second pass takes out what rounding left of the first
-            gradient = scale * work.backend.xtr(work.design, residual, support)
-            coef[support] += scale * dpotrs(factor, gradient, lower=True)[0]
-            if again:
-                residual = work.y - work.backend.fitted(work.design, support, coef[support])
+        work, values = self.work, scale * dpotrs(factor, self.correlation[support], lower=True)[0]
+        residual = work.y - work.backend.fitted(work.design, support, values)
+        left = scale * work.backend.xtr(work.design, residual, support)  # by rounding
+        coef[support] = values + scale * dpotrs(factor, left, lower=True)[0]
         return True
 
     def _ridge_fit(self, support: IndexArray) -> FloatArray:
