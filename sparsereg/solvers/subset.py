@@ -130,10 +130,14 @@ class SubsetProblem:
 
     def gram_rows(self, columns: IndexArray) -> FloatArray:
         """Return rows of G, one per column; computed once, a pass over X per block of them."""
-        missing = np.unique(columns[self._position[columns] < 0])
-        if missing.size:
-            self.compute_rows(missing, keep=columns)
+        self.know(columns)
         return self._rows[self._position[columns]]
+
+    def know(self, columns: IndexArray) -> None:
+        """Make the rows of G of these columns known."""
+        missing = columns[self._position[columns] < 0]
+        if missing.size:
+            self.compute_rows(np.unique(missing), keep=columns)
 
     def fit(self, support: IndexArray, bound: float | FloatArray = np.inf) -> FloatArray:
         """Return w, of shape (p,): the stable least-squares refit on a support, |w_j| <= bound.
@@ -226,20 +230,21 @@ class SubsetProblem:
             return left
 
         # 1. from the Gram matrix
-        factors = [self._factor(support) if self.l2 == 0 else None for support in supports]
-        for coef, support, factor in zip(coefs, supports, factors):
-            if factor is None:
-                coef[:] = self.fit(support)
-            else:
-                solution = dpotrs(factor, self.correlation[support], lower=True)[0]
-                coef[support] = self.per_norm[support] * solution
+        columns = np.concatenate(supports)
+        sizes = [support.size for support in supports]
+        starts, owner = np.cumsum([0, *sizes]), np.repeat(np.arange(len(supports)), sizes)
+        factors, least = work.backend.factor_supports(self.known_rows, columns, starts)
+        least[(least**2 < _INDEPENDENT) | (self.l2 > 0)] = 0.0
+        scale, values = self.per_norm[columns], self.correlation[columns]
+        work.backend.solve_supports(starts, factors, least, values)
+        coefs[owner, columns] = scale * values
+        for k in np.flatnonzero(least == 0).tolist():
+            coefs[k] = self.fit(supports[k])
         # 2. what rounding left of the residuals
         gradients = work.backend.xtr_tasks(work.design, residuals(), union)
-        for coef, support, factor, gradient in zip(coefs, supports, factors, gradients):
-            if factor is not None:
-                scale = self.per_norm[support]
-                left = scale * gradient[np.searchsorted(union, support)]
-                coef[support] += scale * dpotrs(factor, left, lower=True)[0]
+        values = scale * gradients[owner, np.searchsorted(union, columns)]
+        work.backend.solve_supports(starts, factors, least, values)
+        coefs[owner, columns] += scale * values
         return coefs, np.array([work.mean_square(residual) for residual in residuals()])
 
     def _factor(self, support: IndexArray) -> FloatArray | None:
