@@ -25,6 +25,8 @@ from sparsereg.solvers.workspace import Workspace
 
 # Rows computed by one pass over X, and bytes of rows kept.
 _ROW_BLOCK, _MAX_ROW_BYTES = 64, 512 << 20
+# Rows that there is room for at first, up to so many bytes: memory is taken when it is written to.
+_FIRST_ROWS, _FIRST_ROW_BYTES = 128, 64 << 20
 # Pivots of a Gram matrix of unit columns from which on it is as good as their QR factor.
 _INDEPENDENT = 1e-6
 # Gram matrices of up to so many columns are inverted for bounds on coefficients.
@@ -213,7 +215,8 @@ class SubsetProblem:
 
     def _reserve(self, size: int) -> None:
         if size > len(self._rows):
-            capacity = min(max(size, 2 * len(self._rows)), self.n_features)
+            least = min(_FIRST_ROWS, _FIRST_ROW_BYTES // (8 * self.n_features))
+            capacity = min(max(size, 2 * len(self._rows), least), self.n_features)
             grown = np.empty((capacity, self.n_features))
             grown[: self._columns.size] = self._rows[: self._columns.size]
             self._rows = grown

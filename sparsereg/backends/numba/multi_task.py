@@ -53,7 +53,8 @@ def xtr_tasks(design: Any, residuals: FloatArray, columns: IndexArray | None = N
 
     work = float(design.nnz) * len(residuals) * listed.size / max(p, 1)
     run_blocks(task, listed.size, _COLUMN_BLOCK, work if design.is_sparse else work / PRODUCT)
-    out -= np.outer(weighted.sum(axis=1), design.means[listed])
+    if design.means.any():
+        out -= np.outer(weighted.sum(axis=1), design.means[listed])
     out /= n
     return out
 
