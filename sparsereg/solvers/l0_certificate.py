@@ -36,7 +36,7 @@ _GAP, _ROUNDS, _FIRST = 1e-8, 200, 200
 _FEW = 100
 # Multiples of the price of a size at which dual points for it are looked for.
 _PRICES = (0.5, 0.75, 1.0, 1.5)
-# Steps between the two dual points that are kept; fixed ones, so that larger M have lower bounds.
+# Steps between dual points that are kept; fixed ones, so that larger M have lower bounds.
 _SHARES = np.linspace(0.0, 1.0, 17)
 
 
@@ -283,14 +283,16 @@ def size_bound(
 
 
 class ConditionalBound(NamedTuple):
-    """Two dual points of a problem, kept without its data, for bounds under any |w_j| <= M.
+    """Three dual points of a problem, kept without its data, for bounds under any |w_j| <= M.
 
-    One is the residual of w. The other is that of w shrunk as the relaxation shrinks it where
+    One is the residual of w. Another is that of w shrunk as the relaxation shrinks it where
     M is half of the largest coefficient; larger M shrink less, and have their points in between.
+    Where columns that matter are not in w, everything is shrunk too little: the third is y.
     """
 
     residual: DualPoint
     shrunk: DualPoint
+    target: DualPoint
     product: float
     alpha: float
     size: int | None
@@ -340,8 +342,11 @@ class ConditionalBound(NamedTuple):
                 point.offset,
                 point.length + float(np.sum(np.abs(shrinkage))),
             )
+        target = DualPoint(
+            problem.sq_y, problem.sq_y, problem.correlation, point.offset, problem.sq_y**0.5
+        )
         return cls(
-            point, shrunk, product, alpha, size, problem.usable, problem.norms, problem.costs,
+            point, shrunk, target, product, alpha, size, problem.usable, problem.norms, problem.costs,
             problem.ridge, coef_bound, problem.work.design.shape[0], problem.sq_y,
         )  # fmt: skip
 
@@ -352,20 +357,28 @@ class ConditionalBound(NamedTuple):
             return 0.0
         relaxation = Relaxation.of(self, self.alpha if self.size is None else 1.0, limit)
         n, sq_y = self.n_samples, self.sq_y
-        points = (self._between(share) for share in _SHARES)
-        return max(point.bound(relaxation, n, sq_y, self.size) for point in points)
-
-    def _between(self, share: float) -> DualPoint:
-        """Return the dual point this far from the residual to the shrunk one."""
-        first, second, rest = self.residual, self.shrunk, 1.0 - share
-        sq_norm = rest**2 * first.sq_norm + share**2 * second.sq_norm
-        return DualPoint(
-            rest * first.with_y + share * second.with_y,
-            sq_norm + 2.0 * share * rest * self.product,
-            rest * first.gradient + share * second.gradient,
-            first.offset,
-            rest * first.length + share * second.length,
+        segments = (
+            (self.residual, self.shrunk, self.product),
+            (self.shrunk, self.target, self.shrunk.with_y),
         )
+        return max(
+            _between(*segment, share).bound(relaxation, n, sq_y, self.size)
+            for segment in segments
+            for share in _SHARES
+        )
+
+
+def _between(first: DualPoint, second: DualPoint, product: float, share: float) -> DualPoint:
+    """Return the dual point this far from the first to the second, whose product is known."""
+    rest = 1.0 - share
+    sq_norm = rest**2 * first.sq_norm + share**2 * second.sq_norm
+    return DualPoint(
+        rest * first.with_y + share * second.with_y,
+        sq_norm + 2.0 * share * rest * product,
+        rest * first.gradient + share * second.gradient,
+        first.offset,
+        rest * first.length + share * second.length,
+    )
 
 
 def _shrinkage(problem: SubsetProblem, alpha: float, coef: FloatArray) -> FloatArray | None:
