@@ -346,8 +346,8 @@ class ConditionalBound(NamedTuple):
             problem.sq_y, problem.sq_y, problem.correlation, point.offset, problem.sq_y**0.5
         )
         return cls(
-            point, shrunk, target, product, alpha, size, problem.usable, problem.norms, problem.costs,
-            problem.ridge, coef_bound, problem.work.design.shape[0], problem.sq_y,
+            point, shrunk, target, product, alpha, size, problem.usable, problem.norms,
+            problem.costs, problem.ridge, coef_bound, problem.work.design.shape[0], problem.sq_y,
         )  # fmt: skip
 
     def at(self, coef_bound: float) -> float:
