@@ -15,6 +15,7 @@ from sparsereg.backends.numba import (
     block_descent,
     coordinate_gains,
     descent,
+    factor,
     gap,
     gram_blocks,
     homotopy,
@@ -381,13 +382,13 @@ class NumbaBackend:
     ) -> tuple[FloatArray, FloatArray]:
         sizes = np.diff(starts)
         factors, least = np.empty(int(sizes @ sizes)), np.empty(sizes.size)
-        refit.factor_supports(*known_rows, columns, starts, factors, least)
+        factor.factor_supports(*known_rows, columns, starts, factors, least)
         return factors, least
 
     def solve_supports(  # noqa: D102
         self, starts: IndexArray, factors: FloatArray, least: FloatArray, values: FloatArray
     ) -> None:
-        refit.solve_supports(starts, factors, least, values)
+        factor.solve_supports(starts, factors, least, values)
 
     def solve_l0_node(  # noqa: D102
         self,
