@@ -131,8 +131,30 @@ class SubsetPrimitives(Protocol):
     def refit_enter(self, fit: SupportFit, known_rows: KnownRows, column: int) -> float:
         """Let a column with a known row enter where there is room; return the wear."""
 
+    def refit_take_in(
+        self, fit: SupportFit, known_rows: KnownRows, columns: IndexArray, floor: float
+    ) -> float:
+        """Let columns with known rows enter where there is room, in this order; return the wear.
+
+        Those with a remainder up to ``floor``, and those inside, do not.
+        """
+
     def refit_leave(self, fit: SupportFit, position: int) -> float:
         """Let the column at a position of the support leave; return the wear."""
+
+    def factor_supports(
+        self, known_rows: KnownRows, columns: IndexArray, starts: IndexArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the Cholesky factors of the Gram matrices of several supports, and their pivots.
+
+        Support k is ``columns[starts[k]:starts[k + 1]]``; of its pivots the smallest is returned,
+        and 0 where a row is not known or the columns are dependent.
+        """
+
+    def solve_supports(
+        self, starts: IndexArray, factors: FloatArray, least: FloatArray, values: FloatArray
+    ) -> None:
+        """Solve with each of these factors in place; zero where the smallest pivot is 0."""
 
     def solve_l0_node(
         self,

@@ -71,7 +71,7 @@ class L0Model(SparseLinearModel):
         -------
         float
             No w within the bound, of whatever support, has a lower objective. It comes from
-            two dual points that ``fit`` kept, so it needs no data, and falls as the bound grows.
+            dual points that ``fit`` kept, so it needs no data, and falls as the bound grows.
 
         Raises
         ------

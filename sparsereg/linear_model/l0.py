@@ -78,6 +78,8 @@ class L0Regressor(L0Model):
     L0RegressorCV : Chooses the size by cross-validation.
     l0_path : The best models of all sizes.
     CEL0Regressor : The same minima at a given alpha, by a chosen strategy.
+    SparseRegressor : Non-negative coefficients: ``penalties.L0Constraint(k, positive=True)`` by
+        size, ``penalties.L0(alpha, positive=True)`` by alpha.
 
     References
     ----------
@@ -257,6 +259,7 @@ class CEL0Regressor(L0Model):
     See Also
     --------
     L0Regressor : The same problem by size, or solved exactly.
+    SparseRegressor : Non-negative coefficients: ``penalties.L0(alpha, positive=True)``.
 
     References
     ----------

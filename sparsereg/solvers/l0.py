@@ -143,10 +143,10 @@ def best_of_size(
             entry = pool.best_up_to(size)
             history.append(Stage(stage, entry.half_rss))
         coef = problem.fit(entry.support, coef_bound)
-        objective = problem.half_rss(coef)
+        start, point = coef, dual_point(problem, coef)
+        objective = 0.5 * point.sq_norm + 0.5 * problem.l2 * float(coef @ coef)
         history = [Stage(stage, max(value, objective)) for stage, value in history]
         n_nodes, stopped, price = 0, "", pool.price_of(size)
-        start, point = coef, dual_point(problem, coef)
         lower = size_bound(problem, size, price, point, objective, coef_bound)
         history.append(Stage("final refit", objective))
         for _ in range(_MAX_PRICES if exact and price > 0 else 0):

@@ -36,7 +36,7 @@ _GAP, _ROUNDS, _FIRST = 1e-8, 200, 200
 _FEW = 100
 # Multiples of the price of a size at which dual points for it are looked for.
 _PRICES = (0.5, 0.75, 1.0, 1.5)
-# Steps between the two dual points that are kept; fixed ones, so that larger M have lower bounds.
+# Steps between dual points that are kept; fixed ones, so that larger M have lower bounds.
 _SHARES = np.linspace(0.0, 1.0, 17)
 
 
@@ -283,14 +283,16 @@ def size_bound(
 
 
 class ConditionalBound(NamedTuple):
-    """Two dual points of a problem, kept without its data, for bounds under any |w_j| <= M.
+    """Three dual points of a problem, kept without its data, for bounds under any |w_j| <= M.
 
-    One is the residual of w. The other is that of w shrunk as the relaxation shrinks it where
+    One is the residual of w. Another is that of w shrunk as the relaxation shrinks it where
     M is half of the largest coefficient; larger M shrink less, and have their points in between.
+    Where columns that matter are not in w, everything is shrunk too little: the third is y.
     """
 
     residual: DualPoint
     shrunk: DualPoint
+    target: DualPoint
     product: float
     alpha: float
     size: int | None
@@ -312,7 +314,7 @@ class ConditionalBound(NamedTuple):
         point: DualPoint,
         coef_bound: float,
     ) -> ConditionalBound:
-        """Keep what bounds need, at a price alpha, or over supports of a size: a pass over X.
+        """Keep what bounds need, at a price alpha, or over supports of a size.
 
         Parameters
         ----------
@@ -326,20 +328,26 @@ class ConditionalBound(NamedTuple):
         coef_bound : float
             |w_j| <= coef_bound is part of the problem.
         """
-        work, shrunk, product = problem.work, point, point.sq_norm
+        shrunk, product = point, point.sq_norm
         shrinkage = _shrinkage(problem, alpha, coef)
         if shrinkage is not None:
-            work.set_coef(coef)
-            residual = (
-                work.residual
-                if work.sample_weight is None
-                else (work.sample_weight * work.residual)
+            support = np.flatnonzero(coef)
+            change = shrinkage @ problem.gram_rows(support)
+            with_residual = float(shrinkage @ point.gradient[support])
+            product += with_residual
+            shrunk = DualPoint(
+                point.with_y + float(shrinkage @ problem.correlation[support]),
+                product + with_residual + float(shrinkage @ change[support]),
+                point.gradient + change,
+                point.offset,
+                point.length + float(np.sum(np.abs(shrinkage))),
             )
-            shrunk = dual_point(problem, coef - shrinkage)
-            product = float(residual @ work.residual) / residual.size
+        target = DualPoint(
+            problem.sq_y, problem.sq_y, problem.correlation, point.offset, problem.sq_y**0.5
+        )
         return cls(
-            point, shrunk, product, alpha, size, problem.usable, problem.norms, problem.costs,
-            problem.ridge, coef_bound, problem.work.design.shape[0], problem.sq_y,
+            point, shrunk, target, product, alpha, size, problem.usable, problem.norms,
+            problem.costs, problem.ridge, coef_bound, problem.work.design.shape[0], problem.sq_y,
         )  # fmt: skip
 
     def at(self, coef_bound: float) -> float:
@@ -349,37 +357,44 @@ class ConditionalBound(NamedTuple):
             return 0.0
         relaxation = Relaxation.of(self, self.alpha if self.size is None else 1.0, limit)
         n, sq_y = self.n_samples, self.sq_y
-        points = (self._between(share) for share in _SHARES)
-        return max(point.bound(relaxation, n, sq_y, self.size) for point in points)
-
-    def _between(self, share: float) -> DualPoint:
-        """Return the dual point this far from the residual to the shrunk one."""
-        first, second, rest = self.residual, self.shrunk, 1.0 - share
-        sq_norm = rest**2 * first.sq_norm + share**2 * second.sq_norm
-        return DualPoint(
-            rest * first.with_y + share * second.with_y,
-            sq_norm + 2.0 * share * rest * self.product,
-            rest * first.gradient + share * second.gradient,
-            first.offset,
-            rest * first.length + share * second.length,
+        segments = (
+            (self.residual, self.shrunk, self.product),
+            (self.shrunk, self.target, self.shrunk.with_y),
+        )
+        return max(
+            _between(*segment, share).bound(relaxation, n, sq_y, self.size)
+            for segment in segments
+            for share in _SHARES
         )
 
 
+def _between(first: DualPoint, second: DualPoint, product: float, share: float) -> DualPoint:
+    """Return the dual point this far from the first to the second, whose product is known."""
+    rest = 1.0 - share
+    sq_norm = rest**2 * first.sq_norm + share**2 * second.sq_norm
+    return DualPoint(
+        rest * first.with_y + share * second.with_y,
+        sq_norm + 2.0 * share * rest * product,
+        rest * first.gradient + share * second.gradient,
+        first.offset,
+        rest * first.length + share * second.length,
+    )
+
+
 def _shrinkage(problem: SubsetProblem, alpha: float, coef: FloatArray) -> FloatArray | None:
-    """Return by how much the relaxation under |w_j| <= max |w| / 2 shrinks w on its support.
+    """Return by how much the relaxation under |w_j| <= max |w| / 2 shrinks z on its support.
 
     None where that is not known: at no price, or on dependent columns.
     """
     support = np.flatnonzero(coef)
     if not (alpha > 0 and support.size):
         return None
-    scale = problem.per_norm[support]
-    slopes = alpha * problem.costs[support] * np.sign(coef[support]) * scale
-    gram = problem.gram_rows(support)[:, support] + np.diag(problem.ridge[support])
+    bounds = 0.5 * float(np.max(np.abs(coef))) * problem.norms[support]
+    slopes = alpha * problem.costs[support] * np.sign(coef[support]) / bounds
+    gram = problem.gram_rows(support)[:, support]
+    gram.flat[:: support.size + 1] += problem.ridge[support]
     factor, failed = dpotrf(gram, lower=True)
     if failed:
         return None
-    shrinkage = np.zeros_like(coef)
-    largest = float(np.max(np.abs(coef)))
-    shrinkage[support] = scale * dpotrs(factor, slopes, lower=True)[0] / (0.5 * largest)
+    shrinkage = dpotrs(factor, slopes, lower=True)[0]
     return shrinkage if np.all(np.isfinite(shrinkage)) else None

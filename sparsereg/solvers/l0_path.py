@@ -92,16 +92,13 @@ class SupportPool:
 
     def price_of(self, size: int) -> float:
         """Return an alpha at which this size is, or nearly is, the winner."""
-        known = np.array(self.sizes)
-        values = np.array([self._entries[k].half_rss for k in known])
-        size = int(min(size, known[-1]))
-        here = values[known <= size].min()
-        below, above = known < size, known > size
-        rise = np.min((values[below] - here) / (size - known[below]), initial=np.inf)
-        fall = np.max((here - values[above]) / (known[above] - size), initial=0.0)
-        if not np.isfinite(rise):
-            return float(2.0 * fall)
-        return float(max(0.5 * (rise + fall), 0.0))
+        value = {k: entry.half_rss for k, entry in self._entries.items()}
+        size = min(size, max(value))
+        here = min(half_rss for k, half_rss in value.items() if k <= size)
+        rises = [(value[k] - here) / (size - k) for k in value if k < size]
+        falls = [(here - value[k]) / (k - size) for k in value if k > size]
+        rise, fall = min(rises, default=np.inf), max([0.0, *falls])
+        return max(0.5 * (rise + fall), 0.0) if np.isfinite(rise) else 2.0 * fall
 
 
 def search_sizes(

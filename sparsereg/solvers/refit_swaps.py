@@ -26,7 +26,11 @@ _WORN, _WORN_AT_END = 1e4, 1e3
 # A support is near if it differs by this share of its size.
 _NEAR = 0.25
 # Gram rows computed by the pass over X that one of them needs: more where they are short.
-_AHEAD, _MOST_AHEAD, _AHEAD_ENTRIES = 6, 32, 8000
+_AHEAD, _MOST_AHEAD, _AHEAD_ENTRIES = 8, 32, 6000
+# A support of s among p columns is built by a factor, not by updates, from s^2 p = so much on.
+_FACTORED = 300_000
+# Columns that there is room for at first.
+_ROOM = 32
 # A move must lower the objective by this share of ||y||^2 / n.
 _PROGRESS = 1e-13
 # No half_rss is known of any size.
@@ -46,7 +50,7 @@ class Refit:
     def __init__(self, problem: SubsetProblem, support: IndexArray | None = None):
         self.problem, self._backend = problem, problem.work.backend
         self._any_free = problem.free.size > 0
-        p, room = problem.n_features, 8
+        p, room = problem.n_features, _ROOM
         self._fit = SupportFit(
             inverse=np.zeros((room, room)), loadings=np.zeros((room, p)), coef=np.zeros(room),
             gradient=np.zeros(p), remainder=np.zeros(p), support=np.zeros(room, dtype=np.intp),
@@ -248,7 +252,8 @@ class Refit:
             promise[column] = np.inf
             ahead = min(max(_AHEAD_ENTRIES // promise.size, _AHEAD), _MOST_AHEAD, promise.size)
             best = np.argpartition(-promise, ahead - 1)[:ahead]
-            self.problem.gram_rows(best[promise[best] > 0])
+            best = best[promise[best] > 0]
+            self.problem.compute_rows(best, keep=best)
 
     def _leave(self, position: int) -> None:
         self._add_wear(self._backend.refit_leave(self._fit, position))
@@ -262,12 +267,14 @@ class Refit:
         """Add columns: all at once if they are independent enough, else those that are."""
         if not columns.size:
             return
-        self.problem.gram_rows(columns)
-        if self._fit.size == 0 and self._factorize(columns):
+        many = columns.size**2 * self.problem.n_features > _FACTORED
+        if self._fit.size == 0 and many and self._factorize(columns):
             return
-        for column in columns:
-            if self._fit.inside[column] == 0 and self._fit.remainder[column] > COLLINEAR:
-                self._enter(int(column))
+        self.problem.know(columns)
+        while len(self._fit.coef) < self._fit.size + columns.size:
+            self._allocate(2 * len(self._fit.coef))
+        wear = self._backend.refit_take_in(self._fit, self.problem.known_rows, columns, COLLINEAR)
+        self._add_wear(wear)
 
     def _refresh(self) -> None:
         support = self.support

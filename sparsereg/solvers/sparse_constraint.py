@@ -1,7 +1,7 @@
 """Least squares with at most k nonzero coefficients.
 
-Any signs: the search by size of :mod:`sparsereg.solvers.l0`. Non-negative coefficients: two stages,
-each followed by a refit on the support, and the better result is kept:
+Any signs: the search by size of :mod:`sparsereg.solvers.l0`. Non-negative coefficients: three
+stages, each followed by a non-negative refit on the support, and the best result is kept:
 
 ``forward``
     Orthogonal matching pursuit: k times, the feature that explains most of the residual by itself
@@ -9,6 +9,9 @@ each followed by a refit on the support, and the better result is kept:
 ``pursuit``
     Hard thresholding pursuit from there: a gradient step scaled by the curvatures, the k largest
     contributions, a refit; until the support repeats or the loss no longer falls.
+``exchanges``
+    Each feature in turn leaves for the one that explains most in its place, and nobody does where
+    there is room; until none of these exchanges lowers the loss.
 
 Sources: Pati, Rezaiifar and Krishnaprasad, "Orthogonal matching pursuit", Asilomar, 1993; Foucart,
 "Hard thresholding pursuit: an algorithm for compressive sensing", SIAM J. Numerical Analysis, 2011.
@@ -93,9 +96,26 @@ def _pursue(
         if not work.sq_residual < best.sq_residual * (1 - 1e-12):
             break
         best, best_end = work.point, end
+    history.append(Stage("pursuit", used, 0.5 * best.sq_residual, best_end.stationarity))
+    # 3. exchanges
+    waiting = _leaving(best.coef, k)
+    for _ in range(max_iter):
+        if not waiting:
+            break
+        out, support = waiting.pop(), np.flatnonzero(best.coef)
+        used += refit(support[support != out]).n_iter
+        promise = _promise(work)
+        promise[support] = 0.0
+        if promise.any():
+            end = refit(np.append(support[support != out], np.argmax(promise)))
+            used += end.n_iter
+            if work.sq_residual < best.sq_residual * (1 - 1e-12):
+                best, best_end = work.point, end
+                waiting = _leaving(best.coef, k)
+        work.move_to_point(best)
     work.move_to_point(best)
     objective = 0.5 * work.sq_residual
-    history.append(Stage("pursuit", used, objective, best_end.stationarity))
+    history.append(Stage("exchanges", used, objective, best_end.stationarity))
     return LocalSolution(
         coef=work.coef.copy(),
         intercept=work.intercept,
@@ -107,6 +127,12 @@ def _pursue(
         stalled=best_end.stalled,
         history=tuple(history),
     )
+
+
+def _leaving(coef: FloatArray, k: int) -> list[int]:
+    """Return who may leave for another feature: those in, and -1, nobody, where there is room."""
+    support = np.flatnonzero(coef).tolist()
+    return [*support, -1] if len(support) < k else support
 
 
 def _promise(work: Workspace) -> FloatArray:

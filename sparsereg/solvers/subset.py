@@ -25,6 +25,8 @@ from sparsereg.solvers.workspace import Workspace
 
 # Rows computed by one pass over X, and bytes of rows kept.
 _ROW_BLOCK, _MAX_ROW_BYTES = 64, 512 << 20
+# Rows that there is room for at first, up to so many bytes: memory is taken when it is written to.
+_FIRST_ROWS, _FIRST_ROW_BYTES = 128, 64 << 20
 # Pivots of a Gram matrix of unit columns from which on it is as good as their QR factor.
 _INDEPENDENT = 1e-6
 # Gram matrices of up to so many columns are inverted for bounds on coefficients.
@@ -66,7 +68,8 @@ class SubsetProblem:
             self.per_norm = np.where(self.usable, 1.0 / self.norms, 0.0)
             ridge = np.where(self.usable, self.l2 * self.per_norm**2, 0.0)
         self.ridge = np.minimum(ridge, _LARGEST_RIDGE)
-        work.move_to(np.zeros(n_features))
+        if work.support.size:
+            work.move_to(np.zeros(n_features))
         self.correlation = work.gradient * self.per_norm
         self.sq_y = work.sq_y
         self._rows = np.empty((0, n_features))
@@ -129,10 +132,14 @@ class SubsetProblem:
 
     def gram_rows(self, columns: IndexArray) -> FloatArray:
         """Return rows of G, one per column; computed once, a pass over X per block of them."""
-        missing = np.unique(columns[self._position[columns] < 0])
-        if missing.size:
-            self._compute(missing, keep=columns)
+        self.know(columns)
         return self._rows[self._position[columns]]
+
+    def know(self, columns: IndexArray) -> None:
+        """Make the rows of G of these columns known."""
+        missing = columns[self._position[columns] < 0]
+        if missing.size:
+            self.compute_rows(np.unique(missing), keep=columns)
 
     def fit(self, support: IndexArray, bound: float | FloatArray = np.inf) -> FloatArray:
         """Return w, of shape (p,): the stable least-squares refit on a support, |w_j| <= bound.
@@ -182,7 +189,8 @@ class SubsetProblem:
         half = 0.5 * work.mean_square(residual)
         return half + 0.5 * self.l2 * float(coef @ coef) if ridge else half
 
-    def _compute(self, missing: IndexArray, keep: IndexArray) -> None:
+    def compute_rows(self, missing: IndexArray, keep: IndexArray) -> None:
+        """Make rows of G known that are not; where there is no room, those to ``keep`` stay."""
         work, p = self.work, self.n_features
         if 8.0 * p * (self._columns.size + missing.size) > _MAX_ROW_BYTES:
             self._keep_only(np.intersect1d(self._columns, keep))
@@ -192,10 +200,10 @@ class SubsetProblem:
             columns = work.backend.fitted_tasks(work.design, block, np.diag(self.per_norm[block]))
             if work.centered:
                 columns -= np.average(columns, axis=1, weights=work.sample_weight)[:, None]
-            rows = work.backend.xtr_tasks(work.design, columns) * self.per_norm
             first = self._columns.size
+            rows = self._rows[first : first + block.size]
+            np.multiply(work.backend.xtr_tasks(work.design, columns), self.per_norm, out=rows)
             rows[np.arange(block.size), block] = 1.0
-            self._rows[first : first + block.size] = rows
             self._position[block] = np.arange(first, first + block.size)
             self._columns = np.concatenate([self._columns, block])
 
@@ -207,7 +215,8 @@ class SubsetProblem:
 
     def _reserve(self, size: int) -> None:
         if size > len(self._rows):
-            capacity = min(max(size, 2 * len(self._rows)), self.n_features)
+            least = min(_FIRST_ROWS, _FIRST_ROW_BYTES // (8 * self.n_features))
+            capacity = min(max(size, 2 * len(self._rows), least), self.n_features)
             grown = np.empty((capacity, self.n_features))
             grown[: self._columns.size] = self._rows[: self._columns.size]
             self._rows = grown
@@ -224,20 +233,21 @@ class SubsetProblem:
             return left
 
         # 1. from the Gram matrix
-        factors = [self._factor(support) if self.l2 == 0 else None for support in supports]
-        for coef, support, factor in zip(coefs, supports, factors):
-            if factor is None:
-                coef[:] = self.fit(support)
-            else:
-                solution = dpotrs(factor, self.correlation[support], lower=True)[0]
-                coef[support] = self.per_norm[support] * solution
+        columns = np.concatenate(supports)
+        sizes = [support.size for support in supports]
+        starts, owner = np.cumsum([0, *sizes]), np.repeat(np.arange(len(supports)), sizes)
+        factors, least = work.backend.factor_supports(self.known_rows, columns, starts)
+        least[(least**2 < _INDEPENDENT) | (self.l2 > 0)] = 0.0
+        scale, values = self.per_norm[columns], self.correlation[columns]
+        work.backend.solve_supports(starts, factors, least, values)
+        coefs[owner, columns] = scale * values
+        for k in np.flatnonzero(least == 0).tolist():
+            coefs[k] = self.fit(supports[k])
         # 2. what rounding left of the residuals
         gradients = work.backend.xtr_tasks(work.design, residuals(), union)
-        for coef, support, factor, gradient in zip(coefs, supports, factors, gradients):
-            if factor is not None:
-                scale = self.per_norm[support]
-                left = scale * gradient[np.searchsorted(union, support)]
-                coef[support] += scale * dpotrs(factor, left, lower=True)[0]
+        values = scale * gradients[owner, np.searchsorted(union, columns)]
+        work.backend.solve_supports(starts, factors, least, values)
+        coefs[owner, columns] += scale * values
         return coefs, np.array([work.mean_square(residual) for residual in residuals()])
 
     def _factor(self, support: IndexArray) -> FloatArray | None:
@@ -256,12 +266,10 @@ class SubsetProblem:
         if factor is None:
             return False
         scale = self.per_norm[support]
-        work, residual = self.work, self.work.y
-        for again in (True, False):  # the second pass takes out what rounding left of the first
-            gradient = scale * work.backend.xtr(work.design, residual, support)
-            coef[support] += scale * dpotrs(factor, gradient, lower=True)[0]
-            if again:
-                residual = work.y - work.backend.fitted(work.design, support, coef[support])
+        work, values = self.work, scale * dpotrs(factor, self.correlation[support], lower=True)[0]
+        residual = work.y - work.backend.fitted(work.design, support, values)
+        left = scale * work.backend.xtr(work.design, residual, support)  # by rounding
+        coef[support] = values + scale * dpotrs(factor, left, lower=True)[0]
         return True
 
     def _ridge_fit(self, support: IndexArray) -> FloatArray:

@@ -80,3 +80,34 @@ def test_fixing_never_excludes_what_is_below_the_cutoff():
         np.testing.assert_array_equal(state[fixed] == INSIDE, np.array(best)[fixed] == 1)
         n_fixed += fixed.sum()
     assert n_fixed >= 40
+
+
+def test_supports_are_solved_by_their_factors():
+    rng = np.random.default_rng(4)
+    X = rng.standard_normal((40, 9))
+    gram, target = X.T @ X / 40, rng.standard_normal(9)
+    place = np.array([0, 1, 2, 3, -1, 4, 5, 6, 7])  # the row of column 4 is not known
+    supports = [[], [3], [0, 8, 5], [4, 1], [1, 2, 3, 5, 6, 7]]
+    columns = np.concatenate([np.array(support, dtype=np.intp) for support in supports])
+    starts = np.cumsum([0, *map(len, supports)])
+    known = (gram[place >= 0], place)
+    factors, least = backend.factor_supports(known, columns, starts)
+    values = target[columns]
+    backend.solve_supports(starts, factors, least, values)
+    for k, support in enumerate(supports):
+        found = values[starts[k] : starts[k + 1]]
+        if k == 3:
+            assert least[k] == 0
+            assert not found.any()
+            continue
+        part = gram[np.ix_(support, support)]
+        np.testing.assert_allclose(part @ found, target[support], atol=1e-12)
+        pivots = np.diag(np.linalg.cholesky(part))
+        assert least[k] == pytest.approx(min([*pivots, 1.0]), rel=1e-10)
+
+
+def test_dependent_columns_have_no_factor():
+    gram = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 1.0]])
+    known, starts = (gram, np.arange(3)), np.array([0, 2, 5])
+    _, least = backend.factor_supports(known, np.array([0, 1, 0, 1, 2]), starts)
+    np.testing.assert_array_equal(least, [1.0, 0.0])

@@ -62,6 +62,17 @@ def test_xtr_is_the_centered_product_of_every_task(setting, columns):
     np.testing.assert_allclose(backend.xtr_tasks(design, residuals, columns), expected, atol=1e-13)
 
 
+@pytest.mark.parametrize("n_tasks", [1, 4, 7, 21])
+@pytest.mark.parametrize("columns", COLUMNS[:2], ids=["all", "some"])
+def test_any_number_of_tasks_gets_its_products(setting, columns, n_tasks):
+    design, centered, s = setting
+    residuals = RNG.standard_normal((2 * n_tasks, N))[::2]
+    expected = (s * residuals) @ centered / N
+    if columns is not None:
+        expected = expected[:, columns]
+    np.testing.assert_allclose(backend.xtr_tasks(design, residuals, columns), expected, atol=1e-13)
+
+
 @pytest.mark.parametrize("columns", COLUMNS[1:], ids=["some", "an empty one", "none"])
 def test_fitted_is_the_centered_product_of_every_task(setting, columns):
     design, centered, _ = setting

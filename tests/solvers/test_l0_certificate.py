@@ -119,6 +119,13 @@ def test_a_conditional_bound_holds_under_its_condition(l2):
         model.conditional_lower_bound(0.0)
 
 
+def test_where_nothing_may_move_the_conditional_bound_is_the_null_model():
+    X, y = correlated(3, 30, 8, 0.5)
+    null = 0.5 * np.mean((y - y.mean()) ** 2)
+    for model in (L0Regressor(0.1), L0Regressor(n_nonzero=2)):
+        assert model.fit(X, y).conditional_lower_bound(1e-9) == pytest.approx(null, rel=1e-6)
+
+
 def test_the_conditional_bound_of_a_size_holds_too():
     X, y = correlated(3, 30, 8, 0.5)
     model = L0Regressor(n_nonzero=2).fit(X, y)

@@ -9,6 +9,7 @@ import itertools
 import numpy as np
 import pytest
 from scipy import sparse
+from scipy.optimize import nnls
 
 from sparsereg.backends.numba import backend
 from sparsereg.losses import Squared
@@ -352,6 +353,18 @@ def test_constraint_with_signs_has_no_negative_coefficient():
     solution = constrained(X, y, 6, positive=True)
     assert np.all(solution.coef >= 0)
     assert 0 < np.count_nonzero(solution.coef) <= 6
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_constraint_with_signs_finds_the_best_of_all_supports(seed):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((30, 9)) + rng.standard_normal((30, 1))
+    y = X[:, :4] @ [1.0, 1.0, 1.0, -1.0] + rng.standard_normal(30)
+    centered, target = X - X.mean(axis=0), y - y.mean()
+    best = min(
+        nnls(centered[:, S], target)[1] ** 2 for S in map(list, itertools.combinations(range(9), 3))
+    )
+    assert 2 * 30 * constrained(X, y, 3, positive=True).objective == pytest.approx(best, rel=1e-9)
 
 
 @pytest.mark.parametrize("penalty", [MCP(), SCAD(), Lq(q=0.5)], ids=repr)

@@ -74,6 +74,22 @@ def test_many_updates_leave_no_drift():
     assert refit.half_rss == pytest.approx(half_rss(X, y, refit.support), rel=1e-10)
 
 
+@pytest.mark.parametrize("l2", [0.0, 0.1])
+def test_a_support_built_by_updates_is_that_of_a_factor(l2, monkeypatch):
+    X, y = correlated(6, 60, 50, rho=0.5, n_nonzero=8)
+    support = np.random.default_rng(1).permutation(50)[:40]  # more than there is room for at first
+    built = []
+    for share in (0, np.inf):
+        monkeypatch.setattr("sparsereg.solvers.refit_swaps._FACTORED", share)
+        built.append(Refit(subset_problem(X, y, l2), support))
+    factor, updates = built
+    np.testing.assert_array_equal(updates.support, factor.support)
+    np.testing.assert_allclose(updates.coef, factor.coef, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(updates.gradient, factor.gradient, atol=1e-10)
+    assert updates.half_rss == pytest.approx(factor.half_rss, rel=1e-9)
+    assert updates.interval() == pytest.approx(factor.interval(), rel=1e-9, abs=1e-12)
+
+
 def test_swaps_recover_what_forward_selection_gets_wrong():
     # x_0 is the sum of the two columns that matter, and beats each of them alone
     rng = np.random.default_rng(0)

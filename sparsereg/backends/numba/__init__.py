@@ -15,6 +15,7 @@ from sparsereg.backends.numba import (
     block_descent,
     coordinate_gains,
     descent,
+    factor,
     gap,
     gram_blocks,
     homotopy,
@@ -361,11 +362,33 @@ class NumbaBackend:
         fit.size += 1
         return wear
 
+    def refit_take_in(  # noqa: D102
+        self, fit: SupportFit, known_rows: KnownRows, columns: IndexArray, floor: float
+    ) -> float:
+        fit.size, fall, wear = refit.take_in(
+            *_arrays(fit), fit.size, floor, *known_rows, columns
+        )  # fmt: skip
+        fit.half_rss -= fall
+        return wear
+
     def refit_leave(self, fit: SupportFit, position: int) -> float:  # noqa: D102
         rise, wear = refit.take_out(*_arrays(fit), fit.size, position)
         fit.half_rss += rise
         fit.size -= 1
         return wear
+
+    def factor_supports(  # noqa: D102
+        self, known_rows: KnownRows, columns: IndexArray, starts: IndexArray
+    ) -> tuple[FloatArray, FloatArray]:
+        sizes = np.diff(starts)
+        factors, least = np.empty(int(sizes @ sizes)), np.empty(sizes.size)
+        factor.factor_supports(*known_rows, columns, starts, factors, least)
+        return factors, least
+
+    def solve_supports(  # noqa: D102
+        self, starts: IndexArray, factors: FloatArray, least: FloatArray, values: FloatArray
+    ) -> None:
+        factor.solve_supports(starts, factors, least, values)
 
     def solve_l0_node(  # noqa: D102
         self,

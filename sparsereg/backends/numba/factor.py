@@ -1,4 +1,4 @@
-"""The Cholesky factor of the active columns' Gram matrix: solves, appended and deleted columns.
+"""Cholesky factors of the Gram matrices of active columns: solves, appended and deleted columns.
 
 With k active columns the upper triangle U, in the first k rows and columns of a larger array,
 satisfies U' U = G_AA + diag(l2_A). A solve, a deletion and an appended column read it once each,
@@ -161,3 +161,57 @@ def remove(factor, active, k, position):
             y = old[c]
             row[c] = cos * x + sin * y
             rest[c] = cos * y - sin * x
+
+
+@kernel(fastmath=REASSOCIATE)
+def factor_supports(rows, place, columns, starts, factors, least):
+    """Write the Cholesky factor U of G_SS, U'U = G_SS, of every support, one behind the other.
+
+    Support k is ``columns[starts[k]:starts[k + 1]]``. ``least[k]`` becomes the smallest pivot
+    of U, or 0 where a row is not known or the columns are dependent.
+    """
+    at = 0
+    for k in range(starts.shape[0] - 1):
+        support = columns[starts[k] : starts[k + 1]]
+        s = support.shape[0]
+        factor = factors[at : at + s * s].reshape(s, s)
+        at += s * s
+        least[k] = 1.0
+        for j in range(s):
+            if place[support[j]] < 0:
+                least[k] = 0.0
+        if not least[k] > 0.0:
+            continue
+        for i in range(s):
+            row = factor[i]
+            for j in range(i, s):
+                row[j] = rows[place[support[i]], support[j]]
+        for i in range(s):
+            pivot = factor[i, i]
+            least[k] = min(least[k], np.sqrt(max(pivot, 0.0)))
+            if not least[k] > 0.0:
+                break
+            row = factor[i]
+            scale = 1.0 / np.sqrt(pivot)
+            for j in range(i, s):
+                row[j] *= scale
+            for m in range(i + 1, s):
+                below, weight = factor[m], row[m]
+                for j in range(m, s):
+                    below[j] -= weight * row[j]
+
+
+@kernel()
+def solve_supports(starts, factors, least, values):
+    """Solve G_SS x = ``values[starts[k]:starts[k + 1]]`` in place; zero where ``least`` is."""
+    at = 0
+    for k in range(starts.shape[0] - 1):
+        part = values[starts[k] : starts[k + 1]]
+        s = part.shape[0]
+        factor = factors[at : at + s * s].reshape(s, s)
+        at += s * s
+        if least[k] > 0.0:
+            solve_lower(factor, part, s)
+            solve_upper(factor, part, s)
+        else:
+            part[:] = 0.0

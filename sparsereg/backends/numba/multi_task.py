@@ -1,7 +1,8 @@
 """Passes over X for several tasks at once: matrices with a row per task.
 
 On dense X they are BLAS-3 products of blocks that depend on the problem alone; each block runs on
-one thread, so that any number of threads gives the same result. On sparse X every stored entry is
+one thread, so that any number of threads gives the same result. For few tasks BLAS spends most of
+its time on a copy of X, and columns are read in place instead. On sparse X every stored entry is
 read once for all tasks.
 """
 
@@ -11,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from sparsereg.backends.numba.jit import kernel
+from sparsereg.backends.numba.jit import REASSOCIATE, kernel
 from sparsereg.backends.numba.matrices import centered_columns, take
 from sparsereg.backends.numba.threads import PRODUCT, run_blocks
 from sparsereg.backends.protocol import FloatArray, IndexArray
 
 _COLUMN_BLOCK = 256
+# Tasks up to which contiguous columns are read in place.
+_FEW_TASKS = 20
 # Rows of a block that is converted from float32, or packed: they stay in cache.
 _ROW_BLOCK = 1024
 _PACK_BYTES = 8 << 20
@@ -36,6 +39,12 @@ def xtr_tasks(design: Any, residuals: FloatArray, columns: IndexArray | None = N
                 design.data, design.indices, design.indptr, rows, listed, start, stop, out
             )
 
+    elif len(residuals) <= _FEW_TASKS and design.X.flags.f_contiguous:
+        rows = np.ascontiguousarray(weighted)
+
+        def task(start: int, stop: int) -> None:
+            _xtv_columns_tasks(design.X, rows, listed, start, stop, out)
+
     else:
 
         def task(start: int, stop: int) -> None:
@@ -44,7 +53,8 @@ def xtr_tasks(design: Any, residuals: FloatArray, columns: IndexArray | None = N
 
     work = float(design.nnz) * len(residuals) * listed.size / max(p, 1)
     run_blocks(task, listed.size, _COLUMN_BLOCK, work if design.is_sparse else work / PRODUCT)
-    out -= np.outer(weighted.sum(axis=1), design.means[listed])
+    if design.means.any():
+        out -= np.outer(weighted.sum(axis=1), design.means[listed])
     out /= n
     return out
 
@@ -89,6 +99,64 @@ def fitted_rows(design: Any, rows: IndexArray, columns: IndexArray, coef: FloatA
         np.matmul(coef, block.T, out=out[:, start : start + step])
     out -= (coef @ design.means[columns])[:, None]
     return out
+
+
+@kernel(fastmath=REASSOCIATE)
+def _xtv_columns_tasks(X, v, columns, start, stop, out):
+    n = X.shape[0]
+    tasks = v.shape[0]
+    k = start
+    while k + 4 <= stop:  # four columns and four tasks at a time: each entry read serves four sums
+        j0, j1, j2, j3 = columns[k], columns[k + 1], columns[k + 2], columns[k + 3]
+        t = 0
+        while t + 4 <= tasks:
+            a0 = a1 = a2 = a3 = 0.0
+            b0 = b1 = b2 = b3 = 0.0
+            c0 = c1 = c2 = c3 = 0.0
+            d0 = d1 = d2 = d3 = 0.0
+            for i in range(n):
+                x0, x1, x2, x3 = X[i, j0], X[i, j1], X[i, j2], X[i, j3]
+                va, vb, vc, vd = v[t, i], v[t + 1, i], v[t + 2, i], v[t + 3, i]
+                a0 += va * x0
+                a1 += va * x1
+                a2 += va * x2
+                a3 += va * x3
+                b0 += vb * x0
+                b1 += vb * x1
+                b2 += vb * x2
+                b3 += vb * x3
+                c0 += vc * x0
+                c1 += vc * x1
+                c2 += vc * x2
+                c3 += vc * x3
+                d0 += vd * x0
+                d1 += vd * x1
+                d2 += vd * x2
+                d3 += vd * x3
+            out[t, k], out[t, k + 1], out[t, k + 2], out[t, k + 3] = a0, a1, a2, a3
+            out[t + 1, k], out[t + 1, k + 1], out[t + 1, k + 2], out[t + 1, k + 3] = b0, b1, b2, b3
+            out[t + 2, k], out[t + 2, k + 1], out[t + 2, k + 2], out[t + 2, k + 3] = c0, c1, c2, c3
+            out[t + 3, k], out[t + 3, k + 1], out[t + 3, k + 2], out[t + 3, k + 3] = d0, d1, d2, d3
+            t += 4
+        while t < tasks:
+            a0 = a1 = a2 = a3 = 0.0
+            for i in range(n):
+                va = v[t, i]
+                a0 += va * X[i, j0]
+                a1 += va * X[i, j1]
+                a2 += va * X[i, j2]
+                a3 += va * X[i, j3]
+            out[t, k], out[t, k + 1], out[t, k + 2], out[t, k + 3] = a0, a1, a2, a3
+            t += 1
+        k += 4
+    while k < stop:
+        j = columns[k]
+        for t in range(tasks):
+            total = 0.0
+            for i in range(n):
+                total += v[t, i] * X[i, j]
+            out[t, k] = total
+        k += 1
 
 
 @kernel()

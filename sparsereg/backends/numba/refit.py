@@ -351,6 +351,28 @@ def put_in(inverse, loadings, coef, gradient, remainder, support, inside, s, row
 
 
 @kernel()
+def take_in(
+    inverse, loadings, coef, gradient, remainder, support, inside, s, floor, rows, place, columns
+):  # fmt: skip
+    """Add columns with known rows, in this order, but those with a remainder up to ``floor``.
+
+    There is room. Returns (number of columns, what half_rss falls by, wear).
+    """
+    total = 0.0
+    wear = 0.0
+    for column in columns:
+        if inside[column] == 0 and remainder[column] > floor:
+            fall, worn = put_in(
+                inverse, loadings, coef, gradient, remainder, support, inside, s, rows, place,
+                column,
+            )  # fmt: skip
+            total += fall
+            wear += worn
+            s += 1
+    return s, total, wear
+
+
+@kernel()
 def validity(coef, gradient, support, inside, costs, ridge):
     """Return the alphas [low, high] at which no single column pays for entering or leaving."""
     low = 0.0
