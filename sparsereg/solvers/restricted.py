@@ -216,13 +216,15 @@ def _prepare(
 ) -> tuple[ActiveSet, npt.NDArray[np.bool_], int]:
     """Return the active set for a solve from coef, the free columns, and the largest rank."""
     free = (gap.l1 + gap.l2 == 0) & (not gap.positive)
-    l2 = float(np.max(gap.l2, initial=0.0))
+    l2 = float(gap.l2.max()) if gap.l2.size else 0.0
     state = work.active_set.for_solve(l2)
-    active = state.active[: max(state.n_active, 0)]
-    # another penalty on the same data may have freed columns, or bound free ones
-    bound_again = np.any(~free[active] & (state.sign[active] * coef[active] < 0))
-    if bound_again or np.count_nonzero(free[active]) < np.count_nonzero(free):
-        state.n_active = -1
+    if state.n_active >= 0:
+        active = state.active[: state.n_active]
+        # another penalty on the same data may have freed columns, or bound free ones
+        stays_free = free[active]
+        bound_again = np.any((state.sign[active] * coef[active] < 0) & ~stays_free)
+        if bound_again or np.count_nonzero(stays_free) < np.count_nonzero(free):
+            state.n_active = -1
     if state.n_active < 0:
         work.active_set.factorize(coef, gap.l2, free)
     return state, free, coef.size if l2 > 0 else min(coef.size, work.max_rank)

@@ -270,16 +270,15 @@ def make_pool(work: Workspace, restriction: Restriction, wanted: IndexArray) -> 
     may_move = restriction.may_move[pool.columns]
     if not may_move.all():  # left by a problem on the same data that excludes fewer features
         pool.keep_only(may_move)
-    support = work.support
-    wanted = np.union1d(wanted, support)
-    if wanted.size > (_SPARSE_POOL if work.design.is_sparse else MAX_POOL):
+    is_wanted = np.zeros(work.coef.size, dtype=bool)
+    is_wanted[wanted] = is_wanted[work.support] = True
+    listed = np.flatnonzero(is_wanted)
+    if listed.size > (_SPARSE_POOL if work.design.is_sparse else MAX_POOL):
         return False
-    new = pool.missing(wanted)
-    needed = max(_POOL_MINIMUM, _POOL_EXCESS * support.size, wanted.size)
+    new = pool.missing(listed)
+    needed = max(_POOL_MINIMUM, _POOL_EXCESS * work.support.size, listed.size)
     if new.size and len(pool) + new.size > needed:
-        keep = np.zeros(work.coef.size, dtype=bool)
-        keep[wanted] = True
-        pool.keep_only(keep[pool.columns])
+        pool.keep_only(is_wanted[pool.columns])
     pool.add(new)
     nothing_excluded = restriction.usable.size == pool.n_moving
     if 2 * len(pool) > pool.n_moving and nothing_excluded and work.whole_gram_fits:
