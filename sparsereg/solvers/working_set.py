@@ -27,13 +27,15 @@ from sparsereg.backends.protocol import IndexArray
 from sparsereg.penalties.elastic_net import ElasticNet
 from sparsereg.solvers.blas import single_threaded_blas
 from sparsereg.solvers.problem import Solution, Step
-from sparsereg.solvers.restricted import MAX_EPOCHS, descend_on_residual, solve_on_pool
+from sparsereg.solvers.residual_descent import MAX_EPOCHS, descend_on_residual
+from sparsereg.solvers.restricted import solve_on_pool
 from sparsereg.solvers.restriction import Restriction
 from sparsereg.solvers.workspace import MAX_POOL, Workspace
 
-# A step brings in this many new columns, or this share of those known. It lowers the level of the
-# bounds at least by this factor; at the end comes whatever is this near its bound.
-_MOST_NEW, _DESCENT, _NEARLY = (64, 0.15), 0.9, 0.97
+# A step brings in this many new columns, or this share of those known; more of them on sparse X,
+# where a pass is dear and a Gram matrix cheap. It lowers the level of the bounds at least by this
+# factor; at the end comes whatever is this near its bound.
+_MOST_NEW, _MOST_NEW_SPARSE, _DESCENT, _NEARLY = (48, 0.1), (64, 0.15), 0.9, 0.97
 # Columns of the first working set on the residual: on sparse X a pass is dear beside an idle one.
 _FIRST_SIZE, _FIRST_SPARSE_SIZE = 64, 1000
 # Between two passes come so many steps that look only at features this near their bound.
@@ -92,7 +94,8 @@ def _solve(
     whole = restriction.gap(work, everything)
     work.start_feasible(restriction.may_move, restriction.free, restriction.positive)
     history: list[Step] = []
-    working_set, best, level, crawling = usable[:0], work.coef, np.inf, False
+    working_set, best, level = usable[:0], work.coef, np.inf
+    left_pool = crawling = False
     # an exact solve for the unpenalized features counts as one iteration
     n_iter, passes, stalled, best_gap = int(restriction.free.size > 0), 0, 0, np.inf
 
@@ -114,8 +117,10 @@ def _solve(
         last_size, last_level = working_set.size, level
         hurry = 2 * passes > max_iter
         level, wanted = _descend(work, restriction, 1.0 if hurry else level)
-        on_pool = make_pool(work, restriction, wanted)
+        left_pool = left_pool or not _pool_will_do(work, level, wanted)
+        on_pool = not left_pool and make_pool(work, restriction, wanted)
         if not on_pool:
+            left_pool = True
             level, wanted = 1.0, _choose(work, restriction, scale, working_set)
             on_pool = crawling and make_pool(work, restriction, wanted)
         working_set = work.pool.columns if on_pool else wanted
@@ -135,7 +140,7 @@ def _solve(
                 used += more
         else:
             used = descend_on_residual(work, current, working_set, goal)
-            crawling = crawling or used >= MAX_EPOCHS
+            crawling = used >= MAX_EPOCHS and working_set.size <= last_size
         n_iter += used
         work.solve_unpenalized(restriction.free)
         if stalled > 1 and work.on_gram:
@@ -193,7 +198,7 @@ def _descend(
         reach[~restriction.may_move] = -np.inf
     reach[pool.missing(work.support)] = np.inf
     reach[pool.columns] = -np.inf
-    at_least, share = _MOST_NEW
+    at_least, share = _most_new(work)
     room = max(at_least, int(share * len(pool)))
     n_forced = np.count_nonzero(reach == np.inf)
     beyond = np.count_nonzero(reach > 1.0) - n_forced
@@ -264,6 +269,22 @@ def _choose(
     return np.sort(usable[np.argpartition(distance, wanted - 1)[:wanted]])
 
 
+def _most_new(work: Workspace) -> tuple[int, float]:
+    return _MOST_NEW_SPARSE if work.design.is_sparse else _MOST_NEW
+
+
+def _largest_pool(work: Workspace) -> int:
+    return _SPARSE_POOL if work.design.is_sparse else MAX_POOL
+
+
+def _pool_will_do(work: Workspace, level: float, wanted: IndexArray) -> bool:
+    """Whether a pool that grows by its share with each step is still small at the final bounds."""
+    if work.max_rank <= _largest_pool(work):
+        return True
+    growth = np.log1p(_most_new(work)[1]) / -np.log(_DESCENT)
+    return (len(work.pool) + wanted.size) * level**growth <= _largest_pool(work)
+
+
 def make_pool(work: Workspace, restriction: Restriction, wanted: IndexArray) -> bool:
     """Bring the wanted columns into the pool; return False where they are too many."""
     pool = work.pool
@@ -273,7 +294,7 @@ def make_pool(work: Workspace, restriction: Restriction, wanted: IndexArray) -> 
     is_wanted = np.zeros(work.coef.size, dtype=bool)
     is_wanted[wanted] = is_wanted[work.support] = True
     listed = np.flatnonzero(is_wanted)
-    if listed.size > (_SPARSE_POOL if work.design.is_sparse else MAX_POOL):
+    if listed.size > _largest_pool(work):
         return False
     new = pool.missing(listed)
     needed = max(_POOL_MINIMUM, _POOL_EXCESS * work.support.size, listed.size)
