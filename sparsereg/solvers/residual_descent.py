@@ -13,15 +13,14 @@ from __future__ import annotations
 import numpy as np
 
 from sparsereg.backends.protocol import FloatArray, IndexArray, KernelForm
-from sparsereg.solvers.duality import DualGap
 from sparsereg.solvers.restriction import Restriction
 from sparsereg.solvers.workspace import Workspace
 
 # Descent on one working set ends after about so many epochs: a new pass over X may help more.
-MAX_EPOCHS = 25
+MAX_EPOCHS = 15
 # Epochs on the support behind each extrapolation, and how often that comes between two epochs on
 # the whole working set.
-_EPOCHS, _ROUNDS = 5, 2
+_EPOCHS, _ROUNDS = 7, 2
 # Shares of the step to the extrapolated point that are tried.
 _STEPS = (1.0, 0.5, 0.25, 0.125)
 # Keeps the normal equations of the shares regular.
@@ -52,7 +51,7 @@ def descend_on_residual(
         for _ in range(_ROUNDS):
             if not still < largest < np.inf:
                 break
-            epochs, largest = _descend_on_support(work, ws, residual, coef, form, gap)
+            epochs, largest = _descend_on_support(work, restriction, ws, residual, coef, form)
             used += epochs
         still *= _STILLER
         # 3. the gap
@@ -69,15 +68,16 @@ def descend_on_residual(
 
 def _descend_on_support(
     work: Workspace,
+    restriction: Restriction,
     ws: IndexArray,
     residual: FloatArray,
     coef: FloatArray,
     form: KernelForm,
-    gap: DualGap,
 ) -> tuple[int, float]:
     """Move coef and residual, in place; return the epochs used and the last largest gain."""
     support = np.flatnonzero(coef != 0)
     columns, form = ws[support], form._replace(weights=form.weights[support])
+    gap = restriction.gap(work, columns)
     points = np.empty((_EPOCHS + 1, support.size))
     points[0] = coef[support]
     for k in range(_EPOCHS):
@@ -92,12 +92,12 @@ def _descend_on_support(
     direction = _extrapolated(points) - last
     direction[last == 0] = 0.0  # what has just left the support stays out
     fitted = work.backend.fitted(work.design, columns, direction)
-    objective = _objective(work, gap, support, last, residual)
+    objective = gap.objective(last, work.mean_square(residual))
     for step in _STEPS:
         trial, trial_residual = last + step * direction, residual - step * fitted
         if gap.positive and np.any(trial < 0):
             continue
-        if _objective(work, gap, support, trial, trial_residual) < objective:
+        if gap.objective(trial, work.mean_square(trial_residual)) < objective:
             last, residual[:] = trial, trial_residual
             break
     coef[support] = last
@@ -117,9 +117,3 @@ def _extrapolated(points: FloatArray) -> FloatArray:
         return points[-1]
     return (shares / total) @ points[1:]
 
-
-def _objective(
-    work: Workspace, gap: DualGap, support: IndexArray, coef: FloatArray, residual: FloatArray
-) -> float:
-    penalty = gap.l1[support] @ np.abs(coef) + 0.5 * (gap.l2[support] @ coef**2)
-    return 0.5 * work.mean_square(residual) + float(penalty)

@@ -47,12 +47,18 @@ _FAR_DOWN = 30.0
 _COLUMNS_PER_PASS, _SAVED_PASSES, _ALPHAS_PER_PASS = 100, 2, 10
 # A relative gap at which a solution counts as exact.
 EXACT = 1e-10
-# There is no Gram matrix of more sparse columns than this.
-_SPARSE_POOL = 3000
+# There is no Gram matrix of more sparse columns than this, and none is begun that is expected to
+# exceed this share of the most columns there may be.
+_SPARSE_POOL, _SAFE_SHARE = 3000, 1 / 3
+# Where descent on the residual did not solve the same working set in so many attempts, the pool is
+# tried.
+_CRAWLS = 3
 # The subproblem in residual form is solved to this share of the current gap.
 _INNER_SHARE = 0.1
 # Passes over X without progress after which the gap is taken to be at the rounding floor.
 _PATIENCE = 5
+# An objective that falls by less than this share may only be rounded differently.
+_NOISE = 1e-13
 # Columns that were not needed are dropped from the pool when it has this many times the support.
 _POOL_EXCESS, _POOL_MINIMUM = 6, 2000
 
@@ -95,9 +101,10 @@ def _solve(
     work.start_feasible(restriction.may_move, restriction.free, restriction.positive)
     history: list[Step] = []
     working_set, best, level = usable[:0], work.coef, np.inf
-    left_pool = crawling = False
+    left_pool, crawled = False, 0
     # an exact solve for the unpenalized features counts as one iteration
-    n_iter, passes, stalled, best_gap = int(restriction.free.size > 0), 0, 0, np.inf
+    n_iter, passes, stalled = int(restriction.free.size > 0), 0, 0
+    best_gap = best_objective = np.inf
 
     while True:
         # 1. the gap of the whole problem at the current point
@@ -118,15 +125,18 @@ def _solve(
         hurry = 2 * passes > max_iter
         level, wanted = _descend(work, restriction, 1.0 if hurry else level)
         left_pool = left_pool or not _pool_will_do(work, level, wanted)
-        on_pool = not left_pool and make_pool(work, restriction, wanted)
+        worth_it = not left_pool or crawled >= _CRAWLS
+        on_pool = worth_it and make_pool(work, restriction, wanted)
         if not on_pool:
             left_pool = True
             level, wanted = 1.0, _choose(work, restriction, scale, working_set)
-            on_pool = crawling and make_pool(work, restriction, wanted)
         working_set = work.pool.columns if on_pool else wanted
         # exact solutions leave rounding only; descent comes nearer step by step
         progress = gap < (0.5 if work.active_set.is_exact else 0.99) * best_gap
         progress = progress or working_set.size > last_size or level < last_level
+        objective = whole.objective(work.coef[everything], work.sq_residual)
+        progress = progress or objective < best_objective - max(0.1 * target, _NOISE * objective)
+        best_objective = min(best_objective, objective)
         stalled = 0 if progress else stalled + 1
         best_gap = min(best_gap, gap)
         # 3. the restricted problem
@@ -140,7 +150,8 @@ def _solve(
                 used += more
         else:
             used = descend_on_residual(work, current, working_set, goal)
-            crawling = used >= MAX_EPOCHS and working_set.size <= last_size
+            crawls = used >= MAX_EPOCHS and working_set.size <= last_size
+            crawled = crawled + 1 if crawls else 0
         n_iter += used
         work.solve_unpenalized(restriction.free)
         if stalled > 1 and work.on_gram:
@@ -279,10 +290,11 @@ def _largest_pool(work: Workspace) -> int:
 
 def _pool_will_do(work: Workspace, level: float, wanted: IndexArray) -> bool:
     """Whether a pool that grows by its share with each step is still small at the final bounds."""
-    if work.max_rank <= _largest_pool(work):
+    if level == 1.0 or work.max_rank <= _largest_pool(work):
         return True
     growth = np.log1p(_most_new(work)[1]) / -np.log(_DESCENT)
-    return (len(work.pool) + wanted.size) * level**growth <= _largest_pool(work)
+    expected = (len(work.pool) + wanted.size) * level**growth
+    return bool(expected <= _SAFE_SHARE * _largest_pool(work))
 
 
 def make_pool(work: Workspace, restriction: Restriction, wanted: IndexArray) -> bool:
