@@ -57,8 +57,8 @@ _CRAWLS = 3
 _INNER_SHARE = 0.1
 # Passes over X without progress after which the gap is taken to be at the rounding floor.
 _PATIENCE = 5
-# An objective that falls by less than this share may only be rounded differently.
-_NOISE = 1e-13
+# Descent makes progress as long as a pass lowers the objective by this share of the gap.
+_FALL = 1e-4
 # Columns that were not needed are dropped from the pool when it has this many times the support.
 _POOL_EXCESS, _POOL_MINIMUM = 6, 2000
 
@@ -125,18 +125,20 @@ def _solve(
         hurry = 2 * passes > max_iter
         level, wanted = _descend(work, restriction, 1.0 if hurry else level)
         left_pool = left_pool or not _pool_will_do(work, level, wanted)
-        worth_it = not left_pool or crawled >= _CRAWLS
-        on_pool = worth_it and make_pool(work, restriction, wanted)
+        crawls = crawled >= _CRAWLS
+        on_pool = (crawls or not left_pool) and make_pool(work, restriction, wanted)
         if not on_pool:
             left_pool = True
             level, wanted = 1.0, _choose(work, restriction, scale, working_set)
+            on_pool = crawls and make_pool(work, restriction, wanted)
         working_set = work.pool.columns if on_pool else wanted
         # exact solutions leave rounding only; descent comes nearer step by step
         progress = gap < (0.5 if work.active_set.is_exact else 0.99) * best_gap
         progress = progress or working_set.size > last_size or level < last_level
-        objective = whole.objective(work.coef[everything], work.sq_residual)
-        progress = progress or objective < best_objective - max(0.1 * target, _NOISE * objective)
-        best_objective = min(best_objective, objective)
+        if not on_pool:  # the gap of descent goes up and down, the objective does not
+            objective = whole.objective(work.coef[everything], work.sq_residual)
+            progress = progress or objective < best_objective - _FALL * gap
+            best_objective = min(best_objective, objective)
         stalled = 0 if progress else stalled + 1
         best_gap = min(best_gap, gap)
         # 3. the restricted problem
@@ -150,8 +152,8 @@ def _solve(
                 used += more
         else:
             used = descend_on_residual(work, current, working_set, goal)
-            crawls = used >= MAX_EPOCHS and working_set.size <= last_size
-            crawled = crawled + 1 if crawls else 0
+            solved = used < MAX_EPOCHS or working_set.size > last_size
+            crawled = 0 if solved else crawled + 1
         n_iter += used
         work.solve_unpenalized(restriction.free)
         if stalled > 1 and work.on_gram:
