@@ -23,8 +23,8 @@ MAX_EPOCHS = 15
 _EPOCHS, _ROUNDS = 7, 2
 # Shares of the step to the extrapolated point that are tried.
 _STEPS = (1.0, 0.5, 0.25, 0.125)
-# Keeps the normal equations of the shares regular.
-_RIDGE = 1e-12
+# Keeps the least squares of the shares regular, relative to the moves.
+_RIDGE = 1e-8
 # The gap is looked at when no step gains more than a share of the goal, which is lowered by this
 # after each look.
 _STILLER = 0.1
@@ -106,14 +106,15 @@ def _descend_on_support(
 
 def _extrapolated(points: FloatArray) -> FloatArray:
     moves = np.diff(points, axis=0)
-    products = moves @ moves.T
-    products.flat[:: len(moves) + 1] += _RIDGE * np.trace(products)
-    try:
-        shares = np.linalg.solve(products, np.ones(len(moves)))
-    except np.linalg.LinAlgError:  # moves so small that their squares vanish
-        return points[-1]
-    total = shares.sum()
+    ridge = _RIDGE * np.linalg.norm(moves) * np.eye(len(moves))
+    # the shares solve (M'M + ridge^2) c = 1, up to a factor
+    root = np.linalg.qr(np.concatenate([moves.T, ridge]), mode="r")
+    with np.errstate(all="ignore"):
+        try:
+            shares = np.linalg.solve(root, np.linalg.solve(root.T, np.ones(len(moves))))
+        except np.linalg.LinAlgError:  # nothing moves
+            return points[-1]
+        total = shares.sum()
     if not (np.isfinite(total) and total > 0):
         return points[-1]
     return (shares / total) @ points[1:]
-
