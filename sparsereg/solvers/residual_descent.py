@@ -1,14 +1,16 @@
 """Coordinate descent on the residual, extrapolated: for working sets without a Gram matrix.
 
 As long as no coefficient changes its sign, an epoch is an affine map. From the moves
-M = (w_1 - w_0, ..., w_K - w_(K-1)) of K epochs, the shares c with c'1 = 1 that minimize ||M c|| give
-a point c_1 w_1 + ... + c_K w_K that is about as far as the best polynomial in that map comes. The
-step to it is shortened until the objective falls, and otherwise left out.
+M = (w_1 - w_0, ..., w_K - w_(K-1)) of K epochs, the shares c with c'1 = 1 that minimize ||M c||
+give a point c_1 w_1 + ... + c_K w_K that is about as far as the best polynomial in that map comes.
+The step to it is shortened until the objective falls, and otherwise left out.
 
 Source: Bertrand and Massias, "Anderson acceleration of coordinate descent", AISTATS 2021.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -108,7 +110,7 @@ def _extrapolated(points: FloatArray) -> FloatArray:
     moves = np.diff(points, axis=0)
     ridge = _RIDGE * np.linalg.norm(moves) * np.eye(len(moves))
     # the shares solve (M'M + ridge^2) c = 1, up to a factor
-    root = np.linalg.qr(np.concatenate([moves.T, ridge]), mode="r")
+    root: Any = np.linalg.qr(np.concatenate([moves.T, ridge]), mode="r")
     with np.errstate(all="ignore"):
         try:
             shares = np.linalg.solve(root, np.linalg.solve(root.T, np.ones(len(moves))))

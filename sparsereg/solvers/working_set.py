@@ -37,7 +37,7 @@ from sparsereg.solvers.workspace import MAX_POOL, Workspace
 # factor; at the end comes whatever is this near its bound.
 _MOST_NEW, _MOST_NEW_SPARSE, _DESCENT, _NEARLY = (48, 0.1), (64, 0.15), 0.9, 0.97
 # Columns of the first working set on the residual: on sparse X a pass is dear beside an idle one.
-_FIRST_SIZE, _FIRST_SPARSE_SIZE = 64, 1000
+_FIRST_SIZE, _FIRST_SPARSE_SIZE = 64, 4000
 # Between two passes come so many steps that look only at features this near their bound.
 _STEPS_IN_SIGHT, _IN_SIGHT = 2, 0.6
 # So far below alpha_max nearly every column will be wanted; then all are taken where that fits.
