@@ -32,10 +32,10 @@ from sparsereg.solvers.restricted import solve_on_pool
 from sparsereg.solvers.restriction import Restriction
 from sparsereg.solvers.workspace import MAX_POOL, Workspace
 
-# A step brings in this many new columns, or this share of those known; more of them on sparse X,
-# where a pass is dear and a Gram matrix cheap. It lowers the level of the bounds at least by this
-# factor; at the end comes whatever is this near its bound.
-_MOST_NEW, _MOST_NEW_SPARSE, _DESCENT, _NEARLY = (48, 0.1), (64, 0.15), 0.9, 0.97
+# A step brings in this many new columns, or this share of those known; more of them on sparse and
+# tall X, where a pass is dear beside what a larger pool costs. It lowers the level of the bounds at
+# least by this factor; at the end comes whatever is this near its bound.
+_MOST_NEW, _MOST_NEW_IF_DEAR, _DESCENT, _NEARLY = (48, 0.1), (64, 0.15), 0.9, 0.97
 # Columns of the first working set on the residual: on sparse X a pass is dear beside an idle one.
 _FIRST_SIZE, _FIRST_SPARSE_SIZE = 64, 4000
 # Between two passes come so many steps that look only at features this near their bound.
@@ -283,7 +283,8 @@ def _choose(
 
 
 def _most_new(work: Workspace) -> tuple[int, float]:
-    return _MOST_NEW_SPARSE if work.design.is_sparse else _MOST_NEW
+    passes_are_dear = work.design.is_sparse or work.whole_gram_fits
+    return _MOST_NEW_IF_DEAR if passes_are_dear else _MOST_NEW
 
 
 def _largest_pool(work: Workspace) -> int:
