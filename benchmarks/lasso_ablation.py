@@ -34,7 +34,10 @@ _NEVER = 10**9
 IDEAS: dict[str, dict[str, Any]] = {
     "Newton steps": {"restricted._NEWTON_FROM": _NEVER},
     "several alphas at once": {"look_ahead._MAX_ALPHAS": 1},
-    "levels": {"working_set._MOST_NEW": (_NEVER, 1.0)},
+    "levels": {
+        "working_set._MOST_NEW": (_NEVER, 1.0),
+        "working_set._MOST_NEW_IF_DEAR": (_NEVER, 1.0),
+    },
     "steps between passes": {"working_set._STEPS_IN_SIGHT": 0},
     "whole Gram matrix": {"workspace.Workspace.whole_gram_fits": False},
     "folds by down-dating": {"parts._downdated": lambda *arguments: None},

@@ -16,6 +16,8 @@ from sparsereg.backends.protocol import ActiveSet, Backend, Design, FloatArray, 
 _DEPENDENT = 1e-10
 # Fewer columns are appended to a factor one by one.
 _FACTORIZED_TOGETHER = 16
+# A Gram matrix that grows has room for so many columns: small ones are not copied again and again.
+_SMALLEST_ROOM = 400
 
 
 class ColumnPool:
@@ -98,7 +100,8 @@ class ColumnPool:
     def _reserve(self, size: int, known: int) -> None:
         if size <= len(self._gram):
             return
-        capacity = min(max(size, 2 * len(self._gram)), self._design.shape[1])
+        capacity = max(size, 2 * len(self._gram), _SMALLEST_ROOM)
+        capacity = min(capacity, self._design.shape[1])
         grown = np.empty((capacity, capacity))
         grown[:known, :known] = self._gram[:known, :known]
         self._gram = grown

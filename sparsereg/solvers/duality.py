@@ -70,6 +70,10 @@ class DualGap:
         other.l1, other.l2 = level * self.l1, level * self.l2
         return other
 
+    def objective(self, w: FloatArray, sq_residual: float) -> float:
+        """Return loss plus penalty of a point, as far as these features go."""
+        return 0.5 * (sq_residual + float(self.l2 @ w**2)) + float(self.l1 @ np.abs(w))
+
     def evaluate(self, w: FloatArray, g: FloatArray, sq_residual: float) -> tuple[float, float]:
         """Return the gap at the better of the scales tried, and that scale.
 

@@ -1,8 +1,8 @@
 """Solving the problem restricted to a working set.
 
 On the Gram matrix of the pool: exactly, by the homotopy, with coordinate descent as the way to a
-good start and as the fallback. On the residual, where a Gram matrix would not pay: by coordinate
-descent.
+good start and as the fallback. Where a Gram matrix would not pay, see
+:mod:`sparsereg.solvers.residual_descent`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,8 @@ from sparsereg.solvers.restriction import Restriction
 from sparsereg.solvers.workspace import Workspace
 
 _EPOCHS_PER_CHECK = 10
-# Descent on the residual looks at the gap when no step gains more than a share of the goal, which
-# is lowered by this after each look.
-_STILLER = 0.1
 # Coordinate descent on one working set ends after this many epochs: a new pass may help more.
-MAX_EPOCHS = 100
+_MAX_EPOCHS = 100
 # Newton steps are tried from so many active columns on: with fewer, events are as cheap, and the
 # kernels of the steps need not be compiled.
 _NEWTON_FROM = 64
@@ -216,13 +213,15 @@ def _prepare(
 ) -> tuple[ActiveSet, npt.NDArray[np.bool_], int]:
     """Return the active set for a solve from coef, the free columns, and the largest rank."""
     free = (gap.l1 + gap.l2 == 0) & (not gap.positive)
-    l2 = float(np.max(gap.l2, initial=0.0))
+    l2 = float(gap.l2.max()) if gap.l2.size else 0.0
     state = work.active_set.for_solve(l2)
-    active = state.active[: max(state.n_active, 0)]
-    # another penalty on the same data may have freed columns, or bound free ones
-    bound_again = np.any(~free[active] & (state.sign[active] * coef[active] < 0))
-    if bound_again or np.count_nonzero(free[active]) < np.count_nonzero(free):
-        state.n_active = -1
+    if state.n_active >= 0:
+        active = state.active[: state.n_active]
+        # another penalty on the same data may have freed columns, or bound free ones
+        stays_free = free[active]
+        bound_again = np.any((state.sign[active] * coef[active] < 0) & ~stays_free)
+        if bound_again or np.count_nonzero(stays_free) < np.count_nonzero(free):
+            state.n_active = -1
     if state.n_active < 0:
         work.active_set.factorize(coef, gap.l2, free)
     return state, free, coef.size if l2 > 0 else min(coef.size, work.max_rank)
@@ -239,7 +238,7 @@ def _descend_on_gram(
 ) -> int:
     start, start_gradient, sq_start = coef.copy(), gradient.copy(), work.sq_residual
     used = 0
-    while used < MAX_EPOCHS:
+    while used < _MAX_EPOCHS:
         epochs, largest = work.backend.gram_cd(gram, gradient, coef, form, _EPOCHS_PER_CHECK, 0.0)
         used += epochs
         # ||r||^2 follows from the gradients at both ends of a move, exactly for a quadratic
@@ -248,30 +247,4 @@ def _descend_on_gram(
             break
         if gap.evaluate(coef, gradient, max(sq_residual, 0.0))[0] <= goal:
             break
-    return used
-
-
-def descend_on_residual(
-    work: Workspace, restriction: Restriction, ws: IndexArray, goal: float
-) -> int:
-    """Coordinate descent on the residual; return the iterations used."""
-    gap = restriction.gap(work, ws)
-    form = restriction.form._replace(weights=restriction.form.weights[ws])
-    work.active_set.forget()
-    coef, residual = work.coef[ws], work.residual.copy()
-    used, still = 0, goal / ws.size
-    while used < MAX_EPOCHS:
-        epochs, largest = work.backend.residual_cd(
-            work.design, ws, residual, coef, form, _EPOCHS_PER_CHECK, still
-        )
-        used += epochs
-        still *= _STILLER  # a check costs an epoch: not many of them after single epochs
-        if largest == 0.0 or not np.isfinite(largest):
-            break
-        gradient = work.backend.xtr(work.design, residual, ws)
-        if gap.evaluate(coef, gradient, work.mean_square(residual))[0] <= goal:
-            break
-    full = np.zeros_like(work.coef)
-    full[ws] = coef
-    work.set_coef(full)
     return used

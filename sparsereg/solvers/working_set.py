@@ -27,15 +27,17 @@ from sparsereg.backends.protocol import IndexArray
 from sparsereg.penalties.elastic_net import ElasticNet
 from sparsereg.solvers.blas import single_threaded_blas
 from sparsereg.solvers.problem import Solution, Step
-from sparsereg.solvers.restricted import MAX_EPOCHS, descend_on_residual, solve_on_pool
+from sparsereg.solvers.residual_descent import MAX_EPOCHS, descend_on_residual
+from sparsereg.solvers.restricted import solve_on_pool
 from sparsereg.solvers.restriction import Restriction
 from sparsereg.solvers.workspace import MAX_POOL, Workspace
 
-# A step brings in this many new columns, or this share of those known. It lowers the level of the
-# bounds at least by this factor; at the end comes whatever is this near its bound.
-_MOST_NEW, _DESCENT, _NEARLY = (64, 0.15), 0.9, 0.97
+# A step brings in this many new columns, or this share of those known; more of them on sparse and
+# tall X, where a pass is dear beside what a larger pool costs. It lowers the level of the bounds at
+# least by this factor; at the end comes whatever is this near its bound.
+_MOST_NEW, _MOST_NEW_IF_DEAR, _DESCENT, _NEARLY = (48, 0.1), (64, 0.15), 0.9, 0.97
 # Columns of the first working set on the residual: on sparse X a pass is dear beside an idle one.
-_FIRST_SIZE, _FIRST_SPARSE_SIZE = 64, 1000
+_FIRST_SIZE, _FIRST_SPARSE_SIZE = 64, 4000
 # Between two passes come so many steps that look only at features this near their bound.
 _STEPS_IN_SIGHT, _IN_SIGHT = 2, 0.6
 # So far below alpha_max nearly every column will be wanted; then all are taken where that fits.
@@ -45,12 +47,18 @@ _FAR_DOWN = 30.0
 _COLUMNS_PER_PASS, _SAVED_PASSES, _ALPHAS_PER_PASS = 100, 2, 10
 # A relative gap at which a solution counts as exact.
 EXACT = 1e-10
-# There is no Gram matrix of more sparse columns than this.
-_SPARSE_POOL = 3000
+# There is no Gram matrix of more sparse columns than this, and none is begun that is expected to
+# exceed this share of the most columns there may be.
+_SPARSE_POOL, _SAFE_SHARE = 3000, 1 / 3
+# Where descent on the residual did not solve the same working set in so many attempts, the pool is
+# tried.
+_CRAWLS = 3
 # The subproblem in residual form is solved to this share of the current gap.
 _INNER_SHARE = 0.1
 # Passes over X without progress after which the gap is taken to be at the rounding floor.
 _PATIENCE = 5
+# Descent makes progress as long as a pass lowers the objective by this share of the gap.
+_FALL = 1e-4
 # Columns that were not needed are dropped from the pool when it has this many times the support.
 _POOL_EXCESS, _POOL_MINIMUM = 6, 2000
 
@@ -92,9 +100,11 @@ def _solve(
     whole = restriction.gap(work, everything)
     work.start_feasible(restriction.may_move, restriction.free, restriction.positive)
     history: list[Step] = []
-    working_set, best, level, crawling = usable[:0], work.coef, np.inf, False
+    working_set, best, level = usable[:0], work.coef, np.inf
+    left_pool, crawled = False, 0
     # an exact solve for the unpenalized features counts as one iteration
-    n_iter, passes, stalled, best_gap = int(restriction.free.size > 0), 0, 0, np.inf
+    n_iter, passes, stalled = int(restriction.free.size > 0), 0, 0
+    best_gap = best_objective = np.inf
 
     while True:
         # 1. the gap of the whole problem at the current point
@@ -114,14 +124,21 @@ def _solve(
         last_size, last_level = working_set.size, level
         hurry = 2 * passes > max_iter
         level, wanted = _descend(work, restriction, 1.0 if hurry else level)
-        on_pool = make_pool(work, restriction, wanted)
+        left_pool = left_pool or not _pool_will_do(work, level, wanted)
+        crawls = crawled >= _CRAWLS
+        on_pool = (crawls or not left_pool) and make_pool(work, restriction, wanted)
         if not on_pool:
+            left_pool = True
             level, wanted = 1.0, _choose(work, restriction, scale, working_set)
-            on_pool = crawling and make_pool(work, restriction, wanted)
+            on_pool = crawls and make_pool(work, restriction, wanted)
         working_set = work.pool.columns if on_pool else wanted
         # exact solutions leave rounding only; descent comes nearer step by step
         progress = gap < (0.5 if work.active_set.is_exact else 0.99) * best_gap
         progress = progress or working_set.size > last_size or level < last_level
+        if not on_pool:  # the gap of descent goes up and down, the objective does not
+            objective = whole.objective(work.coef[everything], work.sq_residual)
+            progress = progress or objective < best_objective - _FALL * gap
+            best_objective = min(best_objective, objective)
         stalled = 0 if progress else stalled + 1
         best_gap = min(best_gap, gap)
         # 3. the restricted problem
@@ -135,7 +152,8 @@ def _solve(
                 used += more
         else:
             used = descend_on_residual(work, current, working_set, goal)
-            crawling = crawling or used >= MAX_EPOCHS
+            solved = used < MAX_EPOCHS or working_set.size > last_size
+            crawled = 0 if solved else crawled + 1
         n_iter += used
         work.solve_unpenalized(restriction.free)
         if stalled > 1 and work.on_gram:
@@ -193,7 +211,7 @@ def _descend(
         reach[~restriction.may_move] = -np.inf
     reach[pool.missing(work.support)] = np.inf
     reach[pool.columns] = -np.inf
-    at_least, share = _MOST_NEW
+    at_least, share = _most_new(work)
     room = max(at_least, int(share * len(pool)))
     n_forced = np.count_nonzero(reach == np.inf)
     beyond = np.count_nonzero(reach > 1.0) - n_forced
@@ -264,22 +282,39 @@ def _choose(
     return np.sort(usable[np.argpartition(distance, wanted - 1)[:wanted]])
 
 
+def _most_new(work: Workspace) -> tuple[int, float]:
+    passes_are_dear = work.design.is_sparse or work.whole_gram_fits
+    return _MOST_NEW_IF_DEAR if passes_are_dear else _MOST_NEW
+
+
+def _largest_pool(work: Workspace) -> int:
+    return _SPARSE_POOL if work.design.is_sparse else MAX_POOL
+
+
+def _pool_will_do(work: Workspace, level: float, wanted: IndexArray) -> bool:
+    """Whether a pool that grows by its share with each step is still small at the final bounds."""
+    if level == 1.0 or work.max_rank <= _largest_pool(work):
+        return True
+    growth = np.log1p(_most_new(work)[1]) / -np.log(_DESCENT)
+    expected = (len(work.pool) + wanted.size) * level**growth
+    return bool(expected <= _SAFE_SHARE * _largest_pool(work))
+
+
 def make_pool(work: Workspace, restriction: Restriction, wanted: IndexArray) -> bool:
     """Bring the wanted columns into the pool; return False where they are too many."""
     pool = work.pool
     may_move = restriction.may_move[pool.columns]
     if not may_move.all():  # left by a problem on the same data that excludes fewer features
         pool.keep_only(may_move)
-    support = work.support
-    wanted = np.union1d(wanted, support)
-    if wanted.size > (_SPARSE_POOL if work.design.is_sparse else MAX_POOL):
+    is_wanted = np.zeros(work.coef.size, dtype=bool)
+    is_wanted[wanted] = is_wanted[work.support] = True
+    listed = np.flatnonzero(is_wanted)
+    if listed.size > _largest_pool(work):
         return False
-    new = pool.missing(wanted)
-    needed = max(_POOL_MINIMUM, _POOL_EXCESS * support.size, wanted.size)
+    new = pool.missing(listed)
+    needed = max(_POOL_MINIMUM, _POOL_EXCESS * work.support.size, listed.size)
     if new.size and len(pool) + new.size > needed:
-        keep = np.zeros(work.coef.size, dtype=bool)
-        keep[wanted] = True
-        pool.keep_only(keep[pool.columns])
+        pool.keep_only(is_wanted[pool.columns])
     pool.add(new)
     nothing_excluded = restriction.usable.size == pool.n_moving
     if 2 * len(pool) > pool.n_moving and nothing_excluded and work.whole_gram_fits:

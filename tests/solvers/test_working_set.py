@@ -42,9 +42,9 @@ def test_steps_between_passes_end_at_the_same_solution(form, model, monkeypatch)
 
 
 def test_steps_between_passes_save_passes(monkeypatch):
-    passes = len(Lasso(0.02 * ALPHA_MAX).fit(X, Y).history_)
+    passes = len(Lasso(0.05 * ALPHA_MAX).fit(X, Y).history_)
     monkeypatch.setattr(working_set, "_STEPS_IN_SIGHT", 0)
-    assert passes < len(Lasso(0.02 * ALPHA_MAX).fit(X, Y).history_)
+    assert passes < len(Lasso(0.05 * ALPHA_MAX).fit(X, Y).history_)
 
 
 def test_columns_out_of_sight_are_found_by_the_next_pass(monkeypatch):

@@ -31,17 +31,18 @@ def gram_block(design: Any, columns: IndexArray, n_new: int) -> FloatArray:
     n = design.shape[0]
     known = columns.size - n_new
     means = design.means[columns]
-    out = np.zeros((n_new, columns.size))  # a row for each of the new columns
     if design.is_sparse and not _is_far_from_zero(design, columns):
         out = _sparse_products(design, columns, known)
         out -= n * np.outer(means[known:], means)
     elif _is_plain(design, columns, known):
-        _add_products_in_parts(design.X, out)
+        out = _products_in_parts(design.X)
         out -= n * np.outer(means, means)
     else:
+        out = np.empty((n_new, columns.size))  # a row for each of the new columns
         step = max(64, _PACK_BYTES // (8 * columns.size))
         for start in range(0, n, step):
-            _add_products(pack(design, columns, start, min(start + step, n)), known, out)
+            packed = pack(design, columns, start, min(start + step, n))
+            _put_products(packed, known, out, add=start > 0)
     _mirror(out[:, known:])
     out /= n
     return out.T if known else out
@@ -75,13 +76,14 @@ def _is_plain(design: Any, columns: IndexArray, known: int) -> bool:
     )
 
 
-def _add_products_in_parts(X: FloatArray, out: FloatArray) -> None:
-    """Add X'X, the lower triangle at least; the rows of a narrow X are shared among threads."""
+def _products_in_parts(X: FloatArray) -> FloatArray:
+    """Return X'X, the lower triangle at least; the rows of a narrow X are shared among threads."""
     n, p = X.shape
+    out = np.zeros((p, p))
     n_parts = min(_PARTS, n // (_ROWS_PER_COLUMN * p)) if p <= _TILE else 1
     if n_parts < 2:
-        _add_products(X, 0, out)
-        return
+        _put_products(X, 0, out)
+        return out
     sums = np.empty((n_parts, p, p))
     pieces = _even_pieces(0, n, -(-n // n_parts))
 
@@ -93,10 +95,11 @@ def _add_products_in_parts(X: FloatArray, out: FloatArray) -> None:
     run_blocks(task, n_parts, 1, float(X.size) * p / PRODUCT)
     for part in sums:  # in one order, whoever was first
         out += part
+    return out
 
 
-def _add_products(packed: FloatArray, known: int, out: FloatArray) -> None:
-    """Add packed[:, known:]' packed, but not what is above the diagonal of its last columns."""
+def _put_products(packed: FloatArray, known: int, out: FloatArray, *, add: bool = False) -> None:
+    """Put packed[:, known:]' packed, but not what is above the diagonal of its last columns."""
     new = _even_pieces(known, packed.shape[1], _TILE)
     old = _even_pieces(0, known, _TILE) if known else []
     tiles = [(rows, columns) for rows in new for columns in (*old, *new) if columns < rows]
@@ -104,8 +107,11 @@ def _add_products(packed: FloatArray, known: int, out: FloatArray) -> None:
 
     def task(first: int, last: int) -> None:
         for (top, bottom), (left, right) in tiles[first:last]:
-            product = packed[:, top:bottom].T @ packed[:, left:right]
-            out[top - known : bottom - known, left:right] += product
+            tile = out[top - known : bottom - known, left:right]
+            if add:
+                tile += packed[:, top:bottom].T @ packed[:, left:right]
+            else:
+                np.matmul(packed[:, top:bottom].T, packed[:, left:right], out=tile)
 
     run_blocks(task, len(tiles), 1, float(packed.size) * len(out) / PRODUCT)
 
