@@ -29,7 +29,7 @@ from sparsereg.solvers.separable import SeparableTerms
 from sparsereg.solvers.workspace import Point, Workspace
 
 # Alphas that are checked together, and passes over X for them.
-_TOGETHER, _PASSES = 10, 6
+_TOGETHER, _PASSES = 5, 6
 # A second look is first solved to this; it must be lower by this share to be kept.
 LOOK_TOL, LOWER = 1e-3, 1e-9
 
@@ -54,7 +54,7 @@ def walk(
     with single_threaded_blas():
         work.active_set.forget()
         every[0].start_feasible(work)
-        right, wanted, used = work.point, choose_columns(work, every[0]), 0
+        right, wanted, used = work.point, choose_columns(work, every[-1]), 0
         for _ in range(min(_PASSES, max_iter)):
             if not extend_pool(work, every[0], wanted):
                 break

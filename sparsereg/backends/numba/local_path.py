@@ -17,7 +17,7 @@ from sparsereg.backends.numba.jit import kernel
 from sparsereg.backends.numba.penalty_kernels import penalty_terms, piece_scalar
 
 # Rounds of sweeps over the pool, and on its support: sweeps until the pieces stay, Newton steps.
-_MAX_ROUNDS, _SWEEPS, _NEWTON_STEPS = 50, 40, 10
+_MAX_ROUNDS, _SWEEPS, _NEWTON_STEPS = 50, 200, 10
 # A sweep that moves no coefficient further than this share of the last largest step is slow.
 _LENGTHS = np.array([1.0, 0.5, 0.25, 0.1])
 
@@ -150,7 +150,7 @@ def _descend(gram, gradient, coef, kind, params, weights, scales, max_rank, goal
         w, g, factors = coef[support], gradient[support], weights[support]
         on_support = scales[support] if scales.shape[0] else scales
         steps, is_same = _settle(
-            block, g, w, kind, params, factors, on_support, size <= max_rank, goal, wanted
+            block, g, w, kind, params, factors, on_support, size <= max_rank, max(goal, 0.01 * largest), wanted
         )
         used += steps
         if is_same:
@@ -166,6 +166,7 @@ def _settle(block, g, w, kind, params, weights, scales, may_step, goal, wanted):
     used = 0
     steps_left = _NEWTON_STEPS if may_step else 0
     pieces = _pieces(kind, params, scales, w)
+    still = 0
     for _ in range(_SWEEPS):
         _, largest = gram_cd(block, g, w, kind, params, weights, scales, 1, goal)
         used += 1
@@ -173,11 +174,14 @@ def _settle(block, g, w, kind, params, weights, scales, may_step, goal, wanted):
             break
         before, pieces = pieces, _pieces(kind, params, scales, w)
         if not np.array_equal(pieces, before):
+            still = 0
             continue
+        still += 1
         if wanted.shape[0] and np.array_equal(pieces, wanted):
             return used, True
-        if steps_left > 0 and np.all(pieces != 0):
+        if steps_left > 0 and still >= w.shape[0] // 4 and np.all(pieces != 0):
             steps_left -= 1
+            still = 0
             if _newton_step(block, g, w, kind, params, weights, scales):
                 used += 1
                 pieces = _pieces(kind, params, scales, w)
