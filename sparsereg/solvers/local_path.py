@@ -30,6 +30,8 @@ from sparsereg.solvers.workspace import Point, Workspace
 
 # Alphas that are checked together, and passes over X for them.
 _TOGETHER, _PASSES = 5, 6
+# Minima are solved to this share of the tolerance: what it leaves out would cost little here.
+AIM = 0.5
 # A second look is first solved to this; it must be lower by this share to be kept.
 LOOK_TOL, LOWER = 1e-3, 1e-9
 
@@ -64,11 +66,11 @@ def walk(
             for k, terms in enumerate(every):
                 work.move_to_point(points.at(k))
                 stationarity = stationarity_of(work, terms)
-                if wrong is None and stationarity <= tol:
+                if wrong is None and stationarity <= AIM * tol:
                     right = work.point
                     n_iter, used = used + int(steps[k]), 0
                     found.append(Found(_solution(work, terms, stationarity, tol, n_iter), right))
-                elif not stationarity <= tol:
+                elif not stationarity <= AIM * tol:
                     wrong = k if wrong is None else wrong
                     wanted = np.union1d(wanted, choose_columns(work, terms))
             if wrong is None or not work.pool.is_missing(wanted).any():

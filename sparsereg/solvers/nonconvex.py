@@ -30,7 +30,7 @@ from sparsereg.backends.protocol import FloatArray
 from sparsereg.penalties.base import Penalty
 from sparsereg.solvers.coordinate_minimum import Descent, descend
 from sparsereg.solvers.forward_backward import split_forward_backward
-from sparsereg.solvers.local_path import LOOK_TOL, LOWER, Found, look_back, walk
+from sparsereg.solvers.local_path import AIM, LOOK_TOL, LOWER, Found, look_back, walk
 from sparsereg.solvers.problem import LocalSolution, Stage
 from sparsereg.solvers.reweighted_l1 import reweight
 from sparsereg.solvers.separable import SeparableTerms
@@ -145,7 +145,7 @@ def _go_down(
         found = walk(work, penalty, rest, tol=tol, max_iter=max_iter)
         if not found:
             at_alpha = penalty.with_alpha(rest[0])
-            solution = _descend_from_here(work, at_alpha, "path", tol, max_iter)
+            solution = _descend_well(work, at_alpha, AIM, tol, max_iter)
             found = [Found(solution, work.point)]
         minima += found
     return minima
@@ -168,12 +168,10 @@ def _look_back(
         _look_back_on_residuals(work, penalty, alphas, minima, tol, max_iter)
         return
     for k, found in lower_ones:
-        if not found.solution.converged:  # columns outside the pool were missing
+        if found.solution.stationarity > AIM * tol:  # columns outside the pool were missing
             work.move_to_point(found.point)
             used = found.solution.n_iter
-            solution = _descend_from_here(
-                work, penalty.with_alpha(alphas[k]), "path", tol, max_iter
-            )
+            solution = _descend_well(work, penalty.with_alpha(alphas[k]), AIM, tol, max_iter)
             found = Found(replace(solution, n_iter=used + solution.n_iter), work.point)
         if found.solution.objective < minima[k].solution.objective:
             minima[k] = found
@@ -195,12 +193,8 @@ def _look_back_on_residuals(
             return False
         used = found.n_iter + minima[k].solution.n_iter
         # the look may have come near enough to stop there: one more step is exact on the support
-        found = _descend_from_here(work, at_alpha, "path", _POLISHED * tol, max_iter)
-        converged = found.stationarity <= tol
-        found = replace(
-            found, n_iter=used + found.n_iter, tolerance=tol, converged=converged,
-            stalled=found.stalled and not converged,
-        )  # fmt: skip
+        found = _descend_well(work, at_alpha, _POLISHED, tol, max_iter)
+        found = replace(found, n_iter=used + found.n_iter)
         minima[k] = Found(found, work.point)
         return True
 
@@ -240,6 +234,17 @@ def null_model(work: Workspace, penalty: Penalty) -> None:
     """Move to the fit with intercept and unpenalized features only."""
     work.move_to(np.zeros_like(work.coef))
     SeparableTerms.of(penalty.with_alpha(max(penalty.alpha, 1.0)), work).start_feasible(work)
+
+
+def _descend_well(
+    work: Workspace, penalty: Penalty, share: float, tol: float, max_iter: int
+) -> LocalSolution:
+    """Descend to a share of the tolerance; whether that is reached is not the question."""
+    found = _descend_from_here(work, penalty, "path", share * tol, max_iter)
+    converged = found.stationarity <= tol
+    return replace(
+        found, tolerance=tol, converged=converged, stalled=found.stalled and not converged
+    )
 
 
 def _descend_from_here(

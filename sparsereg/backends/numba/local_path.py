@@ -32,11 +32,29 @@ def go_down(
     """
     nothing = np.empty(0, dtype=np.int8)
     for k in range(params.shape[0]):
+        if k > 1 and params[k - 2, 0] > params[k - 1, 0]:
+            stretch = (params[k, 0] - params[k - 1, 0]) / (params[k - 1, 0] - params[k - 2, 0])
+            _extrapolate(gram, gradient, coef, kind, params, scales, coefs, k, stretch)
         used[k] = _descend(
             gram, gradient, coef, kind, params[k], weights, scales, max_rank, goal, nothing
         )[0]
         coefs[k] = coef
         gradients[k] = gradient
+
+
+@kernel()
+def _extrapolate(gram, gradient, coef, kind, params, scales, coefs, k, stretch):
+    """Go on as from the last alpha but one to the last, where signs and pieces stayed."""
+    before = _pieces(kind, params[k - 2], scales, coefs[k - 2])
+    last = _pieces(kind, params[k - 1], scales, coefs[k - 1])
+    moving = np.flatnonzero((before == last) & (last != 0))
+    step = stretch * (coefs[k - 1][moving] - coefs[k - 2][moving])
+    for c in range(moving.shape[0]):
+        w = coef[moving[c]]
+        if (w + step[c]) * w <= 0.0:
+            step[c] = 0.0
+        coef[moving[c]] = w + step[c]
+    gram_move(gram, gradient, moving, step)
 
 
 @kernel()
@@ -150,7 +168,7 @@ def _descend(gram, gradient, coef, kind, params, weights, scales, max_rank, goal
         w, g, factors = coef[support], gradient[support], weights[support]
         on_support = scales[support] if scales.shape[0] else scales
         steps, is_same = _settle(
-            block, g, w, kind, params, factors, on_support, size <= max_rank, max(goal, 0.01 * largest), wanted
+            block, g, w, kind, params, factors, on_support, size <= max_rank, max(goal, 0.001 * largest), wanted
         )
         used += steps
         if is_same:
