@@ -18,7 +18,12 @@ from sparsereg.backends.numba.penalty_kernels import penalty_terms, piece_scalar
 
 # Rounds of sweeps over the pool, and on its support: sweeps until the pieces stay, Newton steps.
 _MAX_ROUNDS, _SWEEPS, _NEWTON_STEPS = 50, 200, 10
-# A sweep that moves no coefficient further than this share of the last largest step is slow.
+# The support's block is solved to this share of what a sweep over the pool moved, squared; a Newton
+# step costs as much as a sweep for every so many coefficients.
+_INNER_SHARE, _PER_SWEEP = 0.001, 4
+# Times that a path goes up and down again, as long as that finds new minima.
+_LOOKS = 4
+# Lengths tried, as shares of the Newton step.
 _LENGTHS = np.array([1.0, 0.5, 0.25, 0.1])
 
 
@@ -62,7 +67,7 @@ def look_back(
     gram, slopes, coefs, gradients, kind, params, weights, scales, max_rank, rough, goal, lower,
     used, changed,
 ):  # fmt: skip
-    """Try each alpha again from the minimum below, going up, and from a new one above, going down.
+    """Try each alpha again from the minimum below, going up, and from new ones on either side.
 
     Where the objective becomes lower by a share of it, the rows of ``coefs`` and ``gradients`` are
     replaced and ``changed`` is set. ``slopes`` is the gradient at zero, ``rough`` the tolerance of
@@ -74,19 +79,27 @@ def look_back(
         objectives[k] = _objective(
             slopes, coefs[k], gradients[k], kind, params[k], weights, scales
         )
-    from_above = np.zeros(last + 2, dtype=np.bool_)
-    for k in range(last - 1, -1, -1):
-        if _look(
-            gram, slopes, coefs, gradients, kind, params, weights, scales, max_rank, rough, goal,
-            lower, used, changed, objectives, k, k + 1,
-        ):  # fmt: skip
-            from_above[k + 1] = True
-    for k in range(1, last + 1):
-        if from_above[k] and _look(
-            gram, slopes, coefs, gradients, kind, params, weights, scales, max_rank, rough, goal,
-            lower, used, changed, objectives, k, k - 1,
-        ):  # fmt: skip
-            from_above[k + 1] = True
+    from_below = np.ones(last + 1, dtype=np.bool_)  # where the minimum below was not a start yet
+    from_above = np.zeros(last + 1, dtype=np.bool_)
+    for _ in range(_LOOKS):
+        for k in range(last - 1, -1, -1):
+            if from_below[k]:
+                from_below[k] = False
+                if _look(
+                    gram, slopes, coefs, gradients, kind, params, weights, scales, max_rank, rough,
+                    goal, lower, used, changed, objectives, k, k + 1,
+                ):  # fmt: skip
+                    from_below[max(k - 1, 0)] = from_above[k + 1] = True
+        for k in range(1, last + 1):
+            if from_above[k]:
+                from_above[k] = False
+                if _look(
+                    gram, slopes, coefs, gradients, kind, params, weights, scales, max_rank, rough,
+                    goal, lower, used, changed, objectives, k, k - 1,
+                ):  # fmt: skip
+                    from_below[k - 1] = from_above[min(k + 1, last)] = True
+        if not np.any(from_below[:last]) and not np.any(from_above[1:]):
+            break
 
 
 @kernel()
@@ -168,7 +181,7 @@ def _descend(gram, gradient, coef, kind, params, weights, scales, max_rank, goal
         w, g, factors = coef[support], gradient[support], weights[support]
         on_support = scales[support] if scales.shape[0] else scales
         steps, is_same = _settle(
-            block, g, w, kind, params, factors, on_support, size <= max_rank, max(goal, 0.001 * largest), wanted
+            block, g, w, kind, params, factors, on_support, size <= max_rank, max(goal, _INNER_SHARE * largest), wanted
         )
         used += steps
         if is_same:
@@ -197,7 +210,7 @@ def _settle(block, g, w, kind, params, weights, scales, may_step, goal, wanted):
         still += 1
         if wanted.shape[0] and np.array_equal(pieces, wanted):
             return used, True
-        if steps_left > 0 and still >= w.shape[0] // 4 and np.all(pieces != 0):
+        if steps_left > 0 and still >= w.shape[0] // _PER_SWEEP and np.all(pieces != 0):
             steps_left -= 1
             still = 0
             if _newton_step(block, g, w, kind, params, weights, scales):
