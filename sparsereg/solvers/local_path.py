@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from sparsereg.backends.protocol import FloatArray
 from sparsereg.penalties.base import Penalty
@@ -85,7 +86,8 @@ def walk(
 
 def _go_down(
     work: Workspace, every: list[SeparableTerms], tol: float
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+    """Return a row of coefficients per alpha, on the pool, and the steps of each."""
     columns = work.pool.columns
     form = every[0].form.at(columns)
     coefs, _, steps = work.backend.gram_go_down(
@@ -100,7 +102,7 @@ def look_back(
 ) -> list[tuple[int, Found]] | None:
     """Return lower minima and their positions, which start from neighbors; None without a pool.
 
-    From below first, going up; then from above, going down, wherever the one above is new.
+    From below first, going up; then from either side, as long as the minimum there is new.
     """
     every = [SeparableTerms.of(penalty.with_alpha(alpha), work) for alpha in alphas]
     wanted = np.flatnonzero(np.any([minimum.point.coef != 0 for minimum in minima], axis=0))

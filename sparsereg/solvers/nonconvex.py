@@ -159,10 +159,7 @@ def _look_back(
     tol: float,
     max_iter: int,
 ) -> None:
-    """Replace minima by lower ones that start from a neighbor: below, then above.
-
-    From above only where the minimum there is new, even if the one below it was already improved.
-    """
+    """Replace minima by lower ones that start from a neighbor."""
     lower_ones = look_back(work, penalty, alphas, minima, tol=tol)
     if lower_ones is None:
         _look_back_on_residuals(work, penalty, alphas, minima, tol, max_iter)
@@ -185,6 +182,8 @@ def _look_back_on_residuals(
     tol: float,
     max_iter: int,
 ) -> None:
+    """Look from below, then from above: there only where the minimum is new, improved or not."""
+
     def lower(k: int, neighbor: int) -> bool:
         at_alpha = penalty.with_alpha(alphas[k])
         work.move_to_point(minima[neighbor].point)

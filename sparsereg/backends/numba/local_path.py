@@ -76,9 +76,7 @@ def look_back(
     last = params.shape[0] - 1
     objectives = np.empty(last + 1)
     for k in range(last + 1):
-        objectives[k] = _objective(
-            slopes, coefs[k], gradients[k], kind, params[k], weights, scales
-        )
+        objectives[k] = _objective(slopes, coefs[k], gradients[k], kind, params[k], weights, scales)
     from_below = np.ones(last + 1, dtype=np.bool_)  # where the minimum below was not a start yet
     from_above = np.zeros(last + 1, dtype=np.bool_)
     for _ in range(_LOOKS):
@@ -181,7 +179,16 @@ def _descend(gram, gradient, coef, kind, params, weights, scales, max_rank, goal
         w, g, factors = coef[support], gradient[support], weights[support]
         on_support = scales[support] if scales.shape[0] else scales
         steps, is_same = _settle(
-            block, g, w, kind, params, factors, on_support, size <= max_rank, max(goal, _INNER_SHARE * largest), wanted
+            block,
+            g,
+            w,
+            kind,
+            params,
+            factors,
+            on_support,
+            size <= max_rank,
+            max(goal, _INNER_SHARE * largest),
+            wanted,
         )
         used += steps
         if is_same:
