@@ -3,8 +3,8 @@
 From one alpha to the next, and back: sweeps of coordinate descent over the pool find the support,
 sweeps and Newton steps on the support's own block of the Gram matrix settle its values. MCP, SCAD
 and the like are made of pieces between kinks: where two points have the same support, signs and
-pieces, and the Hessian there is positive definite, descent from either ends at the same minimum, so
-that a second look may stop as soon as it is on the pieces of the minimum it would have to beat.
+pieces, and the Hessian there is positive definite, descent from either ends at the same minimum. A
+second look takes that for granted, and stops on the pieces of the minimum it would have to beat.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LENGTHS = np.array([1.0, 0.5, 0.25, 0.1])
 def go_down(
     gram, gradient, coef, kind, params, weights, scales, max_rank, goal, coefs, gradients, used
 ):  # fmt: skip
-    """Descend at each alpha, a row of params each, from where the last one ended.
+    """Descend at each alpha, a row of params each, from where the last two point to.
 
     ``coef`` and ``gradient`` are the start; rows of ``coefs`` and ``gradients`` are filled.
     """
