@@ -289,6 +289,71 @@ class Backend(SubsetPrimitives, ReportPrimitives, MixturePrimitives, PatternPrim
     ) -> None:
         """Make ``gradient``, of shape (m,), follow a step of some coefficients, in place."""
 
+    def gram_go_down(
+        self,
+        gram: FloatArray,
+        gradient: FloatArray,
+        coef: FloatArray,
+        form: KernelForm,
+        params: FloatArray,
+        max_rank: int,
+        goal: float,
+    ) -> tuple[FloatArray, FloatArray, npt.NDArray[np.int64]]:
+        """Descend under one set of penalty parameters after another, each from the last minimum.
+
+        Parameters
+        ----------
+        gram : ndarray of shape (>= m, >= m)
+        gradient, coef : ndarray of shape (m,)
+            The start; changed in place.
+        form : KernelForm
+            Of the m columns; its params are not used.
+        params : ndarray of shape (K, 4)
+        max_rank : int
+            Supports larger than this have a singular Gram matrix, and no Newton step.
+        goal : float
+            Stop when no step of a sweep, squared and times its curvature, is larger.
+
+        Returns
+        -------
+        coefs, gradients : ndarray of shape (K, m)
+        steps : ndarray of shape (K,)
+            Sweeps and Newton steps.
+        """
+
+    def gram_look_back(
+        self,
+        gram: FloatArray,
+        slopes: FloatArray,
+        coefs: FloatArray,
+        gradients: FloatArray,
+        form: KernelForm,
+        params: FloatArray,
+        max_rank: int,
+        rough: float,
+        goal: float,
+        lower: float,
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """Replace minima, in place, by lower ones that descent reaches from a neighbor.
+
+        Parameters are those of :meth:`gram_go_down`, and:
+
+        Parameters
+        ----------
+        slopes : ndarray of shape (m,)
+            The gradient where all coefficients are zero.
+        coefs, gradients : ndarray of shape (K, m)
+        rough : float
+            The goal of a look; what is kept goes on to ``goal``.
+        lower : float
+            Share by which the objective must be lower.
+
+        Returns
+        -------
+        steps : ndarray of shape (K,)
+        changed : ndarray of bool, of shape (K,)
+        """
+
     def penalty_terms(
         self, coef: FloatArray, form: KernelForm
     ) -> tuple[FloatArray, FloatArray, FloatArray]:

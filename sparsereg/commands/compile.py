@@ -105,7 +105,14 @@ def _fits_of_local_models(rng: np.random.Generator) -> None:
     import numpy as np
     from scipy import sparse
 
-    from sparsereg import LqRegressor, MCPRegressor, SCADRegressor, SparseRegressor, penalties
+    from sparsereg import (
+        LqRegressor,
+        MCPRegressor,
+        SCADRegressor,
+        SparseRegressor,
+        penalties,
+        sparse_path,
+    )
 
     for dense, y in _problems(rng):
         for dtype in (np.float64, np.float32):
@@ -113,6 +120,7 @@ def _fits_of_local_models(rng: np.random.Generator) -> None:
                 MCPRegressor(0.1).fit(form(dense.astype(dtype)), y)
         SCADRegressor(0.1).fit(dense, y)
         LqRegressor(0.1).fit(dense, y)
+        sparse_path(dense, y, penalties.MCP(), n_alphas=5)
         for name in ("LogSum", "TransformedL1", "CappedL1", "CEL0"):
             SparseRegressor(getattr(penalties, name)(0.1)).fit(dense, y)
 

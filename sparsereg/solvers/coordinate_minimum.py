@@ -78,19 +78,19 @@ def descend(work: Workspace, terms: SeparableTerms, *, tol: float, max_iter: int
 
 
 def _descend(work: Workspace, terms: SeparableTerms, tol: float, max_iter: int) -> Descent:
-    goal = (_INNER_SHARE * tol) ** 2 * work.sq_y
+    goal = inner_goal(work, tol)
     n_iter, passes, idle = int(terms.free.size > 0), 0, 0
     objective = best_objective = terms.objective(work)
     best, best_stationarity = work.point, np.inf
     while True:
         # 1. the certificate at the current point
-        stationarity = _stationarity(work, terms)
+        stationarity = stationarity_of(work, terms)
         if stationarity <= tol or passes >= max_iter or idle > _PATIENCE:
             break
         passes += 1
         # 2. the working set
-        wanted = _choose(work, terms)
-        on_pool = _extend_pool(work, terms, wanted)
+        wanted = choose_columns(work, terms)
+        on_pool = extend_pool(work, terms, wanted)
         # 3. the restricted problem
         n_iter += (_solve_on_pool if on_pool else _solve_on_residual)(work, terms, wanted, goal)
         work.refresh_gradient()
@@ -102,7 +102,7 @@ def _descend(work: Workspace, terms: SeparableTerms, tol: float, max_iter: int) 
         best_stationarity = min(best_stationarity, stationarity)
     if not objective <= best_objective:  # rounding can make a step one for the worse
         work.move_to_point(best)
-        stationarity = _stationarity(work, terms)
+        stationarity = stationarity_of(work, terms)
     if not np.all(np.isfinite(work.coef)):
         raise ValueError(
             "Coordinate descent iterations resulted in non-finite parameter values: X or y is "
@@ -111,14 +111,20 @@ def _descend(work: Workspace, terms: SeparableTerms, tol: float, max_iter: int) 
     return Descent(n_iter, stationarity, stationarity > tol and passes < max_iter)
 
 
-def _stationarity(work: Workspace, terms: SeparableTerms) -> float:
+def inner_goal(work: Workspace, tol: float) -> float:
+    """Return the largest step, squared and times its curvature, that may be left on the pool."""
+    return (_INNER_SHARE * tol) ** 2 * work.sq_y
+
+
+def stationarity_of(work: Workspace, terms: SeparableTerms) -> float:
+    """Return the certificate of the current point: see the module."""
     largest = float(np.max(terms.gains(work), initial=0.0))
     if largest == 0.0:
         return 0.0
     return float(np.sqrt(2.0 * largest / work.sq_y)) if work.sq_y > 0 else np.inf
 
 
-def _choose(work: Workspace, terms: SeparableTerms) -> IndexArray:
+def choose_columns(work: Workspace, terms: SeparableTerms) -> IndexArray:
     """Return the support, the free features, and the features that enter, the strongest of many."""
     ratio = terms.entry_ratio(work)
     support = work.coef != 0
@@ -131,7 +137,7 @@ def _choose(work: Workspace, terms: SeparableTerms) -> IndexArray:
     return np.union1d(entering, terms.free)
 
 
-def _extend_pool(work: Workspace, terms: SeparableTerms, wanted: IndexArray) -> bool:
+def extend_pool(work: Workspace, terms: SeparableTerms, wanted: IndexArray) -> bool:
     """Bring the wanted columns into the pool; return False where its Gram matrix does not pay."""
     pool = work.pool
     may_move = terms.may_move[pool.columns]

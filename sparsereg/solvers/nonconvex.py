@@ -30,6 +30,7 @@ from sparsereg.backends.protocol import FloatArray
 from sparsereg.penalties.base import Penalty
 from sparsereg.solvers.coordinate_minimum import Descent, descend
 from sparsereg.solvers.forward_backward import split_forward_backward
+from sparsereg.solvers.local_path import AIM, LOOK_TOL, LOWER, Found, look_back, walk
 from sparsereg.solvers.problem import LocalSolution, Stage
 from sparsereg.solvers.reweighted_l1 import reweight
 from sparsereg.solvers.separable import SeparableTerms
@@ -37,9 +38,8 @@ from sparsereg.solvers.workspace import Workspace
 
 # A path to a single alpha goes down by this factor, in at most so many steps, to this tolerance.
 _PATH_FACTOR, _PATH_STEPS, _PATH_TOL = 0.85, 60, 1e-2
-# Alphas of a path that are looked at again together, how well a second look is solved, and by which
-# share it must be lower to be gone into.
-_WINDOW, _LOOK_TOL, _LOWER = 20, 1e-3, 1e-9
+# Alphas of a path that are looked at again together.
+_WINDOW = 20
 # The tolerance of what is gone into, beside the one asked for.
 _POLISHED = 1e-4
 _SMALLEST_ALPHA = float(np.finfo(np.float64).resolution)
@@ -122,49 +122,79 @@ def solve_path(
     above wherever that is a new one, going down; the lower objective is kept. At a yield the
     workspace has the coefficients and the residual of what is yielded.
     """
-    solutions: list[LocalSolution] = []
+    minima: list[Found] = []
     for first in range(0, len(alphas), _WINDOW):
         window = alphas[first : first + _WINDOW].tolist()
-        if solutions:
-            work.move_to(solutions[-1].coef.copy())
-        solutions = [
-            _descend_from_here(work, penalty.with_alpha(alpha), "path", tol, max_iter)
-            for alpha in window
-        ]
+        if minima:
+            work.move_to_point(minima[-1].point)
+        minima = _go_down(work, penalty, window, tol, max_iter)
         if not penalty.is_convex:
-            _look_back(work, penalty, window, solutions, tol, max_iter)
-        for solution in solutions:
-            work.set_coef(solution.coef.copy())
-            yield solution
+            _look_back(work, penalty, window, minima, tol, max_iter)
+        for solution, point in minima:
+            work.move_to_point(point)
+            yield replace(solution, coef=solution.coef.copy())
+
+
+def _go_down(
+    work: Workspace, penalty: Penalty, alphas: list[float], tol: float, max_iter: int
+) -> list[Found]:
+    """Return a minimum at each alpha: several at once on the pool, where that is possible."""
+    minima: list[Found] = []
+    while len(minima) < len(alphas):
+        rest = alphas[len(minima) :]
+        found = walk(work, penalty, rest, tol=tol, max_iter=max_iter)
+        if not found:
+            at_alpha = penalty.with_alpha(rest[0])
+            solution = _descend_well(work, at_alpha, AIM, tol, max_iter)
+            found = [Found(solution, work.point)]
+        minima += found
+    return minima
 
 
 def _look_back(
     work: Workspace,
     penalty: Penalty,
     alphas: list[float],
-    solutions: list[LocalSolution],
+    minima: list[Found],
     tol: float,
     max_iter: int,
 ) -> None:
-    """Replace solutions by lower ones that start from a neighbor: below, then above.
+    """Replace minima by lower ones that start from a neighbor."""
+    lower_ones = look_back(work, penalty, alphas, minima, tol=tol)
+    if lower_ones is None:
+        _look_back_on_residuals(work, penalty, alphas, minima, tol, max_iter)
+        return
+    for k, found in lower_ones:
+        if found.solution.stationarity > AIM * tol:  # columns outside the pool were missing
+            work.move_to_point(found.point)
+            used = found.solution.n_iter
+            solution = _descend_well(work, penalty.with_alpha(alphas[k]), AIM, tol, max_iter)
+            found = Found(replace(solution, n_iter=used + solution.n_iter), work.point)
+        if found.solution.objective < minima[k].solution.objective:
+            minima[k] = found
 
-    From above only where the solution there is new, even if the one below it was already improved.
-    """
+
+def _look_back_on_residuals(
+    work: Workspace,
+    penalty: Penalty,
+    alphas: list[float],
+    minima: list[Found],
+    tol: float,
+    max_iter: int,
+) -> None:
+    """Look from below, then from above: there only where the minimum is new, improved or not."""
 
     def lower(k: int, neighbor: int) -> bool:
         at_alpha = penalty.with_alpha(alphas[k])
-        work.move_to(solutions[neighbor].coef.copy())
-        found = _descend_from_here(work, at_alpha, "path", max(tol, _LOOK_TOL), max_iter)
-        if not found.objective < (1.0 - _LOWER) * solutions[k].objective:
+        work.move_to_point(minima[neighbor].point)
+        found = _descend_from_here(work, at_alpha, "path", max(tol, LOOK_TOL), max_iter)
+        if not found.objective < (1.0 - LOWER) * minima[k].solution.objective:
             return False
-        used = found.n_iter + solutions[k].n_iter
+        used = found.n_iter + minima[k].solution.n_iter
         # the look may have come near enough to stop there: one more step is exact on the support
-        found = _descend_from_here(work, at_alpha, "path", _POLISHED * tol, max_iter)
-        converged = found.stationarity <= tol
-        solutions[k] = replace(
-            found, n_iter=used + found.n_iter, tolerance=tol, converged=converged,
-            stalled=found.stalled and not converged,
-        )  # fmt: skip
+        found = _descend_well(work, at_alpha, _POLISHED, tol, max_iter)
+        found = replace(found, n_iter=used + found.n_iter)
+        minima[k] = Found(found, work.point)
         return True
 
     last = len(alphas) - 1
@@ -203,6 +233,17 @@ def null_model(work: Workspace, penalty: Penalty) -> None:
     """Move to the fit with intercept and unpenalized features only."""
     work.move_to(np.zeros_like(work.coef))
     SeparableTerms.of(penalty.with_alpha(max(penalty.alpha, 1.0)), work).start_feasible(work)
+
+
+def _descend_well(
+    work: Workspace, penalty: Penalty, share: float, tol: float, max_iter: int
+) -> LocalSolution:
+    """Descend to a share of the tolerance; whether that is reached is not the question."""
+    found = _descend_from_here(work, penalty, "path", share * tol, max_iter)
+    converged = found.stationarity <= tol
+    return replace(
+        found, tolerance=tol, converged=converged, stalled=found.stalled and not converged
+    )
 
 
 def _descend_from_here(

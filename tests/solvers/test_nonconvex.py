@@ -415,6 +415,8 @@ def test_a_new_minimum_above_is_tried_below_even_where_below_has_improved(monkey
         return LocalSolution(work.coef, 0.0, float(depth[basin][k]), 0.0, tol, 1, True, False)
 
     monkeypatch.setattr(nonconvex, "_descend_from_here", descend)
+    monkeypatch.setattr(nonconvex, "walk", lambda *args, **more: [])
+    monkeypatch.setattr(nonconvex, "look_back", lambda *args, **more: None)
     penalty = MCP()
     work = workspace(np.eye(4)[:, :1], np.arange(4.0), penalty)
     alphas = np.arange(4.0)

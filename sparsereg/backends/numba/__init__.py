@@ -20,6 +20,7 @@ from sparsereg.backends.numba import (
     gram_blocks,
     homotopy,
     l0_relaxation,
+    local_path,
     masks,
     matrices,
     mixtures,
@@ -212,6 +213,45 @@ class NumbaBackend:
         self, gram: FloatArray, gradient: FloatArray, columns: IndexArray, step: FloatArray
     ) -> None:
         descent.gram_move(gram, gradient, columns, step)
+
+    def gram_go_down(  # noqa: D102
+        self,
+        gram: FloatArray,
+        gradient: FloatArray,
+        coef: FloatArray,
+        form: KernelForm,
+        params: FloatArray,
+        max_rank: int,
+        goal: float,
+    ) -> tuple[FloatArray, FloatArray, npt.NDArray[np.int64]]:
+        coefs, gradients = np.empty((2, len(params), coef.size))
+        steps = np.zeros(len(params), dtype=np.int64)
+        local_path.go_down(
+            gram, gradient, coef, form.kind, params, form.weights, form.scales, max_rank, goal,
+            coefs, gradients, steps,
+        )  # fmt: skip
+        return coefs, gradients, steps
+
+    def gram_look_back(  # noqa: D102
+        self,
+        gram: FloatArray,
+        slopes: FloatArray,
+        coefs: FloatArray,
+        gradients: FloatArray,
+        form: KernelForm,
+        params: FloatArray,
+        max_rank: int,
+        rough: float,
+        goal: float,
+        lower: float,
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        steps = np.zeros(len(params), dtype=np.int64)
+        changed = np.zeros(len(params), dtype=np.bool_)
+        local_path.look_back(
+            gram, slopes, coefs, gradients, form.kind, params, form.weights, form.scales, max_rank,
+            rough, goal, lower, steps, changed,
+        )  # fmt: skip
+        return steps, changed
 
     def penalty_terms(  # noqa: D102
         self, coef: FloatArray, form: KernelForm

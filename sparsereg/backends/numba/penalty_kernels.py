@@ -260,6 +260,19 @@ def bend_scalar(kind, params, x):
 
 
 @kernel()
+def piece_scalar(kind, params, x):
+    """Return the number of kinks of phi' below x > 0."""
+    a, b = params[0], params[1]
+    if kind == _FIRM:
+        return 1 if b * x >= a else 0
+    if kind == _SCAD:
+        return (1 if x > a else 0) + (1 if x >= b * a else 0)
+    if kind == _CAPPED_L1:
+        return 1 if x >= b else 0
+    return 0
+
+
+@kernel()
 def jump_scalar(kind, params, t):
     """Return (T, low, high): where the prox of t phi jumps, and between which values.
 
