@@ -275,6 +275,22 @@ class Backend(SubsetPrimitives, ReportPrimitives, MixturePrimitives, PatternPrim
         is ||y||_s / sqrt(n).
         """
 
+    def within_reach(
+        self,
+        gradients: FloatArray,
+        shares: FloatArray,
+        radii: FloatArray,
+        lengths: FloatArray,
+        levels: FloatArray,
+        l1: FloatArray,
+        positive: bool,
+    ) -> npt.NDArray[np.bool_]:
+        """Return the columns whose gradient may leave its bound at one of several points.
+
+        At point k the gradient of column j is within ``radii[k] * lengths[j]`` of
+        ``shares[k] @ gradients[:, j]``, and its bound is ``levels[k] * l1[j]``.
+        """
+
     def coordinate_gains(
         self, coef: FloatArray, gradient: FloatArray, curvatures: FloatArray, form: KernelForm
     ) -> FloatArray:

@@ -24,6 +24,7 @@ from sparsereg.backends.numba import (
     mixtures,
     multi_task,
     penalty_kernels,
+    reach,
     refit,
     reports,
 )
@@ -201,6 +202,18 @@ class NumbaBackend:
         return gap.dual_gaps(
             coefs, gradients, levels, l1, l2, curvatures, positive, sq_residuals, scale_y, rounding
         )
+
+    def within_reach(  # noqa: D102
+        self,
+        gradients: FloatArray,
+        shares: FloatArray,
+        radii: FloatArray,
+        lengths: FloatArray,
+        levels: FloatArray,
+        l1: FloatArray,
+        positive: bool,
+    ) -> npt.NDArray[np.bool_]:
+        return reach.within_reach(gradients, shares, radii, lengths, levels, l1, positive)
 
     def coordinate_gains(  # noqa: D102
         self, coef: FloatArray, gradient: FloatArray, curvatures: FloatArray, form: KernelForm
