@@ -60,20 +60,11 @@ def within_reach(
         False where the gradient is below `INSIDE` times its bound at every point.
     """
     span = np.array([residual for residual, _ in known])
+    gradients = np.array([gradient for _, gradient in known])
     if sample_weight is not None:
         roots = np.sqrt(sample_weight)
         span, residuals = roots * span, roots * residuals
-    n = residuals.shape[1]
-    basis, triangle = np.linalg.qr(span.T)
-    shares = np.linalg.lstsq(triangle, basis.T @ residuals.T)[0].T
-    outside = _row_norms(residuals - shares @ span)
-    # what rounding may have done to the known gradients, and to the sum of them
-    outside += ROUNDING * n**0.5 * (np.abs(shares) @ _row_norms(span))
-    gradients = np.array([gradient for _, gradient in known])
+    rounding = ROUNDING * residuals.shape[1] ** 0.5
     return backend.within_reach(
-        gradients, shares, outside / n**0.5, lengths, INSIDE * levels, l1, positive
+        span, gradients, residuals, lengths, INSIDE * levels, l1, positive, rounding
     )
-
-
-def _row_norms(rows: FloatArray) -> FloatArray:
-    return np.sqrt(np.einsum("ki,ki->k", rows, rows))

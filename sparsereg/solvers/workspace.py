@@ -317,7 +317,7 @@ class Workspace:
     ) -> Solution:
         """Return the current point as a solution."""
         return Solution(
-            coef=self.coef.copy(),
+            coef=self.coef,
             intercept=self.intercept,
             dual_gap=gap,
             tolerance=tolerance,

@@ -205,15 +205,18 @@ class NumbaBackend:
 
     def within_reach(  # noqa: D102
         self,
+        known: FloatArray,
         gradients: FloatArray,
-        shares: FloatArray,
-        radii: FloatArray,
+        points: FloatArray,
         lengths: FloatArray,
         levels: FloatArray,
         l1: FloatArray,
         positive: bool,
+        rounding: float,
     ) -> npt.NDArray[np.bool_]:
-        return reach.within_reach(gradients, shares, radii, lengths, levels, l1, positive)
+        return reach.within_reach(
+            known, gradients, points, lengths, levels, l1, positive, rounding
+        )
 
     def coordinate_gains(  # noqa: D102
         self, coef: FloatArray, gradient: FloatArray, curvatures: FloatArray, form: KernelForm

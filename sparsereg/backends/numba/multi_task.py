@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsereg.backends.numba.jit import kernel
+from sparsereg.backends.numba.jit import REASSOCIATE, kernel
 from sparsereg.backends.numba.matrices import centered_columns, take
 from sparsereg.backends.numba.threads import PRODUCT, run_blocks
 from sparsereg.backends.protocol import FloatArray, IndexArray
@@ -35,6 +35,11 @@ def xtr_tasks(design: Any, residuals: FloatArray, columns: IndexArray | None = N
             _xtv_csc_tasks(
                 design.data, design.indices, design.indptr, rows, listed, start, stop, out
             )
+
+    elif len(residuals) == 2 and columns is None and design.X.flags.f_contiguous:
+
+        def task(start: int, stop: int) -> None:
+            _xtv_columns_pair(design.X, weighted, start, stop, out)
 
     else:
 
@@ -89,6 +94,35 @@ def fitted_rows(design: Any, rows: IndexArray, columns: IndexArray, coef: FloatA
         np.matmul(coef, block.T, out=out[:, start : start + step])
     out -= (coef @ design.means[columns])[:, None]
     return out
+
+
+@kernel(fastmath=REASSOCIATE)
+def _xtv_columns_pair(X, v, start, stop, out):
+    n = X.shape[0]
+    first, second = v[0], v[1]
+    j = start
+    while j + 4 <= stop:  # eight sums at a time, so that X is read once: BLAS reads it twice
+        a = b = c = d = e = f = g = h = 0.0
+        for i in range(n):
+            one, two = first[i], second[i]
+            a += X[i, j] * one
+            b += X[i, j] * two
+            c += X[i, j + 1] * one
+            d += X[i, j + 1] * two
+            e += X[i, j + 2] * one
+            f += X[i, j + 2] * two
+            g += X[i, j + 3] * one
+            h += X[i, j + 3] * two
+        out[0, j], out[0, j + 1], out[0, j + 2], out[0, j + 3] = a, c, e, g
+        out[1, j], out[1, j + 1], out[1, j + 2], out[1, j + 3] = b, d, f, h
+        j += 4
+    while j < stop:
+        a = b = 0.0
+        for i in range(n):
+            a += X[i, j] * first[i]
+            b += X[i, j] * second[i]
+        out[0, j], out[1, j] = a, b
+        j += 1
 
 
 @kernel()
