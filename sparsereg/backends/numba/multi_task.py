@@ -131,6 +131,14 @@ def _xtv_csc_tasks(data, indices, indptr, v, columns, start, stop, out):
     total = np.empty(tasks)
     for c in range(start, stop):
         j = columns[c]
+        if tasks == 2:  # in registers
+            a = b = 0.0
+            for k in range(indptr[j], indptr[j + 1]):
+                i = indices[k]
+                a += data[k] * v[i, 0]
+                b += data[k] * v[i, 1]
+            out[0, c], out[1, c] = a, b
+            continue
         total[:] = 0.0
         for k in range(indptr[j], indptr[j + 1]):
             i = indices[k]
