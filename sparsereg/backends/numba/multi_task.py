@@ -28,6 +28,8 @@ def xtr_tasks(design: Any, residuals: FloatArray, columns: IndexArray | None = N
     weighted = residuals if design.sample_weight is None else design.sample_weight * residuals
     listed = np.arange(p) if columns is None else columns
     out = np.empty((len(residuals), listed.size))
+    if not design.is_sparse and columns is not None:
+        return _xtr_of_columns(design, weighted, columns)
     if design.is_sparse:
         rows = np.ascontiguousarray(weighted.T)
 
@@ -36,7 +38,7 @@ def xtr_tasks(design: Any, residuals: FloatArray, columns: IndexArray | None = N
                 design.data, design.indices, design.indptr, rows, listed, start, stop, out
             )
 
-    elif len(residuals) == 2 and columns is None and design.X.flags.f_contiguous:
+    elif len(residuals) == 2 and design.X.flags.f_contiguous:
 
         def task(start: int, stop: int) -> None:
             _xtv_columns_pair(design.X, weighted, start, stop, out)
@@ -44,8 +46,7 @@ def xtr_tasks(design: Any, residuals: FloatArray, columns: IndexArray | None = N
     else:
 
         def task(start: int, stop: int) -> None:
-            block = slice(start, stop) if columns is None else columns[start:stop]
-            _add_products(design.X, block, weighted, out[:, start:stop])
+            _add_products(design.X, slice(start, stop), weighted, out[:, start:stop])
 
     work = float(design.nnz) * len(residuals) * listed.size / max(p, 1)
     run_blocks(task, listed.size, _COLUMN_BLOCK, work if design.is_sparse else work / PRODUCT)
@@ -54,8 +55,25 @@ def xtr_tasks(design: Any, residuals: FloatArray, columns: IndexArray | None = N
     return out
 
 
-def _add_products(X: np.ndarray, columns: Any, weighted: FloatArray, out: FloatArray) -> None:
-    if X.dtype == np.float64 and isinstance(columns, slice):
+def _xtr_of_columns(design: Any, weighted: FloatArray, columns: IndexArray) -> FloatArray:
+    """Return the same for columns of dense X, copied next to each other some rows at a time."""
+    n = design.shape[0]
+    out = np.zeros((len(weighted), columns.size))
+    step = max(64, _PACK_BYTES // (8 * max(columns.size, 1)))
+    for first in range(0, n, step):
+        rows = weighted[:, first : first + step]
+        packed = centered_columns(design, columns, first, min(first + step, n))
+
+        def task(start: int, stop: int, rows: FloatArray = rows, packed: FloatArray = packed):
+            out[:, start:stop] += rows @ packed[:, start:stop]
+
+        run_blocks(task, columns.size, _COLUMN_BLOCK, float(packed.size) * len(rows) / PRODUCT)
+    out /= n
+    return out
+
+
+def _add_products(X: np.ndarray, columns: slice, weighted: FloatArray, out: FloatArray) -> None:
+    if X.dtype == np.float64:
         np.matmul(weighted, X[:, columns], out=out)
         return
     out[...] = 0.0
