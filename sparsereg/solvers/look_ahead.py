@@ -33,7 +33,7 @@ from sparsereg.solvers.workspace import Point, Points, Workspace
 # Columns predicted to come this near their bound are taken in.
 _NEARLY = 0.97
 # At most so many alphas at once; their residuals take as much memory as so many columns of X.
-_MAX_ALPHAS = 16
+_MAX_ALPHAS = 12
 # Walks from where columns were missing; more of these than this, or than there are in the pool, are
 # left to the ordinary solve.
 _ATTEMPTS, _FEW = 4, 64

@@ -214,9 +214,7 @@ class NumbaBackend:
         positive: bool,
         rounding: float,
     ) -> npt.NDArray[np.bool_]:
-        return reach.within_reach(
-            known, gradients, points, lengths, levels, l1, positive, rounding
-        )
+        return reach.within_reach(known, gradients, points, lengths, levels, l1, positive, rounding)
 
     def coordinate_gains(  # noqa: D102
         self, coef: FloatArray, gradient: FloatArray, curvatures: FloatArray, form: KernelForm
