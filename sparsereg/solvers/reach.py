@@ -6,8 +6,8 @@ r has by the inequality of Cauchy and Schwarz, in every column,
     |g_j(r) - sum_i c_i g_ij|  <=  ||x_j||_s / sqrt(n)  ||r - sum_i c_i r_i||_s / sqrt(n).
 
 With the c_i of least squares, the last factor is what r has outside the span of the known ones.
-Between two alphas of a path the residual bends little, and the gradients at both ends tell of nearly
-all columns that they stay within their bounds, without a look at them.
+Between two alphas of a path the residual bends little, and the gradients at both ends tell of
+nearly all columns that they stay within their bounds, without a look at them.
 
 Such balls are the sphere tests of safe screening (El Ghaoui, Viallon and Rabbani, Pac. J. Optim.
 2012); here their centers are interpolated for each point.
