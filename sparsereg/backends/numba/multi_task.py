@@ -26,10 +26,10 @@ def xtr_tasks(design: Any, residuals: FloatArray, columns: IndexArray | None = N
     """Return (s R) X_c[:, columns] / n for residuals R of shape (T, n)."""
     n, p = design.shape
     weighted = residuals if design.sample_weight is None else design.sample_weight * residuals
-    listed = np.arange(p) if columns is None else columns
-    out = np.empty((len(residuals), listed.size))
     if not design.is_sparse and columns is not None:
         return _xtr_of_columns(design, weighted, columns)
+    listed = np.arange(p) if columns is None else columns
+    out = np.empty((len(residuals), listed.size))
     if design.is_sparse:
         rows = np.ascontiguousarray(weighted.T)
 
@@ -56,20 +56,23 @@ def xtr_tasks(design: Any, residuals: FloatArray, columns: IndexArray | None = N
 
 
 def _xtr_of_columns(design: Any, weighted: FloatArray, columns: IndexArray) -> FloatArray:
-    """Return the same for columns of dense X, copied next to each other some rows at a time."""
+    """Return R X_c[:, columns] / n for dense X: the columns are copied, some rows at a time."""
     n = design.shape[0]
     out = np.zeros((len(weighted), columns.size))
     step = max(64, _PACK_BYTES // (8 * max(columns.size, 1)))
-    for first in range(0, n, step):
-        rows = weighted[:, first : first + step]
-        packed = centered_columns(design, columns, first, min(first + step, n))
-
-        def task(start: int, stop: int, rows: FloatArray = rows, packed: FloatArray = packed):
-            out[:, start:stop] += rows @ packed[:, start:stop]
-
-        run_blocks(task, columns.size, _COLUMN_BLOCK, float(packed.size) * len(rows) / PRODUCT)
+    for start in range(0, n, step):
+        stop = min(start + step, n)
+        packed = centered_columns(design, columns, start, stop)
+        _add_product(weighted[:, start:stop], packed, out)
     out /= n
     return out
+
+
+def _add_product(rows: FloatArray, packed: FloatArray, out: FloatArray) -> None:
+    def task(start: int, stop: int) -> None:
+        out[:, start:stop] += rows @ packed[:, start:stop]
+
+    run_blocks(task, out.shape[1], _COLUMN_BLOCK, float(packed.size) * len(rows) / PRODUCT)
 
 
 def _add_products(X: np.ndarray, columns: slice, weighted: FloatArray, out: FloatArray) -> None:
