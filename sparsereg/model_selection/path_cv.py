@@ -166,9 +166,9 @@ class _Fold:
         return self._problem.y[self._test] - levels[:, None] - fitted
 
     def _judge(self, solution: Solution, error: FloatArray) -> Judged:
-        if self._test_weights.any():
-            errors = np.average(error**2, axis=0, weights=self._test_weights)  # of each task
-            mse = float(np.mean(errors))
+        total = float(self._test_weights.sum())
+        if total > 0.0:
+            mse = float(np.mean(self._test_weights @ error**2 / total))  # over the tasks
         else:
             mse = np.nan
         if self._scorer is None:
