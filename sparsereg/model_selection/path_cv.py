@@ -167,10 +167,8 @@ class _Fold:
 
     def _judge(self, solution: Solution, error: FloatArray) -> Judged:
         total = float(self._test_weights.sum())
-        if total > 0.0:
-            mse = float(np.mean(self._test_weights @ error**2 / total))  # over the tasks
-        else:
-            mse = np.nan
+        # the mean is over the tasks
+        mse = float(np.mean(self._test_weights @ error**2 / total)) if total > 0.0 else np.nan
         if self._scorer is None:
             return mse, -mse
         return mse, self._scorer(solution, self._problem.y[self._test] - error, self._test)
