@@ -121,7 +121,9 @@ class LookAhead:
             work.active_set.forget()
             if not 0 < missing.size <= max(_FEW, len(work.pool)):
                 break
-            if not make_pool(work, self._unit, missing):
+            with single_threaded_blas():
+                fits = make_pool(work, self._unit, missing)
+            if not fits:
                 break
         self._size = 1
 

@@ -7,6 +7,7 @@ from itertools import islice
 import numpy as np
 import pytest
 from sparsereg.benchmarks import data
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from sparsereg.backends.numba import backend
 from sparsereg.losses import Squared
@@ -153,3 +154,23 @@ def test_wherever_a_path_is_left_the_workspace_has_the_gradient_of_its_point(wei
         solution = next(islice(steps, n_steps - 1, None))
         residual = y - s @ y / 60 - centered @ solution.coef
         np.testing.assert_allclose(work.gradient, centered.T @ (s * residual) / 60, atol=1e-13)
+
+
+def test_gram_blocks_of_a_path_are_made_on_one_thread_of_blas():
+    """Otherwise the coefficients would depend on the number of threads."""
+    threads = []
+
+    class Watching(Counting):
+        def gram(self, design, columns, n_new):
+            blas = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+            threads.extend(pool["num_threads"] for pool in blas)
+            return backend.gram(design, columns, n_new)
+
+    X, y = data.genotypes(200, 300, n_causal=20)
+    with threadpool_limits(2, user_api="blas"):
+        work = workspace(Watching(), X, y)
+        alphas = alpha_grid(work, L1(), 60, 0.01)
+        for _ in solve_path(work, L1(), alphas, tol=1e-8, max_iter=1000):
+            pass
+    assert len(threads) > 4
+    assert set(threads) == {1}
