@@ -275,6 +275,25 @@ class Backend(SubsetPrimitives, ReportPrimitives, MixturePrimitives, PatternPrim
         is ||y||_s / sqrt(n).
         """
 
+    def within_reach(
+        self,
+        known: FloatArray,
+        gradients: FloatArray,
+        points: FloatArray,
+        lengths: FloatArray,
+        levels: FloatArray,
+        l1: FloatArray,
+        positive: bool,
+        rounding: float,
+    ) -> npt.NDArray[np.bool_]:
+        """Return for each column whether its gradient may leave its bound at one of the points.
+
+        ``known`` of shape (m, n) are residuals with ``gradients`` of shape (m, p), ``points`` of
+        shape (K, n) others, all times the roots of the weights. The bounds at point k are
+        ``levels[k] * l1``; ``lengths`` are ||x_j||_s / sqrt(n). See :mod:`sparsereg.solvers.reach`;
+        ``rounding`` is the error of a gradient relative to the norms it was computed from.
+        """
+
     def coordinate_gains(
         self, coef: FloatArray, gradient: FloatArray, curvatures: FloatArray, form: KernelForm
     ) -> FloatArray:

@@ -166,11 +166,9 @@ class _Fold:
         return self._problem.y[self._test] - levels[:, None] - fitted
 
     def _judge(self, solution: Solution, error: FloatArray) -> Judged:
-        if self._test_weights.any():
-            errors = np.average(error**2, axis=0, weights=self._test_weights)  # of each task
-            mse = float(np.mean(errors))
-        else:
-            mse = np.nan
+        total = float(self._test_weights.sum())
+        # the mean is over the tasks
+        mse = float(np.mean(self._test_weights @ error**2 / total)) if total > 0.0 else np.nan
         if self._scorer is None:
             return mse, -mse
         return mse, self._scorer(solution, self._problem.y[self._test] - error, self._test)

@@ -144,10 +144,17 @@ def walk(
 def _bounds_of(
     coef: FloatArray, gradient: FloatArray, gap: DualGap, state: ActiveSet, level: float
 ) -> FloatArray:
-    """Return the bounds for which coef is the solution."""
-    bounds = level * gap.l1
+    """Return the bounds for which coef is the solution.
+
+    At zero they are the same multiple of l1 as far as can be, so that columns beyond their bound
+    enter one after another on the way down, not all at the start.
+    """
+    size = gradient if gap.positive else np.abs(gradient)
     active = state.active[: state.n_active]
-    bounds = np.maximum(bounds, gradient if gap.positive else np.abs(gradient))
+    bound = gap.l1 > 0
+    bound[active] = False
+    reach = np.max(size[bound] / gap.l1[bound], initial=level)
+    bounds = np.maximum(min(reach, _STAGE * level) * gap.l1, size)
     bounds[active] = state.sign[active] * (gradient[active] - gap.l2[active] * coef[active])
     return bounds
 

@@ -52,22 +52,33 @@ class Point(NamedTuple):
 
     coef: FloatArray
     residual: FloatArray | None
-    gradient: FloatArray
+    gradient: FloatArray | None
     sq_residual: float
 
 
 class Points(NamedTuple):
-    """Several points, a row each; ``residuals`` is None where the Gram matrix told the rest."""
+    """Several points that are zero outside ``columns``, a row each.
 
+    Either ``residuals`` is None, where the Gram matrix told the rest, or ``gradients``.
+    """
+
+    n_features: int
+    columns: IndexArray
     coefs: FloatArray
     residuals: FloatArray | None
-    gradients: FloatArray
+    gradients: FloatArray | None
     sq_residuals: FloatArray
 
     def at(self, k: int) -> Point:
         """Return the k-th of them."""
         residual = None if self.residuals is None else self.residuals[k]
-        return Point(self.coefs[k], residual, self.gradients[k], float(self.sq_residuals[k]))
+        gradient = None if self.gradients is None else self._scattered(self.gradients[k])
+        return Point(self._scattered(self.coefs[k]), residual, gradient, self.sq_residuals[k])
+
+    def _scattered(self, values: FloatArray) -> FloatArray:
+        full = np.zeros(self.n_features)
+        full[self.columns] = values
+        return full
 
 
 class Workspace:
@@ -127,7 +138,8 @@ class Workspace:
         self._sq_residual: float | None = None
         if slopes_at_zero is None:
             slopes_at_zero = self.backend.xtr(self.design, self.residual)
-        self.gradient = self.slopes_at_zero = slopes_at_zero
+        self.slopes_at_zero = slopes_at_zero
+        self._gradient: FloatArray | None = slopes_at_zero
 
     @property
     def max_rank(self) -> int:
@@ -185,6 +197,17 @@ class Workspace:
         return self._residual
 
     @property
+    def gradient(self) -> FloatArray:
+        """``X_c' (s residual) / n``: where a point came without it, computed when asked for."""
+        if self._gradient is None:
+            self._gradient = self.backend.xtr(self.design, self.residual)
+        return self._gradient
+
+    @gradient.setter
+    def gradient(self, gradient: FloatArray) -> None:
+        self._gradient = gradient
+
+    @property
     def sq_residual(self) -> float:
         """||residual||_s^2 / n: computed when it is asked for, unless the gradient told it."""
         if self._sq_residual is None:
@@ -211,15 +234,18 @@ class Workspace:
     @property
     def point(self) -> Point:
         """The current point."""
-        return Point(self.coef, self._residual, self.gradient, self.sq_residual)
+        return Point(self.coef, self._residual, self._gradient, self.sq_residual)
 
     def move_to_point(self, point: Point) -> None:
         """Make a point that was computed before the current one."""
-        self.coef, self._residual, self.gradient, self._sq_residual = point
+        self.coef, self._residual, self._gradient, self._sq_residual = point
         self._support = None
 
     def points(self, columns: IndexArray, coefs: FloatArray) -> Points:
-        """Return the points with these coefficients of ``columns``, a row each: one pass over X."""
+        """Return the points with these coefficients of ``columns``, a row each.
+
+        Where the Gram matrix does not tell their gradients, they are left to the caller.
+        """
         if self.on_gram and columns is self.pool.columns:
             return self._points_on_gram(coefs)
         used = np.any(coefs != 0, axis=0)
@@ -227,9 +253,8 @@ class Workspace:
         if self.centered:
             means = np.average(residuals, axis=1, weights=self.sample_weight)
             residuals -= means[:, None]
-        gradients = self.backend.xtr_tasks(self.design, residuals)
         sq_residuals = np.array([self.mean_square(residual) for residual in residuals])
-        return Points(self._scattered(columns, coefs), residuals, gradients, sq_residuals)
+        return Points(self.coef.size, columns, coefs, residuals, None, sq_residuals)
 
     def _points_on_gram(self, coefs: FloatArray) -> Points:
         columns = self.pool.columns
@@ -240,13 +265,7 @@ class Workspace:
         sq_residuals = self.sq_y - np.einsum("kj,kj->k", coefs, slopes + gradients)
         sizes = np.abs(coefs) @ np.sqrt(self.design.sqnorms[columns])
         sq_residuals = np.maximum(sq_residuals, 0.0) + _ROUNDING * (self.sq_y + sizes**2)
-        full, slopes = self._scattered(columns, coefs), self._scattered(columns, gradients)
-        return Points(full, None, slopes, sq_residuals)
-
-    def _scattered(self, columns: IndexArray, values: FloatArray) -> FloatArray:
-        full = np.zeros((len(values), self.design.shape[1]))
-        full[:, columns] = values
-        return full
+        return Points(self.coef.size, columns, coefs, None, gradients, sq_residuals)
 
     def solve_unpenalized(self, columns: IndexArray) -> None:
         """Move to the exact least-squares fit of ``columns``, the others held; no gradient."""
@@ -298,7 +317,7 @@ class Workspace:
     ) -> Solution:
         """Return the current point as a solution."""
         return Solution(
-            coef=self.coef.copy(),
+            coef=self.coef,
             intercept=self.intercept,
             dual_gap=gap,
             tolerance=tolerance,

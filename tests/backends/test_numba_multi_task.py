@@ -53,9 +53,10 @@ def setting(storage, weighted, center):
 
 
 @pytest.mark.parametrize("columns", COLUMNS, ids=["all", "some", "an empty one", "none"])
-def test_xtr_is_the_centered_product_of_every_task(setting, columns):
+@pytest.mark.parametrize("n_tasks", [1, 2, T])  # two have kernels of their own
+def test_xtr_is_the_centered_product_of_every_task(setting, columns, n_tasks):
     design, centered, s = setting
-    residuals = RNG.standard_normal((T, N))
+    residuals = RNG.standard_normal((n_tasks, N))
     expected = (s * residuals) @ centered / N
     if columns is not None:
         expected = expected[:, columns]
@@ -87,18 +88,21 @@ def test_passes_do_not_depend_on_the_number_of_threads(monkeypatch, order, dtype
     X = RNG.standard_normal((300, 2000)).astype(dtype, order=order)
     design = backend.design(X, None, True)
     residuals, coef = RNG.standard_normal((T, 300)), RNG.standard_normal((T, 2000))
+    some = np.arange(0, 2000, 2)
     results = []
     for n_threads in (1, 2, 5):
         monkeypatch.setattr(threads, "n_threads", lambda n=n_threads: n)
         results.append(
             (
                 multi_task.xtr_tasks(design, residuals),
+                multi_task.xtr_tasks(design, residuals[:2]),
+                multi_task.xtr_tasks(design, residuals, some),
                 multi_task.fitted_tasks(design, np.arange(2000), coef),
             )
         )
     for other in results[1:]:
-        np.testing.assert_array_equal(other[0], results[0][0])
-        np.testing.assert_array_equal(other[1], results[0][1])
+        for found, expected in zip(other, results[0], strict=True):
+            np.testing.assert_array_equal(found, expected)
 
 
 def one_epoch(gram, gradient, coef, penalty):

@@ -26,6 +26,7 @@ from sparsereg.backends.numba import (
     mixtures,
     multi_task,
     penalty_kernels,
+    reach,
     refit,
     reports,
 )
@@ -203,6 +204,19 @@ class NumbaBackend:
         return gap.dual_gaps(
             coefs, gradients, levels, l1, l2, curvatures, positive, sq_residuals, scale_y, rounding
         )
+
+    def within_reach(  # noqa: D102
+        self,
+        known: FloatArray,
+        gradients: FloatArray,
+        points: FloatArray,
+        lengths: FloatArray,
+        levels: FloatArray,
+        l1: FloatArray,
+        positive: bool,
+        rounding: float,
+    ) -> npt.NDArray[np.bool_]:
+        return reach.within_reach(known, gradients, points, lengths, levels, l1, positive, rounding)
 
     def coordinate_gains(  # noqa: D102
         self, coef: FloatArray, gradient: FloatArray, curvatures: FloatArray, form: KernelForm

@@ -29,6 +29,8 @@ def xtr_tasks(design: Any, residuals: FloatArray, columns: IndexArray | None = N
     """Return (s R) X_c[:, columns] / n for residuals R of shape (T, n)."""
     n, p = design.shape
     weighted = residuals if design.sample_weight is None else design.sample_weight * residuals
+    if not design.is_sparse and columns is not None:
+        return _xtr_of_columns(design, weighted, columns)
     listed = np.arange(p) if columns is None else columns
     out = np.empty((len(residuals), listed.size))
     if design.is_sparse:
@@ -48,8 +50,7 @@ def xtr_tasks(design: Any, residuals: FloatArray, columns: IndexArray | None = N
     else:
 
         def task(start: int, stop: int) -> None:
-            block = slice(start, stop) if columns is None else columns[start:stop]
-            _add_products(design.X, block, weighted, out[:, start:stop])
+            _add_products(design.X, slice(start, stop), weighted, out[:, start:stop])
 
     work = float(design.nnz) * len(residuals) * listed.size / max(p, 1)
     run_blocks(task, listed.size, _COLUMN_BLOCK, work if design.is_sparse else work / PRODUCT)
@@ -59,8 +60,28 @@ def xtr_tasks(design: Any, residuals: FloatArray, columns: IndexArray | None = N
     return out
 
 
-def _add_products(X: np.ndarray, columns: Any, weighted: FloatArray, out: FloatArray) -> None:
-    if X.dtype == np.float64 and isinstance(columns, slice):
+def _xtr_of_columns(design: Any, weighted: FloatArray, columns: IndexArray) -> FloatArray:
+    """Return R X_c[:, columns] / n for dense X: the columns are copied, some rows at a time."""
+    n = design.shape[0]
+    out = np.zeros((len(weighted), columns.size))
+    step = max(64, _PACK_BYTES // (8 * max(columns.size, 1)))
+    for start in range(0, n, step):
+        stop = min(start + step, n)
+        packed = centered_columns(design, columns, start, stop)
+        _add_product(weighted[:, start:stop], packed, out)
+    out /= n
+    return out
+
+
+def _add_product(rows: FloatArray, packed: FloatArray, out: FloatArray) -> None:
+    def task(start: int, stop: int) -> None:
+        out[:, start:stop] += rows @ packed[:, start:stop]
+
+    run_blocks(task, out.shape[1], _COLUMN_BLOCK, float(packed.size) * len(rows) / PRODUCT)
+
+
+def _add_products(X: np.ndarray, columns: slice, weighted: FloatArray, out: FloatArray) -> None:
+    if X.dtype == np.float64:
         np.matmul(weighted, X[:, columns], out=out)
         return
     out[...] = 0.0
@@ -138,6 +159,23 @@ def _xtv_columns_tasks(X, v, columns, start, stop, out):
             out[t + 2, k], out[t + 2, k + 1], out[t + 2, k + 2], out[t + 2, k + 3] = c0, c1, c2, c3
             out[t + 3, k], out[t + 3, k + 1], out[t + 3, k + 2], out[t + 3, k + 3] = d0, d1, d2, d3
             t += 4
+        while t + 2 <= tasks:
+            a0 = a1 = a2 = a3 = 0.0
+            b0 = b1 = b2 = b3 = 0.0
+            for i in range(n):
+                x0, x1, x2, x3 = X[i, j0], X[i, j1], X[i, j2], X[i, j3]
+                va, vb = v[t, i], v[t + 1, i]
+                a0 += va * x0
+                a1 += va * x1
+                a2 += va * x2
+                a3 += va * x3
+                b0 += vb * x0
+                b1 += vb * x1
+                b2 += vb * x2
+                b3 += vb * x3
+            out[t, k], out[t, k + 1], out[t, k + 2], out[t, k + 3] = a0, a1, a2, a3
+            out[t + 1, k], out[t + 1, k + 1], out[t + 1, k + 2], out[t + 1, k + 3] = b0, b1, b2, b3
+            t += 2
         while t < tasks:
             a0 = a1 = a2 = a3 = 0.0
             for i in range(n):
@@ -165,6 +203,14 @@ def _xtv_csc_tasks(data, indices, indptr, v, columns, start, stop, out):
     total = np.empty(tasks)
     for c in range(start, stop):
         j = columns[c]
+        if tasks == 2:  # in registers
+            a = b = 0.0
+            for k in range(indptr[j], indptr[j + 1]):
+                i = indices[k]
+                a += data[k] * v[i, 0]
+                b += data[k] * v[i, 1]
+            out[0, c], out[1, c] = a, b
+            continue
         total[:] = 0.0
         for k in range(indptr[j], indptr[j + 1]):
             i = indices[k]
