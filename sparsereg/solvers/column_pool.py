@@ -16,6 +16,10 @@ from sparsereg.backends.protocol import ActiveSet, Backend, Design, FloatArray, 
 _DEPENDENT = 1e-10
 # Fewer columns are appended to a factor one by one.
 _FACTORIZED_TOGETHER = 16
+# New columns whose products with the others are there twice, until they have been copied.
+_MOST_AT_ONCE = 512
+# A Gram matrix that has to grow gets room for this share of columns to spare.
+_SPARE = 0.125
 
 
 class ColumnPool:
@@ -33,7 +37,7 @@ class ColumnPool:
 
     def __init__(self, backend: Backend, design: Design):
         self._backend, self._design = backend, design
-        self._gram = np.empty((0, 0))
+        self._gram = Square()
         self._inside = np.zeros(design.shape[1], dtype=bool)
         self.n_moving = int(np.count_nonzero(design.sqnorms > 0))
         self.columns: IndexArray = np.empty(0, dtype=np.intp)
@@ -50,7 +54,7 @@ class ColumnPool:
     @property
     def gram(self) -> FloatArray:
         """The Gram matrix in its first ``len(self)`` rows and columns; the rest is unset."""
-        return self._gram
+        return self._gram.array
 
     def missing(self, columns: IndexArray) -> IndexArray:
         """Return those of the columns that are not in the pool."""
@@ -64,17 +68,24 @@ class ColumnPool:
         """Append distinct columns that are not in the pool yet."""
         if not new.size:
             return
-        known = len(self)
-        size = known + new.size
-        self.columns = np.concatenate([self.columns, new])
-        self._inside[new] = True
-        block = self._backend.gram(self._design, self.columns, new.size)
-        if not known:  # one memory order, so that kernels are compiled once
-            self._gram = np.ascontiguousarray(block)
+        if not len(self):
+            self._gram = Square(self._backend.gram(self._design, new, new.size))
+            self.columns = new
+            self._inside[new] = True
             return
-        self._reserve(size, known)
-        self._gram[:size, known:size] = block
-        self._gram[known:size, :known] = block[:known].T
+        for start in range(0, new.size, _MOST_AT_ONCE):
+            self._add(new[start : start + _MOST_AT_ONCE])
+
+    def _add(self, new: IndexArray) -> None:
+        known, size = len(self), len(self) + new.size
+        columns = np.concatenate([self.columns, new])
+        self._gram.grow(known, size, self._design.shape[1])
+        block = self._backend.gram(self._design, columns, new.size)
+        gram = self._gram.array
+        gram[:size, known:size] = block
+        gram[known:size, :known] = block[:known].T
+        self.columns = columns
+        self._inside[new] = True
 
     def complete(self) -> None:
         """Add every column that is not constant."""
@@ -83,25 +94,66 @@ class ColumnPool:
     def fill(self, columns: IndexArray, gram: FloatArray) -> None:
         """Take a Gram matrix that was computed elsewhere as the whole content."""
         self.keep_only(np.zeros(len(self), dtype=bool))
-        self.columns, self._gram = columns, gram
+        self.columns, self._gram = columns, Square(gram)
         self._inside[columns] = True
 
     def keep_only(self, wanted: np.ndarray) -> None:
         """Drop the columns at the positions where ``wanted`` is False."""
         positions = np.flatnonzero(wanted)
-        self._gram = self._gram[np.ix_(positions, positions)]
+        self._gram.keep_only(positions)
         self.columns = self.columns[positions]
         self._inside[:] = False
         self._inside[self.columns] = True
         self.version += 1
 
-    def _reserve(self, size: int, known: int) -> None:
-        if size <= len(self._gram):
+
+class Square:
+    """A square array that changes its size in place, so that there never are two of it.
+
+    Parameters
+    ----------
+    array : ndarray of shape (c, c), optional
+        Belongs to the square from now on.
+    """
+
+    def __init__(self, array: FloatArray | None = None):
+        # one memory order, so that kernels are compiled once
+        self.array = np.empty((0, 0)) if array is None else np.ascontiguousarray(array)
+
+    def grow(self, used: int, size: int, largest: int) -> None:
+        """Make room for ``size`` rows and columns, and some more; the first ``used`` stay."""
+        old = len(self.array)
+        if size <= old:
             return
-        capacity = min(max(size, 2 * len(self._gram)), self._design.shape[1])
-        grown = np.empty((capacity, capacity))
-        grown[:known, :known] = self._gram[:known, :known]
-        self._gram = grown
+        new = min(max(size, int((1 + _SPARE) * old)), largest)
+        self._resize(new)
+        # from the end, as many rows at a time as do not overlap with where they go
+        flat, last = self.array.ravel(), used
+        while last > 1:
+            first = min(-(-((last - 1) * old + used) // new), last - 1)
+            rows = flat[first * old : last * old].reshape(-1, old)
+            self.array[first:last, :used] = rows[:, :used]
+            last = first
+
+    def keep_only(self, positions: IndexArray) -> None:
+        """Keep the rows and columns at increasing positions."""
+        flat, size = self.array.ravel(), positions.size
+        for row, position in enumerate(positions):
+            flat[row * size : (row + 1) * size] = self.array[position, positions]
+        del flat
+        self._resize(size)
+
+    def _resize(self, size: int) -> None:
+        """Give the buffer a new size; its first numbers stay, one after another."""
+        array = self.array
+        self.array = np.empty((0, 0))
+        try:
+            array.resize((size, size))
+        except ValueError:  # somebody still holds it: that one stays as it is
+            known = array.ravel()[: size**2]
+            array = np.empty((size, size))
+            array.ravel()[: known.size] = known
+        self.array = array
 
 
 class KeptActiveSet:

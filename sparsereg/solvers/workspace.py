@@ -235,7 +235,10 @@ class Workspace:
         columns = self.pool.columns
         used = np.flatnonzero(np.any(coefs != 0, axis=0))
         slopes = self.slopes_at_zero[columns]
-        gradients = slopes - coefs[:, used] @ self.pool.gram[used, : columns.size]
+        gradients = np.tile(slopes, (len(coefs), 1))
+        for start in range(0, used.size, _ROWS_TAKEN):
+            rows = used[start : start + _ROWS_TAKEN]
+            gradients -= coefs[:, rows] @ self.pool.gram[rows, : columns.size]
         # y'r / n + r'(y - r) / n from the gradients at both ends; rounding is added, to be safe
         sq_residuals = self.sq_y - np.einsum("kj,kj->k", coefs, slopes + gradients)
         sizes = np.abs(coefs) @ np.sqrt(self.design.sqnorms[columns])
@@ -319,6 +322,9 @@ class Workspace:
 # Gram matrices of up to this many columns are built (half a gigabyte); of all columns, if they are
 # this much fewer than the rows.
 MAX_POOL, _GRAM_SHARE = 8000, 0.5
+
+# Rows of a Gram matrix that are copied at a time.
+_ROWS_TAKEN = 256
 
 # A centered y counts as constant when it is rounding noise beside its mean.
 _CONSTANT = 8 * np.finfo(np.float64).eps

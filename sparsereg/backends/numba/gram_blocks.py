@@ -20,6 +20,8 @@ from sparsereg.backends.protocol import FloatArray, IndexArray
 # Largest width of a tile.
 _TILE = 512
 _LOWER = np.tri(64, dtype=bool)
+# Rows of an outer product at a time.
+_OUTER_ROWS = 64
 # Rows packed at a time: keeps the packed copy in cache and small.
 _PACK_BYTES = 8 << 20
 # Where one tile is all there is, rows are shared among threads, so many per column at least.
@@ -34,10 +36,10 @@ def gram_block(design: Any, columns: IndexArray, n_new: int) -> FloatArray:
     out = np.zeros((n_new, columns.size))  # a row for each of the new columns
     if design.is_sparse and not _is_far_from_zero(design, columns):
         out = _sparse_products(design, columns, known)
-        out -= n * np.outer(means[known:], means)
+        _subtract_outer(out, n * means[known:], means)
     elif _is_plain(design, columns, known):
         _add_products_in_parts(design.X, out)
-        out -= n * np.outer(means, means)
+        _subtract_outer(out, n * means, means)
     else:
         step = max(64, _PACK_BYTES // (8 * columns.size))
         for start in range(0, n, step):
@@ -45,6 +47,13 @@ def gram_block(design: Any, columns: IndexArray, n_new: int) -> FloatArray:
     _mirror(out[:, known:])
     out /= n
     return out.T if known else out
+
+
+def _subtract_outer(out: FloatArray, left: FloatArray, right: FloatArray) -> None:
+    """Subtract left right', some rows at a time: the product is not there as a whole."""
+    for start in range(0, len(out), _OUTER_ROWS):
+        rows = slice(start, start + _OUTER_ROWS)
+        out[rows] -= np.outer(left[rows], right)
 
 
 def _sparse_products(design: SparseDesign, columns: IndexArray, known: int) -> FloatArray:

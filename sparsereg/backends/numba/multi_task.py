@@ -44,7 +44,9 @@ def xtr_tasks(design: Any, residuals: FloatArray, columns: IndexArray | None = N
 
     work = float(design.nnz) * len(residuals) * listed.size / max(p, 1)
     run_blocks(task, listed.size, _COLUMN_BLOCK, work if design.is_sparse else work / PRODUCT)
-    out -= np.outer(weighted.sum(axis=1), design.means[listed])
+    means = design.means if columns is None else design.means[columns]
+    for row, total in zip(out, weighted.sum(axis=1)):
+        row -= total * means
     out /= n
     return out
 
