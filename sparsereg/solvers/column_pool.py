@@ -161,7 +161,7 @@ class KeptActiveSet:
 
     def __init__(self, pool: ColumnPool, max_rank: int):
         self._pool, self._max_rank = pool, max_rank
-        self._version = pool.version
+        self._version, self._columns = pool.version, pool.columns
         self._l2 = 0.0
         self._state = ActiveSet(np.empty((0, 0)), np.empty(0, dtype=np.int64), np.empty(0))
 
@@ -175,9 +175,11 @@ class KeptActiveSet:
         state = self._state
         size = len(self._pool)
         rank = size if l2 > 0 else min(size, self._max_rank)
-        if self._version != self._pool.version or l2 != self._l2:
-            state.n_active = -1
-            self._version, self._l2 = self._pool.version, l2
+        if self._version != self._pool.version:
+            self._follow_the_pool()
+        self._version, self._columns = self._pool.version, self._pool.columns
+        if l2 != self._l2:
+            state.n_active, self._l2 = -1, l2
         if state.sign.size < size:
             sign = np.zeros(max(size, 2 * state.sign.size))
             sign[: state.sign.size] = state.sign
@@ -190,6 +192,20 @@ class KeptActiveSet:
             active[:used] = state.active[:used]
             state.factor, state.active = factor, active
         return state
+
+    def _follow_the_pool(self) -> None:
+        """Take over the new positions of the active columns, unless one of them was dropped."""
+        state, n_active = self._state, max(self._state.n_active, 0)
+        position = {feature: k for k, feature in enumerate(self._pool.columns.tolist())}
+        active = state.active[:n_active]
+        moved = [position.get(feature, -1) for feature in self._columns[active].tolist()]
+        if -1 in moved:
+            state.n_active = -1
+            return
+        sign = state.sign[active]
+        state.sign[:] = 0.0
+        state.active[:n_active] = moved
+        state.sign[moved] = sign
 
     def factorize(self, coef: FloatArray, l2: FloatArray, free: np.ndarray) -> None:
         """Factorize the free columns and the support of coef at once, if they are independent.
