@@ -7,6 +7,8 @@ place: nothing is gathered.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.linalg.lapack import dpotrf
 
@@ -163,7 +165,7 @@ class KeptActiveSet:
         self._pool, self._max_rank = pool, max_rank
         self._version, self._columns = pool.version, pool.columns
         self._l2 = 0.0
-        self._state = ActiveSet(np.empty((0, 0)), np.empty(0, dtype=np.int64), np.empty(0))
+        self._state = ActiveSet.with_room(0, 0)
 
     @property
     def is_exact(self) -> bool:
@@ -185,12 +187,13 @@ class KeptActiveSet:
             sign[: state.sign.size] = state.sign
             state.sign = sign
         if state.active.size < rank:
-            room = max(rank, min(2 * state.active.size, size))
-            used = max(state.n_active, 0)
-            factor, active = np.empty((room, room)), np.zeros(room, dtype=np.int64)
-            factor[:used, :used] = state.factor[:used, :used]
-            active[:used] = state.active[:used]
-            state.factor, state.active = factor, active
+            most = self._pool.n_moving if l2 > 0 else self._max_rank
+            room = max(rank, min(int((1 + _SPARE) * rank), most))
+            used, wider = max(state.n_active, 0), ActiveSet.with_room(room, 0)
+            for row, known in zip(_rows(wider, used), _rows(state, used)):
+                row[:] = known
+            wider.active[:used] = state.active[:used]
+            state.factor, state.active = wider.factor, wider.active
         return state
 
     def _follow_the_pool(self) -> None:
@@ -229,7 +232,8 @@ class KeptActiveSet:
         factor, failed = dpotrf(square.T, lower=True, clean=True, overwrite_a=True)
         if failed or np.any(factor.diagonal() ** 2 <= _DEPENDENT * diagonal):
             return
-        state.factor[: active.size, : active.size] = factor.T
+        for i, row in enumerate(_rows(state, active.size)):
+            row[:] = factor[i:, i]
         state.active[: active.size] = active
         state.sign[active] = np.where(free[active], 1.0, np.sign(coef[active]))
         state.n_active = active.size
@@ -237,3 +241,11 @@ class KeptActiveSet:
     def forget(self) -> None:
         """Say that coefficients were moved by somebody else."""
         self._state.n_active = -1
+
+
+def _rows(state: ActiveSet, used: int) -> Iterator[FloatArray]:
+    """Yield the first rows of the factor, each from its diagonal to column ``used``."""
+    start = 0
+    for i in range(used):
+        yield state.factor[start : start + used - i]
+        start += state.active.size - i

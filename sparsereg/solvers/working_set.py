@@ -51,7 +51,7 @@ _SPARSE_POOL = 3000
 _INNER_SHARE = 0.1
 # Passes over X without progress after which the gap is taken to be at the rounding floor.
 _PATIENCE = 5
-# Columns at zero below this share of their bound are dropped where they are such a share of the pool.
+# Columns at zero this far below their bound are dropped where they are such a share of the pool.
 _FAR, _FAR_SHARE = 0.6, 0.1
 # Columns that were not needed are dropped from the pool when it has this many times the support.
 _POOL_EXCESS, _POOL_MINIMUM = 6, 2000
