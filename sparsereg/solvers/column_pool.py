@@ -21,7 +21,7 @@ _FACTORIZED_TOGETHER = 16
 # New columns whose products with the others are there twice, until they have been copied.
 _MOST_AT_ONCE = 512
 # A Gram matrix that has to grow gets room for this share of columns to spare.
-_SPARE = 0.125
+_SPARE = 0.0625
 
 
 class ColumnPool:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sparsereg.backends.numba.jit import kernel
-from sparsereg.backends.numba.matrices import SparseDesign, pack, weights_or_empty
+from sparsereg.backends.numba.matrices import SparseDesign, pack, rows_at_once, weights_or_empty
 from sparsereg.backends.numba.threads import PRODUCT, run_blocks
 from sparsereg.backends.protocol import FloatArray, IndexArray
 
@@ -22,8 +22,6 @@ _TILE = 512
 _LOWER = np.tri(64, dtype=bool)
 # Rows of an outer product at a time.
 _OUTER_ROWS = 64
-# Rows packed at a time: keeps the packed copy in cache and small.
-_PACK_BYTES = 8 << 20
 # Where one tile is all there is, rows are shared among threads, so many per column at least.
 _PARTS, _ROWS_PER_COLUMN = 8, 16
 
@@ -41,7 +39,7 @@ def gram_block(design: Any, columns: IndexArray, n_new: int) -> FloatArray:
         _add_products_in_parts(design.X, out)
         _subtract_outer(out, n * means, means)
     else:
-        step = max(64, _PACK_BYTES // (8 * columns.size))
+        step = rows_at_once(design, columns.size)
         for start in range(0, n, step):
             _add_products(pack(design, columns, start, min(start + step, n)), known, out)
     _mirror(out[:, known:])

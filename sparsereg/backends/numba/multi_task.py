@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 
 from sparsereg.backends.numba.jit import kernel
-from sparsereg.backends.numba.matrices import centered_columns, take
+from sparsereg.backends.numba.matrices import centered_columns, rows_at_once, take
 from sparsereg.backends.numba.threads import PRODUCT, run_blocks
 from sparsereg.backends.protocol import FloatArray, IndexArray
 
 _COLUMN_BLOCK = 256
-# Rows of a block that is converted from float32, or packed: they stay in cache.
+# Rows of a block that is converted from float32: they stay in cache.
 _ROW_BLOCK = 1024
-_PACK_BYTES = 8 << 20
 
 
 def xtr_tasks(design: Any, residuals: FloatArray, columns: IndexArray | None = None) -> FloatArray:
@@ -39,8 +38,10 @@ def xtr_tasks(design: Any, residuals: FloatArray, columns: IndexArray | None = N
     else:
 
         def task(start: int, stop: int) -> None:
-            block = slice(start, stop) if columns is None else columns[start:stop]
-            _add_products(design.X, block, weighted, out[:, start:stop])
+            for first in range(start, stop, _COLUMN_BLOCK):  # float32 is converted block by block
+                last = min(first + _COLUMN_BLOCK, stop)
+                block = slice(first, last) if columns is None else columns[first:last]
+                _add_products(design.X, block, weighted, out[:, first:last])
 
     work = float(design.nnz) * len(residuals) * listed.size / max(p, 1)
     run_blocks(task, listed.size, _COLUMN_BLOCK, work if design.is_sparse else work / PRODUCT)
@@ -75,7 +76,7 @@ def fitted_tasks(design: Any, columns: IndexArray, coef: FloatArray) -> FloatArr
         out[...] = rows.T
         out -= (coef @ design.means[columns])[:, None]
         return out
-    step = max(64, _PACK_BYTES // (8 * columns.size))
+    step = rows_at_once(design, columns.size)
     for start in range(0, n, step):
         stop = min(start + step, n)
         np.matmul(coef, centered_columns(design, columns, start, stop).T, out=out[:, start:stop])
@@ -85,7 +86,7 @@ def fitted_tasks(design: Any, columns: IndexArray, coef: FloatArray) -> FloatArr
 def fitted_rows(design: Any, rows: IndexArray, columns: IndexArray, coef: FloatArray) -> FloatArray:
     """Return coef @ X_c[rows][:, columns].T for coefficients of shape (T, k)."""
     out = np.empty((len(coef), rows.size))
-    step = max(64, _PACK_BYTES // (8 * max(columns.size, 1)))
+    step = rows_at_once(design, columns.size)
     for start in range(0, rows.size, step):
         block = take(design, rows[start : start + step], columns)
         np.matmul(coef, block.T, out=out[:, start : start + step])
