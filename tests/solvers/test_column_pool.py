@@ -177,6 +177,18 @@ def test_an_active_set_is_forgotten_when_columns_are_dropped():
     assert kept.for_solve(0.0).n_active == -1
 
 
+def test_an_active_set_follows_its_columns_when_others_are_dropped():
+    pool = filled_pool()
+    kept = KeptActiveSet(pool, 20)
+    used_state(kept)
+    pool.keep_only(np.array([False, True, True, True]))
+    state = kept.for_solve(0.0)
+    assert state.n_active == 2
+    np.testing.assert_array_equal(pool.columns[state.active[:2]], [3, 1])
+    np.testing.assert_array_equal(state.sign[state.active[:2]], [1.0, -1.0])
+    np.testing.assert_array_equal(state.factor[[0, 1, state.active.size]], [1.0, 0.5, 2.0])
+
+
 def test_an_active_set_is_forgotten_when_the_ridge_part_changes():
     kept = KeptActiveSet(filled_pool(), 20)
     used_state(kept)
