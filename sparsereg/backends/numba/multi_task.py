@@ -36,10 +36,12 @@ def xtr_tasks(design: Any, residuals: FloatArray, columns: IndexArray | None = N
             )
 
     else:
+        in_place = columns is None and design.X.dtype == np.float64  # else X is copied, by blocks
 
         def task(start: int, stop: int) -> None:
-            for first in range(start, stop, _COLUMN_BLOCK):  # float32 is converted block by block
-                last = min(first + _COLUMN_BLOCK, stop)
+            step = stop - start if in_place else _COLUMN_BLOCK
+            for first in range(start, stop, step):
+                last = min(first + step, stop)
                 block = slice(first, last) if columns is None else columns[first:last]
                 _add_products(design.X, block, weighted, out[:, first:last])
 
