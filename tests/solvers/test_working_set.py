@@ -131,7 +131,7 @@ def test_paths_that_drop_far_columns_have_the_same_solutions(form, positive, mon
     monkeypatch.setattr(working_set, "_FAR_SHARE", 0.01)
     data = FORMS[form](CHANGING)
     how = {"positive": positive, "tol": 1e-10, "fit_intercept": True, "eps": 1e-2}
-    alphas, found, gaps = lasso_path(data, Y, **how)
+    _, found, gaps = lasso_path(data, Y, **how)
     assert sum(dropped) > 0
     monkeypatch.setattr(working_set, "_FAR_SHARE", 1.0)
     assert np.all(gaps <= 1e-10 * np.mean((Y - Y.mean()) ** 2))
