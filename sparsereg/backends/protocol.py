@@ -100,8 +100,9 @@ class ActiveSet:
 
     Attributes
     ----------
-    factor : ndarray of shape (c, c)
-        Upper triangle of the first ``n_active`` rows and columns.
+    factor : ndarray of shape (c (c + 1) / 2,)
+        The rows of an upper triangle one after another, row i from its diagonal on with room for
+        ``c - i`` numbers; those of the first ``n_active`` rows and columns are set.
     active : ndarray of shape (c,)
         Positions of the active columns.
     sign : ndarray of shape (m,)
@@ -114,6 +115,12 @@ class ActiveSet:
     active: IndexArray
     sign: FloatArray
     n_active: int = -1
+
+    @classmethod
+    def with_room(cls, room: int, n_columns: int) -> ActiveSet:
+        """Return one that belongs to no point, with room for so many active columns."""
+        factor = np.empty(room * (room + 1) // 2)
+        return cls(factor, np.zeros(room, dtype=np.int64), np.zeros(n_columns))
 
 
 @runtime_checkable

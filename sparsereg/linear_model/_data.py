@@ -121,6 +121,8 @@ def _is_clean(X: Any, y: Any) -> bool:
 
 def _as_read(X: Any, y: Any, sample_weight: Any) -> Data:
     X = _canonical(X) if sparse.issparse(X) else np.asarray(X)
+    if isinstance(X, np.ndarray) and not (X.flags.f_contiguous or X.flags.c_contiguous):
+        X = np.asfortranarray(X)  # once for all solves and folds: kernels need one or the other
     return Data(X, np.asarray(y, dtype=np.float64), normalized_weights(sample_weight, X))
 
 

@@ -217,8 +217,10 @@ class PathCV(SparseLinearModel):
         splitter = check_cv(self.cv)
         if _routing_enabled():
             params = process_routing(self, "fit", **params).splitter.split
-        splits = []
-        for split in splitter.split(data.X, data.y, **params):
+        X, splits = data.X, []
+        if sparse.issparse(X) and type(splitter).__module__.startswith("sklearn."):
+            X = np.empty((len(data.y), 0))  # theirs count the rows, and copy sparse X for that
+        for split in splitter.split(X, data.y, **params):
             if len(split) != 2:
                 raise ValueError(f"cv={self.cv!r}: each split must be a pair (train, test).")
             splits.append((_as_rows(split[0], len(data.y)), _as_rows(split[1], len(data.y))))

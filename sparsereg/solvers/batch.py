@@ -152,7 +152,7 @@ class _Batch(NamedTuple):
         l1, l2 = form.params[0] * form.weights, form.params[1] * form.weights
         free, positive = np.zeros(m, dtype=bool), form.params[2] != 0
         rank = m if l2.any() else self.max_rank
-        state = ActiveSet(np.empty((rank, rank)), np.zeros(rank, dtype=np.int64), np.zeros(m))
+        state = ActiveSet.with_room(rank, m)
         steps = np.zeros(len(unsolved), dtype=np.int64)
         for row, correlation in enumerate(correlations):
             coef = there[row].copy()

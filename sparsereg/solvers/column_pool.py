@@ -7,6 +7,8 @@ place: nothing is gathered.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.linalg.lapack import dpotrf
 
@@ -16,8 +18,11 @@ from sparsereg.backends.protocol import ActiveSet, Backend, Design, FloatArray, 
 _DEPENDENT = 1e-10
 # Fewer columns are appended to a factor one by one.
 _FACTORIZED_TOGETHER = 16
-# A Gram matrix that grows has room for so many columns: small ones are not copied again and again.
-_SMALLEST_ROOM = 400
+# New columns whose products with the others are there twice, until they have been copied.
+_MOST_AT_ONCE = 512
+# A Gram matrix that has to grow gets room for this share of columns to spare, and
+# below so many columns doubles: small ones are not copied again and again.
+_SPARE, _DOUBLED = 0.0625, 400
 
 
 class ColumnPool:
@@ -35,7 +40,7 @@ class ColumnPool:
 
     def __init__(self, backend: Backend, design: Design):
         self._backend, self._design = backend, design
-        self._gram = np.empty((0, 0))
+        self._gram = Square()
         self._inside = np.zeros(design.shape[1], dtype=bool)
         self.n_moving = int(np.count_nonzero(design.sqnorms > 0))
         self.columns: IndexArray = np.empty(0, dtype=np.intp)
@@ -52,7 +57,7 @@ class ColumnPool:
     @property
     def gram(self) -> FloatArray:
         """The Gram matrix in its first ``len(self)`` rows and columns; the rest is unset."""
-        return self._gram
+        return self._gram.array
 
     def missing(self, columns: IndexArray) -> IndexArray:
         """Return those of the columns that are not in the pool."""
@@ -66,17 +71,24 @@ class ColumnPool:
         """Append distinct columns that are not in the pool yet."""
         if not new.size:
             return
-        known = len(self)
-        size = known + new.size
-        self.columns = np.concatenate([self.columns, new])
-        self._inside[new] = True
-        block = self._backend.gram(self._design, self.columns, new.size)
-        if not known:  # one memory order, so that kernels are compiled once
-            self._gram = np.ascontiguousarray(block)
+        if not len(self):
+            self._gram = Square(self._backend.gram(self._design, new, new.size))
+            self.columns = new
+            self._inside[new] = True
             return
-        self._reserve(size, known)
-        self._gram[:size, known:size] = block
-        self._gram[known:size, :known] = block[:known].T
+        for start in range(0, new.size, _MOST_AT_ONCE):
+            self._add(new[start : start + _MOST_AT_ONCE])
+
+    def _add(self, new: IndexArray) -> None:
+        known, size = len(self), len(self) + new.size
+        columns = np.concatenate([self.columns, new])
+        self._gram.grow(known, size, self._design.shape[1])
+        block = self._backend.gram(self._design, columns, new.size)
+        gram = self._gram.array
+        gram[:size, known:size] = block
+        gram[known:size, :known] = block[:known].T
+        self.columns = columns
+        self._inside[new] = True
 
     def complete(self) -> None:
         """Add every column that is not constant."""
@@ -85,26 +97,66 @@ class ColumnPool:
     def fill(self, columns: IndexArray, gram: FloatArray) -> None:
         """Take a Gram matrix that was computed elsewhere as the whole content."""
         self.keep_only(np.zeros(len(self), dtype=bool))
-        self.columns, self._gram = columns, gram
+        self.columns, self._gram = columns, Square(gram)
         self._inside[columns] = True
 
     def keep_only(self, wanted: np.ndarray) -> None:
         """Drop the columns at the positions where ``wanted`` is False."""
         positions = np.flatnonzero(wanted)
-        self._gram = self._gram[np.ix_(positions, positions)]
+        self._gram.keep_only(positions)
         self.columns = self.columns[positions]
         self._inside[:] = False
         self._inside[self.columns] = True
         self.version += 1
 
-    def _reserve(self, size: int, known: int) -> None:
-        if size <= len(self._gram):
+
+class Square:
+    """A square array that changes its size in place, so that there never are two of it.
+
+    Parameters
+    ----------
+    array : ndarray of shape (c, c), optional
+        Belongs to the square from now on.
+    """
+
+    def __init__(self, array: FloatArray | None = None):
+        # one memory order, so that kernels are compiled once
+        self.array = np.empty((0, 0)) if array is None else np.ascontiguousarray(array)
+
+    def grow(self, used: int, size: int, largest: int) -> None:
+        """Make room for ``size`` rows and columns, and some more; the first ``used`` stay."""
+        old = len(self.array)
+        if size <= old:
             return
-        capacity = max(size, 2 * len(self._gram), _SMALLEST_ROOM)
-        capacity = min(capacity, self._design.shape[1])
-        grown = np.empty((capacity, capacity))
-        grown[:known, :known] = self._gram[:known, :known]
-        self._gram = grown
+        new = min(max(size, int((1 + _SPARE) * old), min(2 * old, _DOUBLED)), largest)
+        self._resize(new)
+        # from the end, as many rows at a time as do not overlap with where they go
+        flat, last = self.array.ravel(), used
+        while last > 1:
+            first = min(-(-((last - 1) * old + used) // new), last - 1)
+            rows = flat[first * old : last * old].reshape(-1, old)
+            self.array[first:last, :used] = rows[:, :used]
+            last = first
+
+    def keep_only(self, positions: IndexArray) -> None:
+        """Keep the rows and columns at increasing positions."""
+        flat, size = self.array.ravel(), positions.size
+        for row, position in enumerate(positions):
+            flat[row * size : (row + 1) * size] = self.array[position, positions]
+        del flat
+        self._resize(size)
+
+    def _resize(self, size: int) -> None:
+        """Give the buffer a new size; its first numbers stay, one after another."""
+        array = self.array
+        self.array = np.empty((0, 0))
+        try:
+            array.resize((size, size))
+        except ValueError:  # somebody still holds it: that one stays as it is
+            known = array.ravel()[: size**2]
+            array = np.empty((size, size))
+            array.ravel()[: known.size] = known
+        self.array = array
 
 
 class KeptActiveSet:
@@ -112,9 +164,9 @@ class KeptActiveSet:
 
     def __init__(self, pool: ColumnPool, max_rank: int):
         self._pool, self._max_rank = pool, max_rank
-        self._version = pool.version
+        self._version, self._columns = pool.version, pool.columns
         self._l2 = 0.0
-        self._state = ActiveSet(np.empty((0, 0)), np.empty(0, dtype=np.int64), np.empty(0))
+        self._state = ActiveSet.with_room(0, 0)
 
     @property
     def is_exact(self) -> bool:
@@ -126,21 +178,38 @@ class KeptActiveSet:
         state = self._state
         size = len(self._pool)
         rank = size if l2 > 0 else min(size, self._max_rank)
-        if self._version != self._pool.version or l2 != self._l2:
-            state.n_active = -1
-            self._version, self._l2 = self._pool.version, l2
+        if self._version != self._pool.version:
+            self._follow_the_pool()
+        self._version, self._columns = self._pool.version, self._pool.columns
+        if l2 != self._l2:
+            state.n_active, self._l2 = -1, l2
         if state.sign.size < size:
             sign = np.zeros(max(size, 2 * state.sign.size))
             sign[: state.sign.size] = state.sign
             state.sign = sign
         if state.active.size < rank:
-            room = max(rank, min(2 * state.active.size, size))
-            used = max(state.n_active, 0)
-            factor, active = np.empty((room, room)), np.zeros(room, dtype=np.int64)
-            factor[:used, :used] = state.factor[:used, :used]
-            active[:used] = state.active[:used]
-            state.factor, state.active = factor, active
+            most = self._pool.n_moving if l2 > 0 else self._max_rank
+            room = max(rank, min(int((1 + _SPARE) * rank), most))
+            used, wider = max(state.n_active, 0), ActiveSet.with_room(room, 0)
+            for row, known in zip(_rows(wider, used), _rows(state, used)):
+                row[:] = known
+            wider.active[:used] = state.active[:used]
+            state.factor, state.active = wider.factor, wider.active
         return state
+
+    def _follow_the_pool(self) -> None:
+        """Take over the new positions of the active columns, unless one of them was dropped."""
+        state, n_active = self._state, max(self._state.n_active, 0)
+        position = {feature: k for k, feature in enumerate(self._pool.columns.tolist())}
+        active = state.active[:n_active]
+        moved = [position.get(feature, -1) for feature in self._columns[active].tolist()]
+        if -1 in moved:
+            state.n_active = -1
+            return
+        sign = state.sign[active]
+        state.sign[:] = 0.0
+        state.active[:n_active] = moved
+        state.sign[moved] = sign
 
     def factorize(self, coef: FloatArray, l2: FloatArray, free: np.ndarray) -> None:
         """Factorize the free columns and the support of coef at once, if they are independent.
@@ -164,7 +233,8 @@ class KeptActiveSet:
         factor, failed = dpotrf(square.T, lower=True, clean=True, overwrite_a=True)
         if failed or np.any(factor.diagonal() ** 2 <= _DEPENDENT * diagonal):
             return
-        state.factor[: active.size, : active.size] = factor.T
+        for i, row in enumerate(_rows(state, active.size)):
+            row[:] = factor[i:, i]
         state.active[: active.size] = active
         state.sign[active] = np.where(free[active], 1.0, np.sign(coef[active]))
         state.n_active = active.size
@@ -172,3 +242,11 @@ class KeptActiveSet:
     def forget(self) -> None:
         """Say that coefficients were moved by somebody else."""
         self._state.n_active = -1
+
+
+def _rows(state: ActiveSet, used: int) -> Iterator[FloatArray]:
+    """Yield the first rows of the factor, each from its diagonal to column ``used``."""
+    start = 0
+    for i in range(used):
+        yield state.factor[start : start + used - i]
+        start += state.active.size - i

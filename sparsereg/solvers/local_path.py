@@ -43,6 +43,12 @@ class Found(NamedTuple):
     solution: LocalSolution
     point: Point
 
+    @property
+    def gradient(self) -> FloatArray:
+        """That of all features: the certificate was computed from it."""
+        assert self.point.gradient is not None
+        return self.point.gradient
+
 
 def walk(
     work: Workspace, penalty: Penalty, alphas: list[float], *, tol: float, max_iter: int
@@ -63,7 +69,7 @@ def walk(
                 break
             coefs, steps = _go_down(work, every, tol)
             wrong, wanted = None, np.empty(0, dtype=np.intp)
-            points = work.points(work.pool.columns, coefs)
+            points = work.points(work.pool.columns, coefs, gradients=True)
             for k, terms in enumerate(every):
                 work.move_to_point(points.at(k))
                 stationarity = stationarity_of(work, terms)
@@ -111,7 +117,7 @@ def look_back(
             return None
         columns = work.pool.columns
         coefs = np.stack([minimum.point.coef[columns] for minimum in minima])
-        gradients = np.stack([minimum.point.gradient[columns] for minimum in minima])
+        gradients = np.stack([minimum.gradient[columns] for minimum in minima])
         steps, changed = work.backend.gram_look_back(
             work.pool.gram, work.slopes_at_zero[columns], coefs, gradients,
             every[0].form.at(columns), np.stack([terms.form.params for terms in every]),
@@ -121,7 +127,7 @@ def look_back(
         lower: list[tuple[int, Found]] = []
         if not new.size:
             return lower
-        points = work.points(columns, coefs[new])
+        points = work.points(columns, coefs[new], gradients=True)
         for at, k in enumerate(new.tolist()):
             work.move_to_point(points.at(at))
             n_iter = int(steps[k]) + minima[k].solution.n_iter

@@ -27,7 +27,7 @@ from sparsereg.solvers.problem import Solution, Step
 from sparsereg.solvers.reach import INSIDE, within_reach
 from sparsereg.solvers.restricted import walk_path
 from sparsereg.solvers.restriction import Restriction
-from sparsereg.solvers.working_set import EXACT, make_pool
+from sparsereg.solvers.working_set import EXACT, drop_far, make_pool
 from sparsereg.solvers.workspace import Point, Points, Workspace
 
 # Columns predicted to come this near their bound are taken in.
@@ -206,5 +206,6 @@ class LookAhead:
         assert self._last is not None
         expected = work.gradient + (alpha - self._last.alpha) * slope
         size = expected if unit.positive else np.abs(expected)
+        drop_far(work, unit, expected / alpha)
         near = (size > (_NEARLY * alpha) * unit.l1) & unit.may_move
         return make_pool(work, unit, np.flatnonzero(near))

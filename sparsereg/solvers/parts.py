@@ -65,7 +65,10 @@ def _downdated(
     n_in = n - n_out
     columns = whole.pool.columns
     gram = n * whole.pool.gram[: columns.size, : columns.size]
-    gram -= n_out * backend.gram(out, columns, columns.size)
+    lost = backend.gram(out, columns, columns.size)
+    lost *= n_out
+    gram -= lost
+    del lost
     slopes = n * whole.slopes_at_zero - n_out * backend.xtr(out, out_y - out_y_mean)
     means = whole.design.means
     if whole.centered:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparsereg.backends.protocol import IndexArray
+from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.penalties.elastic_net import ElasticNet
 from sparsereg.solvers.blas import single_threaded_blas
 from sparsereg.solvers.problem import Solution, Step
@@ -59,6 +59,8 @@ _INNER_SHARE = 0.1
 _PATIENCE = 5
 # Descent makes progress as long as a pass lowers the objective by this share of the gap.
 _FALL = 1e-4
+# Columns at zero this far below their bound are dropped where they are such a share of the pool.
+_FAR, _FAR_SHARE = 0.6, 0.1
 # Columns that were not needed are dropped from the pool when it has this many times the support.
 _POOL_EXCESS, _POOL_MINIMUM = 6, 2000
 
@@ -298,6 +300,15 @@ def _pool_will_do(work: Workspace, level: float, wanted: IndexArray) -> bool:
     growth = np.log1p(_most_new(work)[1]) / -np.log(_DESCENT)
     expected = (len(work.pool) + wanted.size) * level**growth
     return bool(expected <= _SAFE_SHARE * _largest_pool(work))
+
+
+def drop_far(work: Workspace, restriction: Restriction, gradient: FloatArray) -> None:
+    """Drop columns at zero from the pool whose gradient is far from its bound, if they are many."""
+    columns = work.pool.columns
+    size = gradient[columns] if restriction.positive else np.abs(gradient[columns])
+    far = (work.coef[columns] == 0) & (size < _FAR * restriction.l1[columns])
+    if np.count_nonzero(far) > _FAR_SHARE * columns.size:
+        work.pool.keep_only(~far)
 
 
 def make_pool(work: Workspace, restriction: Restriction, wanted: IndexArray) -> bool:

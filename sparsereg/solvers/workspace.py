@@ -59,7 +59,8 @@ class Point(NamedTuple):
 class Points(NamedTuple):
     """Several points that are zero outside ``columns``, a row each.
 
-    Either ``residuals`` is None, where the Gram matrix told the rest, or ``gradients``.
+    Where the Gram matrix told the rest, ``residuals`` is None and ``gradients`` are those of
+    ``columns``. Elsewhere they are those of all features, or None where they were not asked for.
     """
 
     n_features: int
@@ -72,7 +73,9 @@ class Points(NamedTuple):
     def at(self, k: int) -> Point:
         """Return the k-th of them."""
         residual = None if self.residuals is None else self.residuals[k]
-        gradient = None if self.gradients is None else self._scattered(self.gradients[k])
+        gradient = None if self.gradients is None else self.gradients[k]
+        if gradient is not None and residual is None:
+            gradient = self._scattered(gradient)
         return Point(self._scattered(self.coefs[k]), residual, gradient, self.sq_residuals[k])
 
     def _scattered(self, values: FloatArray) -> FloatArray:
@@ -241,10 +244,10 @@ class Workspace:
         self.coef, self._residual, self._gradient, self._sq_residual = point
         self._support = None
 
-    def points(self, columns: IndexArray, coefs: FloatArray) -> Points:
+    def points(self, columns: IndexArray, coefs: FloatArray, *, gradients: bool = False) -> Points:
         """Return the points with these coefficients of ``columns``, a row each.
 
-        Where the Gram matrix does not tell their gradients, they are left to the caller.
+        Gradients that the Gram matrix does not tell are computed, in one pass over X, or left out.
         """
         if self.on_gram and columns is self.pool.columns:
             return self._points_on_gram(coefs)
@@ -254,13 +257,17 @@ class Workspace:
             means = np.average(residuals, axis=1, weights=self.sample_weight)
             residuals -= means[:, None]
         sq_residuals = np.array([self.mean_square(residual) for residual in residuals])
-        return Points(self.coef.size, columns, coefs, residuals, None, sq_residuals)
+        slopes = self.backend.xtr_tasks(self.design, residuals) if gradients else None
+        return Points(self.coef.size, columns, coefs, residuals, slopes, sq_residuals)
 
     def _points_on_gram(self, coefs: FloatArray) -> Points:
         columns = self.pool.columns
         used = np.flatnonzero(np.any(coefs != 0, axis=0))
         slopes = self.slopes_at_zero[columns]
-        gradients = slopes - coefs[:, used] @ self.pool.gram[used, : columns.size]
+        gradients = np.tile(slopes, (len(coefs), 1))
+        for start in range(0, used.size, _ROWS_TAKEN):
+            rows = used[start : start + _ROWS_TAKEN]
+            gradients -= coefs[:, rows] @ self.pool.gram[rows, : columns.size]
         # y'r / n + r'(y - r) / n from the gradients at both ends; rounding is added, to be safe
         sq_residuals = self.sq_y - np.einsum("kj,kj->k", coefs, slopes + gradients)
         sizes = np.abs(coefs) @ np.sqrt(self.design.sqnorms[columns])
@@ -338,6 +345,9 @@ class Workspace:
 # Gram matrices of up to this many columns are built (half a gigabyte); of all columns, if they are
 # this much fewer than the rows.
 MAX_POOL, _GRAM_SHARE = 8000, 0.5
+
+# Rows of a Gram matrix that are copied at a time.
+_ROWS_TAKEN = 256
 
 # A centered y counts as constant when it is rounding noise beside its mean.
 _CONSTANT = 8 * np.finfo(np.float64).eps

@@ -22,12 +22,19 @@ def upper(gram, active, l2):
 
 
 def filled(gram, active, l2, room):
-    """Return a factor array with room for more columns, garbage elsewhere."""
-    array = np.full((room, room), np.nan)
-    array[: len(active), : len(active)] = upper(gram, active, l2)
+    """Return a factor with room for more columns, garbage elsewhere."""
+    square = np.full((room, room), np.nan)
+    square[: len(active), : len(active)] = upper(gram, active, l2)
     columns = np.full(room, -1)
     columns[: len(active)] = active
-    return array, columns
+    return square[np.triu_indices(room)], columns
+
+
+def square_of(array, room):
+    """Return the triangle that a factor with so much room holds."""
+    square = np.zeros((room, room))
+    square[np.triu_indices(room)] = array
+    return square
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4, 5, 7, 8, 20])
@@ -37,7 +44,7 @@ def test_solves_are_those_of_the_triangle(k):
     lower, high = b.copy(), b.copy()
     factor.solve_lower(array, lower, k)
     factor.solve_upper(array, high, k)
-    U = array[:k, :k]
+    U = square_of(array, M)[:k, :k]
     np.testing.assert_allclose(U.T @ lower[:k], b[:k], rtol=1e-10)
     np.testing.assert_allclose(U @ high[:k], b[:k], rtol=1e-10)
     np.testing.assert_array_equal(lower[k:], b[k:])
@@ -52,7 +59,7 @@ def test_columns_appended_together_extend_the_factor(k, new):
     assert factor.append_together(array, columns, k, gram, l2, active[k:], new)
     np.testing.assert_array_equal(columns, active)
     expected = upper(gram, active, l2)
-    np.testing.assert_allclose(np.triu(array), expected, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(square_of(array, k + new), expected, rtol=1e-9, atol=1e-12)
 
 
 def test_dependent_columns_are_refused_together_and_the_factor_stays():
@@ -61,9 +68,9 @@ def test_dependent_columns_are_refused_together_and_the_factor_stays():
     T[:, 9] = T[:, 2] - T[:, 3]  # column 9 is a difference of two others
     gram = T.T @ gram @ T
     array, columns = filled(gram, np.arange(8), np.zeros(M), 10)
-    before = array[:8, :8].copy()
+    before = square_of(array, 10)[:8, :8]
     assert not factor.append_together(array, columns, 8, gram, np.zeros(M), np.array([8, 9]), 2)
-    np.testing.assert_array_equal(array[:8, :8], before)
+    np.testing.assert_array_equal(square_of(array, 10)[:8, :8], before)
 
 
 @pytest.mark.parametrize("position", [0, 1, 5, 10, 11])
@@ -74,7 +81,7 @@ def test_a_deleted_column_leaves_the_factor_of_the_others(position):
     factor.remove(array, columns, 12, position)
     left = np.delete(active, position)
     np.testing.assert_array_equal(columns[:11], left)
-    U = np.triu(array[:11, :11])
+    U = square_of(array, 14)[:11, :11]
     expected = gram[np.ix_(left, left)] + 0.1 * np.eye(11)
     np.testing.assert_allclose(U.T @ U, expected, rtol=1e-10, atol=1e-13)
 
@@ -100,7 +107,7 @@ def test_a_path_by_newton_steps_is_the_exact_one(rho, ridge):
     alpha_max = np.max(np.abs(correlation))
     levels = alpha_max * np.geomspace(0.3, 0.01, 25)
     coef, gradient = np.zeros(60), correlation.copy()
-    state = ActiveSet(np.empty((60, 60)), np.empty(60, dtype=np.int64), np.zeros(60))
+    state = ActiveSet.with_room(60, 60)
     free, ones = np.zeros(60, dtype=bool), np.ones(60)
     done, _ = backend.homotopy(
         gram, gradient, coef, levels[0] * ones, l2, free, False, 60, 1000, 0.0, state
@@ -130,7 +137,7 @@ def test_positive_coefficients_and_free_columns_are_respected():
     for positive in (False, True):
         allowed = free & (not positive)
         coef, gradient = np.zeros(60), correlation.copy()
-        state = ActiveSet(np.empty((60, 60)), np.empty(60, dtype=np.int64), np.zeros(60))
+        state = ActiveSet.with_room(60, 60)
         arguments = (gram, gradient, coef)
         assert backend.homotopy(
             *arguments, level * ones, l2, allowed, positive, 60, 1000, 0.0, state
@@ -154,7 +161,7 @@ def test_where_the_steps_diverge_the_point_is_consistent_and_the_factor_is_gone(
     l2, ones, free = np.zeros(60), np.ones(60), np.zeros(60, dtype=bool)
     levels = np.max(np.abs(correlation)) * np.array([0.2, 1e-6])
     coef, gradient = np.zeros(60), correlation.copy()
-    state = ActiveSet(np.empty((29, 29)), np.empty(29, dtype=np.int64), np.zeros(60))
+    state = ActiveSet.with_room(29, 60)
     assert backend.homotopy(
         gram, gradient, coef, levels[0] * ones, l2, free, False, 29, 1000, 0.0, state
     )[0]

@@ -365,7 +365,7 @@ class Walk(NamedTuple):
 
 
 def new_state(m):
-    return ActiveSet(np.empty((m, m)), np.zeros(m, dtype=np.int64), np.zeros(m))
+    return ActiveSet.with_room(m, m)
 
 
 def walk(G, c, l1, l2=0.0, free=None, positive=False, start=None, rank=None, state=None, **limits):

@@ -122,7 +122,7 @@ def used_state(kept, l2=0.0):
     """Return the state after a solve that left two active columns."""
     state = kept.for_solve(l2)
     state.n_active = 2
-    state.factor[:2, :2] = [[1.0, 0.0], [0.5, 2.0]]
+    state.factor[[0, 1, state.active.size]] = [1.0, 0.5, 2.0]
     state.active[:2] = [3, 1]
     state.sign[[3, 1]] = [1.0, -1.0]
     return state
@@ -144,7 +144,7 @@ def test_an_active_set_survives_a_growing_pool():
     used_state(kept)
     pool.add(np.arange(4, P))
     state = kept.for_solve(0.0)
-    np.testing.assert_array_equal(state.factor[:2, :2], [[1.0, 0.0], [0.5, 2.0]])
+    np.testing.assert_array_equal(state.factor[[0, 1, state.active.size]], [1.0, 0.5, 2.0])
     np.testing.assert_array_equal(state.active[:2], [3, 1])
     np.testing.assert_array_equal(state.sign[:4], [0.0, -1.0, 0.0, 1.0])
 
@@ -155,17 +155,18 @@ def test_an_active_set_has_room_for_the_whole_pool():
     used_state(kept)
     pool.add(np.arange(4, P))
     state = kept.for_solve(0.0)
-    assert min(len(state.factor), state.active.size, state.sign.size) >= P
+    assert min(state.active.size, state.sign.size) >= P
+    assert state.factor.size == state.active.size * (state.active.size + 1) // 2
 
 
 def test_an_active_set_has_room_for_no_more_than_the_rank_needs():
     pool = filled_pool()
-    assert len(KeptActiveSet(pool, 3).for_solve(0.0).factor) == 3
+    assert KeptActiveSet(pool, 3).for_solve(0.0).active.size == 3
 
 
 def test_an_active_set_with_a_ridge_part_has_room_beyond_the_rank():
     pool = filled_pool()
-    assert len(KeptActiveSet(pool, 3).for_solve(0.1).factor) >= 4
+    assert KeptActiveSet(pool, 3).for_solve(0.1).active.size >= 4
 
 
 def test_an_active_set_is_forgotten_when_columns_are_dropped():
@@ -174,6 +175,18 @@ def test_an_active_set_is_forgotten_when_columns_are_dropped():
     used_state(kept)
     pool.keep_only(np.array([True, False, True, True]))
     assert kept.for_solve(0.0).n_active == -1
+
+
+def test_an_active_set_follows_its_columns_when_others_are_dropped():
+    pool = filled_pool()
+    kept = KeptActiveSet(pool, 20)
+    used_state(kept)
+    pool.keep_only(np.array([False, True, True, True]))
+    state = kept.for_solve(0.0)
+    assert state.n_active == 2
+    np.testing.assert_array_equal(pool.columns[state.active[:2]], [3, 1])
+    np.testing.assert_array_equal(state.sign[state.active[:2]], [1.0, -1.0])
+    np.testing.assert_array_equal(state.factor[[0, 1, state.active.size]], [1.0, 0.5, 2.0])
 
 
 def test_an_active_set_is_forgotten_when_the_ridge_part_changes():
@@ -201,7 +214,10 @@ def test_a_support_is_factorized_at_once_as_one_by_one():
     active = state.active[: state.n_active]
     assert active[0] == 7
     assert set(active) == set(np.flatnonzero(coef)) | {7}
-    factor = np.triu(state.factor[: active.size, : active.size])
+    room = state.active.size
+    factor = np.zeros((room, room))
+    factor[np.triu_indices(room)] = state.factor
+    factor = factor[: active.size, : active.size]
     expected = pool.gram[np.ix_(active, active)] + 0.1 * np.eye(active.size)
     np.testing.assert_allclose(factor.T @ factor, expected, rtol=1e-12, atol=1e-14)
     np.testing.assert_array_equal(state.sign[active[1:]], np.sign(coef[active[1:]]))

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from sparsereg import ElasticNet, Lasso
+from sparsereg import ElasticNet, Lasso, lasso_path
 from sparsereg.solvers import working_set
+from sparsereg.solvers.column_pool import ColumnPool
 
 RNG = np.random.default_rng(8)
 N, P = 60, 900
@@ -109,3 +110,30 @@ def test_descent_that_crawls_among_sparse_columns_goes_to_the_gram_matrix(seed, 
     alpha = 0.03 * np.max(np.abs(values.T @ target)) / len(target)
     model = Lasso(alpha, tol=1e-10, fit_intercept=False).fit(sparse.csc_array(values), target)
     assert model.converged_
+
+
+# Columns that others explain come near their bound, and leave again.
+SUMS = RNG.standard_normal((N, 150))
+CHANGING = np.asfortranarray(np.hstack([SUMS, SUMS @ RNG.standard_normal((150, 300)) / 8, X]))
+
+
+@pytest.mark.parametrize("positive", [False, True])
+@pytest.mark.parametrize("form", FORMS)
+def test_paths_that_drop_far_columns_have_the_same_solutions(form, positive, monkeypatch):
+    dropped = []
+    keep_only = ColumnPool.keep_only
+
+    def counted(pool, wanted):
+        dropped.append(np.count_nonzero(~wanted))
+        keep_only(pool, wanted)
+
+    monkeypatch.setattr(ColumnPool, "keep_only", counted)
+    monkeypatch.setattr(working_set, "_FAR_SHARE", 0.01)
+    data = FORMS[form](CHANGING)
+    how = {"positive": positive, "tol": 1e-10, "fit_intercept": True, "eps": 1e-2}
+    _, found, gaps = lasso_path(data, Y, **how)
+    assert sum(dropped) > 0
+    monkeypatch.setattr(working_set, "_FAR_SHARE", 1.0)
+    assert np.all(gaps <= 1e-10 * np.mean((Y - Y.mean()) ** 2))
+    _, expected, _ = lasso_path(data, Y, **how)
+    np.testing.assert_allclose(found, expected, atol=1e-6)

@@ -67,7 +67,7 @@ def _watch(
 def _compact(gram, active, k, watched, q, max_rank, slot):
     """Copy the rows of the active columns at the watched ones, with room for more of both."""
     m = gram.shape[0]
-    near = np.empty((min(max_rank, k + k // 2 + 64), min(m, q + q // 2 + 64)))
+    near = np.empty((min(max_rank, k + k // 8 + 64), min(m, q + q // 8 + 64)))
     for i in range(near.shape[0]):
         slot[i] = i
     for i in range(k):
@@ -311,6 +311,7 @@ def jump(
                 gram, gradient, fixed, slope, stretch_end, free, positive, inside, is_watched,
                 watched,
             )  # fmt: skip
+            near = np.empty((0, 0))  # not both at once
             near = _compact(gram, active, k, watched, q, max_rank, slot)
         status, used, k, q, near = _solve_at(
             target, current, near, slot, gram, gradient, coef, fixed, slope, l2, free, positive,

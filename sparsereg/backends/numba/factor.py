@@ -1,7 +1,8 @@
 """Cholesky factors of the Gram matrices of active columns: solves, appended and deleted columns.
 
-With k active columns the upper triangle U, in the first k rows and columns of a larger array,
-satisfies U' U = G_AA + diag(l2_A). A solve, a deletion and an appended column read it once each,
+With k active columns the upper triangle U, k by k, satisfies U' U = G_AA + diag(l2_A). It has room
+for c columns: its rows lie one after another in c (c + 1) / 2 numbers, row i from its diagonal on
+with c - i of them. A solve, a deletion and an appended column read it once each,
 k^2 / 2 numbers in the order of memory: from a few hundred columns on that traffic is what an
 active-set method costs. Columns that are appended together share it.
 
@@ -18,14 +19,34 @@ from sparsereg.backends.numba.jit import REASSOCIATE, kernel
 _DEPENDENT = 1e-11
 
 
+@kernel(inline="always")
+def _room(factor):
+    """Return the number of columns there is room for."""
+    return int((np.sqrt(8.0 * factor.size + 1.0) - 1.0) / 2.0)
+
+
+@kernel(inline="always")
+def diagonal(room, i):
+    """Return where row i begins."""
+    return i * room - i * (i - 1) // 2
+
+
+@kernel()
+def pivot_of(factor, i):
+    """Return the i-th entry of the diagonal."""
+    return factor[diagonal(_room(factor), i)]
+
+
 @kernel(fastmath={"contract"})
 def solve_lower(factor, b, k):
     """Solve U' x = b[:k] in place."""
+    room = _room(factor)
     for i in range(k):
-        value = b[i] / factor[i, i]
+        start = diagonal(room, i)
+        value = b[i] / factor[start]
         b[i] = value
         if value != 0.0:
-            row, rest = factor[i, i + 1 : k], b[i + 1 : k]
+            row, rest = factor[start + 1 : start + k - i], b[i + 1 : k]
             for c in range(k - i - 1):
                 rest[c] -= value * row[c]
 
@@ -33,12 +54,14 @@ def solve_lower(factor, b, k):
 @kernel(fastmath=REASSOCIATE)
 def solve_upper(factor, b, k):
     """Solve U x = b[:k] in place."""
+    room = _room(factor)
     for i in range(k - 1, -1, -1):
-        row, rest = factor[i, i + 1 : k], b[i + 1 : k]
+        start = diagonal(room, i)
+        row, rest = factor[start + 1 : start + k - i], b[i + 1 : k]
         total = 0.0
         for c in range(k - i - 1):
             total += row[c] * rest[c]
-        b[i] = (b[i] - total) / factor[i, i]
+        b[i] = (b[i] - total) / factor[start]
 
 
 @kernel()
@@ -54,13 +77,14 @@ def append(factor, active, k, max_rank, gram, l2, j, row):
     square = 0.0
     for i in range(k):
         square += row[i] * row[i]
-    diagonal = gram[j, j] + l2[j]
-    pivot = diagonal - square
-    if k >= max_rank or not pivot > _DEPENDENT * diagonal:
+    whole = gram[j, j] + l2[j]
+    pivot = whole - square
+    if k >= max_rank or not pivot > _DEPENDENT * whole:
         return False
+    room = _room(factor)
     for i in range(k):
-        factor[i, k] = row[i]
-    factor[k, k] = np.sqrt(pivot)
+        factor[diagonal(room, i) + k - i] = row[i]
+    factor[diagonal(room, k)] = np.sqrt(pivot)
     active[k] = j
     return True
 
@@ -68,18 +92,19 @@ def append(factor, active, k, max_rank, gram, l2, j, row):
 @kernel(fastmath={"contract"})
 def _solve_lower_together(factor, rows, b, k):
     """Solve U' x = row[:k] in place for each of the first b rows, four rows of U at a time."""
+    room = _room(factor)
     i = 0
     while i + 4 <= k:
-        u01, u02, u03 = factor[i, i + 1], factor[i, i + 2], factor[i, i + 3]
-        u12, u13, u23 = factor[i + 1, i + 2], factor[i + 1, i + 3], factor[i + 2, i + 3]
-        r0, r1 = factor[i, i + 4 : k], factor[i + 1, i + 4 : k]
-        r2, r3 = factor[i + 2, i + 4 : k], factor[i + 3, i + 4 : k]
+        f0, f1 = factor[diagonal(room, i) :], factor[diagonal(room, i + 1) :]
+        f2, f3 = factor[diagonal(room, i + 2) :], factor[diagonal(room, i + 3) :]
+        u01, u02, u03, u12, u13, u23 = f0[1], f0[2], f0[3], f1[1], f1[2], f2[1]
+        r0, r1, r2, r3 = f0[4 : k - i], f1[3 : k - i - 1], f2[2 : k - i - 2], f3[1 : k - i - 3]
         for c in range(b):
             x = rows[c, i : i + 4]
-            x0 = x[0] / factor[i, i]
-            x1 = (x[1] - x0 * u01) / factor[i + 1, i + 1]
-            x2 = (x[2] - x0 * u02 - x1 * u12) / factor[i + 2, i + 2]
-            x3 = (x[3] - x0 * u03 - x1 * u13 - x2 * u23) / factor[i + 3, i + 3]
+            x0 = x[0] / f0[0]
+            x1 = (x[1] - x0 * u01) / f1[0]
+            x2 = (x[2] - x0 * u02 - x1 * u12) / f2[0]
+            x3 = (x[3] - x0 * u03 - x1 * u13 - x2 * u23) / f3[0]
             x[0], x[1], x[2], x[3] = x0, x1, x2, x3
             rest = rows[c, i + 4 : k]
             for t in range(k - i - 4):
@@ -89,8 +114,8 @@ def _solve_lower_together(factor, rows, b, k):
         for j in range(i, k):
             value = rows[c, j]
             for t in range(i, j):
-                value -= rows[c, t] * factor[t, j]
-            rows[c, j] = value / factor[j, j]
+                value -= rows[c, t] * factor[diagonal(room, t) + j - t]
+            rows[c, j] = value / factor[diagonal(room, j)]
 
 
 @kernel(fastmath=REASSOCIATE)
@@ -121,17 +146,19 @@ def append_together(factor, active, k, gram, l2, columns, b):
         pivot = rest[c, c]
         for e in range(c):
             pivot -= rest[c, e] * rest[c, e]
-        diagonal = gram[columns[c], columns[c]] + l2[columns[c]]
-        if not pivot > _DEPENDENT * diagonal:
+        whole = gram[columns[c], columns[c]] + l2[columns[c]]
+        if not pivot > _DEPENDENT * whole:
             return False
         rest[c, c] = np.sqrt(pivot)
+    room = _room(factor)
     for i in range(k):
+        end = diagonal(room, i) + k - i
         for c in range(b):
-            factor[i, k + c] = rows[c, i]
+            factor[end + c] = rows[c, i]
     for c in range(b):
         active[k + c] = columns[c]
         for d in range(c + 1):
-            factor[k + d, k + c] = rest[c, d]
+            factor[diagonal(room, k + d) + c - d] = rest[c, d]
     return True
 
 
@@ -140,23 +167,33 @@ def remove(factor, active, k, position):
     """Delete one column of the factor: Givens rotations restore the triangle."""
     for i in range(position, k - 1):
         active[i] = active[i + 1]
-    size = k - 1 - position
+    size, room = k - 1 - position, _room(factor)
     for i in range(position):
-        row, old = factor[i, position : k - 1], factor[i, position + 1 : k]
+        start = diagonal(room, i) - i
+        row, old = (
+            factor[start + position : start + k - 1],
+            factor[start + position + 1 : start + k],
+        )
         for c in range(size):
             row[c] = old[c]
     # row after row, each rotated with what the one before left over: memory is read in order
-    left = factor[position, position + 1 : k].copy()
+    start = diagonal(room, position)
+    left = factor[start + 1 : start + k - position].copy()
     for t in range(size):
-        i = position + t
+        rest_size = size - t - 1
+        start, below = diagonal(room, position + t), diagonal(room, position + t + 1)
         a = left[t]
-        b = factor[i + 1, i + 1]
+        b = factor[below]
         norm = np.hypot(a, b)
         cos = a / norm
         sin = b / norm
-        factor[i, i] = norm
-        row, old, rest = factor[i, i + 1 : k - 1], factor[i + 1, i + 2 : k], left[t + 1 :]
-        for c in range(size - t - 1):
+        factor[start] = norm
+        row, old = (
+            factor[start + 1 : start + 1 + rest_size],
+            factor[below + 1 : below + 1 + rest_size],
+        )
+        rest = left[t + 1 :]
+        for c in range(rest_size):
             x = rest[c]
             y = old[c]
             row[c] = cos * x + sin * y

@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 
 from sparsereg.backends.numba.jit import kernel
-from sparsereg.backends.numba.matrices import SparseDesign, pack, weights_or_empty
+from sparsereg.backends.numba.matrices import SparseDesign, pack, rows_at_once, weights_or_empty
 from sparsereg.backends.numba.threads import PRODUCT, run_blocks
 from sparsereg.backends.protocol import FloatArray, IndexArray
 
 # Largest width of a tile.
 _TILE = 512
 _LOWER = np.tri(64, dtype=bool)
-# Rows packed at a time: keeps the packed copy in cache and small.
-_PACK_BYTES = 8 << 20
+# Rows of an outer product at a time.
+_OUTER_ROWS = 64
 # Where one tile is all there is, rows are shared among threads, so many per column at least.
 _PARTS, _ROWS_PER_COLUMN = 8, 16
 
@@ -33,19 +33,26 @@ def gram_block(design: Any, columns: IndexArray, n_new: int) -> FloatArray:
     means = design.means[columns]
     if design.is_sparse and not _is_far_from_zero(design, columns):
         out = _sparse_products(design, columns, known)
-        out -= n * np.outer(means[known:], means)
+        _subtract_outer(out, n * means[known:], means)
     elif _is_plain(design, columns, known):
         out = _products_in_parts(design.X)
-        out -= n * np.outer(means, means)
+        _subtract_outer(out, n * means, means)
     else:
         out = np.empty((n_new, columns.size))  # a row for each of the new columns
-        step = max(64, _PACK_BYTES // (8 * columns.size))
+        step = rows_at_once(design, columns.size)
         for start in range(0, n, step):
             packed = pack(design, columns, start, min(start + step, n))
             _put_products(packed, known, out, add=start > 0)
     _mirror(out[:, known:])
     out /= n
     return out.T if known else out
+
+
+def _subtract_outer(out: FloatArray, left: FloatArray, right: FloatArray) -> None:
+    """Subtract left right', some rows at a time: the product is not there as a whole."""
+    for start in range(0, len(out), _OUTER_ROWS):
+        rows = slice(start, start + _OUTER_ROWS)
+        out[rows] -= np.outer(left[rows], right)
 
 
 def _sparse_products(design: SparseDesign, columns: IndexArray, known: int) -> FloatArray:

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparsereg.backends.numba.factor import append, remove, solve_lower, solve_upper
+from sparsereg.backends.numba.factor import append, pivot_of, remove, solve_lower, solve_upper
 from sparsereg.backends.numba.gram_rows import add_row, combine_rows, free_slot, refresh
 from sparsereg.backends.numba.jit import kernel
 
@@ -282,7 +282,7 @@ def follow(
     jitter : float
         Raises the starting bounds of the zero coefficients by different shares of up to this
         much, so that ties which made the path cycle are broken.
-    factor, active, sign : (c, c), (c,), (m,) with c >= m; kept from call to call
+    factor, active, sign : (c (c + 1) / 2,), (c,), (m,) with c >= max_rank; kept from call to call
     n_active : int, active columns in the factor; -1 if it does not belong to coef
 
     Returns
@@ -379,7 +379,7 @@ def follow(
                     value = -side * speed[entering]
                     for i in range(k - 1):
                         value -= gram[entering, active[i]] * rate[i]
-                    value /= factor[k - 1, k - 1] ** 2
+                    value /= pivot_of(factor, k - 1) ** 2
                     solve_upper(factor, row, k - 1)
                     for i in range(k - 1):
                         rate[i] -= value * row[i]

@@ -23,8 +23,9 @@ from sparsereg.backends.protocol import FloatArray, IndexArray
 
 # Columns per block of a pass; part of what makes results independent of the number of threads.
 _COLUMN_BLOCK = 512
-# Columns per block of a packed copy.
+# Columns per block of a packed copy; its size, so that it stays in cache, is at most a share of X.
 _PACK_BLOCK = 64
+_PACK_BYTES, _PACK_SHARE = 8 << 20, 16
 # A centered column counts as constant when its deviation is rounding noise beside its mean.
 _CONSTANT = 64 * np.finfo(np.float64).eps
 _SQUARE_UNDERFLOWS = 1e-150
@@ -168,6 +169,13 @@ def fitted(design: Any, columns: IndexArray, coef: FloatArray) -> FloatArray:
         product = _xw_columns if design.X.flags.f_contiguous else _xw_rows
         product(design.X, design.means, columns, coef, out)
     return out
+
+
+def rows_at_once(design: Any, n_columns: int) -> int:
+    """Return how many rows of so many columns are packed at a time."""
+    n, p = design.shape
+    n_bytes = min(_PACK_BYTES, 8 * n * p // _PACK_SHARE)
+    return max(64, n_bytes // (8 * max(n_columns, 1)))
 
 
 def pack(design: Any, columns: IndexArray, start: int, stop: int) -> FloatArray:

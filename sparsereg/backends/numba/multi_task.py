@@ -13,16 +13,15 @@ from typing import Any
 import numpy as np
 
 from sparsereg.backends.numba.jit import REASSOCIATE, kernel
-from sparsereg.backends.numba.matrices import centered_columns, take
+from sparsereg.backends.numba.matrices import centered_columns, rows_at_once, take
 from sparsereg.backends.numba.threads import PRODUCT, run_blocks
 from sparsereg.backends.protocol import FloatArray, IndexArray
 
 _COLUMN_BLOCK = 256
 # Tasks up to which contiguous columns are read in place.
 _FEW_TASKS = 20
-# Rows of a block that is converted from float32, or packed: they stay in cache.
+# Rows of a block that is converted from float32: they stay in cache.
 _ROW_BLOCK = 1024
-_PACK_BYTES = 8 << 20
 
 
 def xtr_tasks(design: Any, residuals: FloatArray, columns: IndexArray | None = None) -> FloatArray:
@@ -48,14 +47,20 @@ def xtr_tasks(design: Any, residuals: FloatArray, columns: IndexArray | None = N
             _xtv_columns_tasks(design.X, rows, listed, start, stop, out)
 
     else:
+        in_place = design.X.dtype == np.float64  # else X is converted, by blocks
 
         def task(start: int, stop: int) -> None:
-            _add_products(design.X, slice(start, stop), weighted, out[:, start:stop])
+            step = stop - start if in_place else _COLUMN_BLOCK
+            for first in range(start, stop, step):
+                block = slice(first, min(first + step, stop))
+                _add_products(design.X, block, weighted, out[:, block])
 
     work = float(design.nnz) * len(residuals) * listed.size / max(p, 1)
     run_blocks(task, listed.size, _COLUMN_BLOCK, work if design.is_sparse else work / PRODUCT)
     if design.means.any():
-        out -= np.outer(weighted.sum(axis=1), design.means[listed])
+        means = design.means[listed]
+        for row, total in zip(out, weighted.sum(axis=1)):
+            row -= total * means
     out /= n
     return out
 
@@ -64,7 +69,7 @@ def _xtr_of_columns(design: Any, weighted: FloatArray, columns: IndexArray) -> F
     """Return R X_c[:, columns] / n for dense X: the columns are copied, some rows at a time."""
     n = design.shape[0]
     out = np.zeros((len(weighted), columns.size))
-    step = max(64, _PACK_BYTES // (8 * max(columns.size, 1)))
+    step = rows_at_once(design, columns.size)
     for start in range(0, n, step):
         stop = min(start + step, n)
         packed = centered_columns(design, columns, start, stop)
@@ -104,7 +109,7 @@ def fitted_tasks(design: Any, columns: IndexArray, coef: FloatArray) -> FloatArr
         out[...] = rows.T
         out -= (coef @ design.means[columns])[:, None]
         return out
-    step = max(64, _PACK_BYTES // (8 * columns.size))
+    step = rows_at_once(design, columns.size)
     for start in range(0, n, step):
         stop = min(start + step, n)
         np.matmul(coef, centered_columns(design, columns, start, stop).T, out=out[:, start:stop])
@@ -114,7 +119,7 @@ def fitted_tasks(design: Any, columns: IndexArray, coef: FloatArray) -> FloatArr
 def fitted_rows(design: Any, rows: IndexArray, columns: IndexArray, coef: FloatArray) -> FloatArray:
     """Return coef @ X_c[rows][:, columns].T for coefficients of shape (T, k)."""
     out = np.empty((len(coef), rows.size))
-    step = max(64, _PACK_BYTES // (8 * max(columns.size, 1)))
+    step = rows_at_once(design, columns.size)
     for start in range(0, rows.size, step):
         block = take(design, rows[start : start + step], columns)
         np.matmul(coef, block.T, out=out[:, start : start + step])
