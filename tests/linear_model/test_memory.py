@@ -82,7 +82,7 @@ def test_a_tall_path_holds_one_gram_matrix_and_a_factor():
     data = X[:, :700]
     gram = 8 * 700**2
     alphas = np.geomspace(1, 1e-3, 20)
-    assert peak_of(lambda: lasso_path(data, Y, alphas=alphas)) < 2.2 * gram + 0.1 * data.nbytes
+    assert peak_of(lambda: lasso_path(data, Y, alphas=alphas)) < 2.4 * gram + 0.1 * data.nbytes
 
 
 @pytest.mark.parametrize("container", [np.asarray, sparse.csc_array])
@@ -117,7 +117,7 @@ def test_a_short_pass_over_float32_converts_a_part_of_X(columns):
     data = np.random.default_rng(1).standard_normal((100, 6250)).astype(np.float32)
     design, residuals = backend.design(data, None, True), np.ones((3, 100))
     vectors = 8 * 6250 * 5  # three of results, one of column numbers, one of means
-    assert peak_of(backend.xtr_tasks, design, residuals, columns) < 0.1 * data.nbytes + vectors
+    assert peak_of(backend.xtr_tasks, design, residuals, columns) < 0.15 * data.nbytes + vectors
 
 
 def test_an_array_that_somebody_holds_is_left_to_them():

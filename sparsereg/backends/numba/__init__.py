@@ -435,7 +435,7 @@ class NumbaBackend:
         self, known_rows: KnownRows, columns: IndexArray, starts: IndexArray
     ) -> tuple[FloatArray, FloatArray]:
         sizes = np.diff(starts)
-        factors, least = np.empty(int(sizes @ sizes)), np.empty(sizes.size)
+        factors, least = np.empty(int(sizes @ (sizes + 1)) // 2), np.empty(sizes.size)
         factor.factor_supports(*known_rows, columns, starts, factors, least)
         return factors, least
 

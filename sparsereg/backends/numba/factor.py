@@ -211,8 +211,8 @@ def factor_supports(rows, place, columns, starts, factors, least):
     for k in range(starts.shape[0] - 1):
         support = columns[starts[k] : starts[k + 1]]
         s = support.shape[0]
-        factor = factors[at : at + s * s].reshape(s, s)
-        at += s * s
+        factor = factors[at : at + diagonal(s, s)]
+        at += factor.shape[0]
         least[k] = 1.0
         for j in range(s):
             if place[support[j]] < 0:
@@ -220,22 +220,22 @@ def factor_supports(rows, place, columns, starts, factors, least):
         if not least[k] > 0.0:
             continue
         for i in range(s):
-            row = factor[i]
+            start, known = diagonal(s, i), rows[place[support[i]]]
             for j in range(i, s):
-                row[j] = rows[place[support[i]], support[j]]
+                factor[start + j - i] = known[support[j]]
         for i in range(s):
-            pivot = factor[i, i]
+            start = diagonal(s, i)
+            pivot = factor[start]
             least[k] = min(least[k], np.sqrt(max(pivot, 0.0)))
             if not least[k] > 0.0:
                 break
-            row = factor[i]
-            scale = 1.0 / np.sqrt(pivot)
-            for j in range(i, s):
-                row[j] *= scale
-            for m in range(i + 1, s):
-                below, weight = factor[m], row[m]
-                for j in range(m, s):
-                    below[j] -= weight * row[j]
+            row = factor[start : start + s - i]
+            row *= 1.0 / np.sqrt(pivot)
+            for m in range(1, s - i):
+                start = diagonal(s, i + m)
+                below, weight, rest = factor[start : start + s - i - m], row[m], row[m:]
+                for j in range(s - i - m):
+                    below[j] -= weight * rest[j]
 
 
 @kernel()
@@ -245,8 +245,8 @@ def solve_supports(starts, factors, least, values):
     for k in range(starts.shape[0] - 1):
         part = values[starts[k] : starts[k + 1]]
         s = part.shape[0]
-        factor = factors[at : at + s * s].reshape(s, s)
-        at += s * s
+        factor = factors[at : at + diagonal(s, s)]
+        at += factor.shape[0]
         if least[k] > 0.0:
             solve_lower(factor, part, s)
             solve_upper(factor, part, s)

@@ -18,6 +18,8 @@ from sparsereg.backends.numba.threads import PRODUCT, run_blocks
 from sparsereg.backends.protocol import FloatArray, IndexArray
 
 _COLUMN_BLOCK = 256
+# Listed columns are copied so many at a time.
+_LISTED_BLOCK = 256
 # Tasks up to which contiguous columns are read in place.
 _FEW_TASKS = 20
 # Rows of a block that is converted from float32: they stay in cache.
@@ -66,14 +68,16 @@ def xtr_tasks(design: Any, residuals: FloatArray, columns: IndexArray | None = N
 
 
 def _xtr_of_columns(design: Any, weighted: FloatArray, columns: IndexArray) -> FloatArray:
-    """Return R X_c[:, columns] / n for dense X: the columns are copied, some rows at a time."""
+    """Return R X_c[:, columns] / n for dense X: the columns are copied, a block at a time."""
     n = design.shape[0]
     out = np.zeros((len(weighted), columns.size))
-    step = rows_at_once(design, columns.size)
-    for start in range(0, n, step):
-        stop = min(start + step, n)
-        packed = centered_columns(design, columns, start, stop)
-        _add_product(weighted[:, start:stop], packed, out)
+    step = rows_at_once(design, min(columns.size, _LISTED_BLOCK))
+    for left in range(0, columns.size, _LISTED_BLOCK):
+        block = slice(left, left + _LISTED_BLOCK)
+        for start in range(0, n, step):
+            stop = min(start + step, n)
+            packed = centered_columns(design, columns[block], start, stop)
+            _add_product(weighted[:, start:stop], packed, out[:, block])
     out /= n
     return out
 
