@@ -32,6 +32,18 @@ def diagonal(room, i):
 
 
 @kernel()
+def packed(lower):
+    """Return the factor U = L' of a lower triangle L, without room for more columns."""
+    k = lower.shape[0]
+    factor = np.empty(diagonal(k, k))
+    for i in range(k):
+        start = diagonal(k, i)
+        for j in range(i, k):
+            factor[start + j - i] = lower[j, i]
+    return factor
+
+
+@kernel()
 def pivot_of(factor, i):
     """Return the i-th entry of the diagonal."""
     return factor[diagonal(_room(factor), i)]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from sparsereg.backends.numba.descent import gram_cd, gram_move
-from sparsereg.backends.numba.factor import solve_lower, solve_upper
+from sparsereg.backends.numba.factor import packed, solve_lower, solve_upper
 from sparsereg.backends.numba.jit import kernel
 from sparsereg.backends.numba.penalty_kernels import penalty_terms, piece_scalar
 
@@ -243,7 +243,7 @@ def _newton_step(block, g, w, kind, params, weights, scales):
         hessian[a, a] += bends[a]
     direction = g - np.sign(w) * slopes
     try:
-        factor = np.ascontiguousarray(np.linalg.cholesky(hessian).T)
+        factor = packed(np.linalg.cholesky(hessian))
     except Exception:  # not convex here
         return False
     solve_lower(factor, direction, size)
