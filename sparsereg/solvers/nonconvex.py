@@ -42,6 +42,9 @@ _PATH_FACTOR, _PATH_STEPS, _PATH_TOL = 0.85, 60, 1e-2
 _WINDOW = 20
 # The tolerance of what is gone into, beside the one asked for.
 _POLISHED = 1e-4
+# A grid starts this share above the largest useful alpha, where rounding would choose between zero
+# and a coefficient that is as good.
+_ABOVE = 1e-9
 _SMALLEST_ALPHA = float(np.finfo(np.float64).resolution)
 
 #: Moves the workspace, which holds the best point so far, to another start; returns its steps.
@@ -226,7 +229,7 @@ def alpha_grid(
         )
     if alpha_max <= np.finfo(np.float64).tiny:
         return np.full(wanted, _SMALLEST_ALPHA)
-    return np.geomspace(alpha_max, alpha_max * eps, num=wanted)
+    return np.geomspace((1.0 + _ABOVE) * alpha_max, alpha_max * eps, num=wanted)
 
 
 def null_model(work: Workspace, penalty: Penalty) -> None:
