@@ -123,35 +123,43 @@ def solve_path(
     A path that only goes down stays in the basin it came in by. Without convexity, the alphas of a
     window are therefore tried again from the minimum below each, going up, and from the minimum
     above wherever that is a new one, going down; the lower objective is kept. At a yield the
-    workspace has the coefficients and the residual of what is yielded.
+    workspace has the coefficients and the residual of what is yielded. Ctrl-C ends the path after
+    the minima that were found until then.
     """
     minima: list[Found] = []
     for first in range(0, len(alphas), _WINDOW):
         window = alphas[first : first + _WINDOW].tolist()
         if minima:
             work.move_to_point(minima[-1].point)
-        minima = _go_down(work, penalty, window, tol, max_iter)
-        if not penalty.is_convex:
-            _look_back(work, penalty, window, minima, tol, max_iter)
+        minima = []
+        interrupt: KeyboardInterrupt | None = None
+        try:
+            for found in _go_down(work, penalty, window, tol, max_iter):
+                minima.append(found)
+            if not penalty.is_convex:
+                _look_back(work, penalty, window, minima, tol, max_iter)
+        except KeyboardInterrupt as error:  # what was found is kept
+            interrupt = error
         for solution, point in minima:
             work.move_to_point(point)
             yield replace(solution, coef=solution.coef.copy())
+        if interrupt is not None:
+            raise interrupt
 
 
 def _go_down(
     work: Workspace, penalty: Penalty, alphas: list[float], tol: float, max_iter: int
-) -> list[Found]:
-    """Return a minimum at each alpha: several at once on the pool, where that is possible."""
-    minima: list[Found] = []
-    while len(minima) < len(alphas):
-        rest = alphas[len(minima) :]
+) -> Iterator[Found]:
+    """Yield a minimum at each alpha: several at once on the pool, where that is possible."""
+    rest = alphas
+    while rest:
         found = walk(work, penalty, rest, tol=tol, max_iter=max_iter)
         if not found:
             at_alpha = penalty.with_alpha(rest[0])
             solution = _descend_well(work, at_alpha, AIM, tol, max_iter)
             found = [Found(solution, work.point)]
-        minima += found
-    return minima
+        yield from found
+        rest = rest[len(found) :]
 
 
 def _look_back(

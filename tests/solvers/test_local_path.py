@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from sparsereg import sparse_path
 from sparsereg.backends.numba import backend
 from sparsereg.backends.numba.penalty_kernels import piece_scalar
+from sparsereg.exceptions import PathInterruptedWarning
 from sparsereg.losses import Squared
 from sparsereg.penalties import CEL0, MCP, SCAD, CappedL1, LogSum, Lq
 from sparsereg.solvers import local_path, nonconvex
@@ -143,3 +145,23 @@ def test_free_and_excluded_features_stay_so_along_a_path():
         assert np.all(solution.coef[:2] != 0)
         assert not solution.coef[10:20].any()
         assert solution.coef[30] == 0
+
+
+@pytest.mark.parametrize(
+    ("step", "call", "kept"), [("walk", 2, 5), ("look_back", 1, 10)], ids=["down", "back"]
+)
+def test_minima_found_before_an_interrupt_are_kept(monkeypatch, step, call, kept):
+    X, y = make_data(n=60, p=200)
+    compute, calls = getattr(nonconvex, step), []
+
+    def interrupted(*args, **options):
+        calls.append(step)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return compute(*args, **options)
+
+    monkeypatch.setattr(nonconvex, step, interrupted)
+    with pytest.warns(PathInterruptedWarning):
+        alphas, _, stationarities = sparse_path(X, y, MCP(), n_alphas=10, eps=0.5)
+    assert len(alphas) == kept
+    assert np.all(stationarities <= 1e-6)
