@@ -46,7 +46,7 @@ def xtr_tasks(design: Any, residuals: FloatArray, columns: IndexArray | None = N
         rows = np.ascontiguousarray(weighted)
 
         def task(start: int, stop: int) -> None:
-            _xtv_columns_tasks(design.X, rows, listed, start, stop, out)
+            xtv_columns_tasks(design.X, rows, listed, start, stop, out)
 
     else:
         in_place = design.X.dtype == np.float64  # else X is converted, by blocks
@@ -132,7 +132,7 @@ def fitted_rows(design: Any, rows: IndexArray, columns: IndexArray, coef: FloatA
 
 
 @kernel(fastmath=REASSOCIATE)
-def _xtv_columns_tasks(X, v, columns, start, stop, out):
+def xtv_columns_tasks(X, v, columns, start, stop, out):
     n = X.shape[0]
     tasks = v.shape[0]
     k = start
