@@ -42,7 +42,7 @@ from sparsereg.model_selection.path_cv import (
 from sparsereg.model_selection.selection import Selection
 from sparsereg.solvers.driver import AnyWorkspace
 from sparsereg.solvers.path import PathRecord
-from sparsereg.solvers.problem import Problem, Solution
+from sparsereg.solvers.problem import Problem, Solution, Stretch
 
 Splits = list[tuple[IndexArray, IndexArray]]
 
@@ -158,13 +158,13 @@ class PathCV(SparseLinearModel):
         )  # fmt: skip
 
     def _finish_path(
-        self, steps: Iterator[Solution], n_alphas: int, index: int, shape: int | tuple[int, ...]
+        self, steps: Iterator[Solution | Stretch], n_alphas: int, index: int, shape: int | tuple[int, ...]
     ) -> PathRecord:
         """Collect the path on all data; an interruption after the chosen alpha keeps the rest."""
         path = PathRecord(shape)
         try:
-            for solution in progress(steps, n_alphas, "path on all data", self.verbose):
-                path.append(solution)
+            for _ in progress(path.follow(steps), n_alphas, "path on all data", self.verbose):
+                pass
         except KeyboardInterrupt:
             if len(path) <= index:
                 raise

@@ -134,8 +134,8 @@ def enet_path(
     record = PathRecord(work.coef.shape)
     steps = solve_path(work, penalty, grid, tol=tol, max_iter=max_iter)
     try:
-        for solution in progress(steps, len(grid), "path", verbose):
-            record.append(solution)
+        for _ in progress(record.follow(steps), len(grid), "path", verbose):
+            pass
     except KeyboardInterrupt:
         if not len(record):
             raise

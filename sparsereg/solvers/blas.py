@@ -10,13 +10,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
 
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import LibController, ThreadpoolController
 
 _lock = threading.Lock()
 _inside = 0
-_limit: Any = None
+_before: list[tuple[LibController, int]] = []
 
 
 @contextmanager
@@ -26,20 +25,24 @@ def single_threaded_blas() -> Iterator[None]:
     The limit is process-wide: the first to enter sets it and the last to leave lifts it. OpenBLAS
     lets one thread of a process set limits: whoever starts threads should be inside already.
     """
-    global _inside, _limit
+    global _inside, _before
     with _lock:
         _inside += 1
         if _inside == 1:
-            _limit = _blas_controller().limit(limits=1, user_api="blas")
+            _before = [(library, library.get_num_threads()) for library in _blas_libraries()]
+            for library, _ in _before:
+                library.set_num_threads(1)
     try:
         yield
     finally:
         with _lock:
             _inside -= 1
             if _inside == 0:
-                _limit.restore_original_limits()
+                for library, n_threads in _before:
+                    library.set_num_threads(n_threads)
 
 
 @cache
-def _blas_controller() -> ThreadpoolController:
-    return ThreadpoolController()
+def _blas_libraries() -> list[LibController]:
+    # their own two methods: a limit of ThreadpoolController asks each for all there is to know
+    return ThreadpoolController().select(user_api="blas").lib_controllers

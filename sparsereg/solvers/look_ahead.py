@@ -19,16 +19,17 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.penalties.elastic_net import ElasticNet
 from sparsereg.solvers.blas import single_threaded_blas
-from sparsereg.solvers.problem import Solution, Step
+from sparsereg.solvers.problem import Stretch
 from sparsereg.solvers.reach import INSIDE, within_reach
 from sparsereg.solvers.restricted import walk_path
 from sparsereg.solvers.restriction import Restriction
 from sparsereg.solvers.working_set import EXACT, drop_far, make_pool
-from sparsereg.solvers.workspace import Point, Points, Workspace
+from sparsereg.solvers.workspace import Points, Workspace
 
 # Columns predicted to come this near their bound are taken in.
 _NEARLY = 0.97
@@ -47,13 +48,6 @@ class _Known(NamedTuple):
     alpha: float
     residual: FloatArray | None
     gradient: FloatArray
-
-
-class _Found(NamedTuple):
-    alpha: float
-    point: Point
-    gap: float
-    n_iter: int
 
 
 class LookAhead:
@@ -81,23 +75,23 @@ class LookAhead:
         if n_iter > _MANY_CHANGES:
             self._size = 1
 
-    def _slope(self) -> FloatArray | None:
-        """Return the last change of the gradient, per alpha; None if alpha did not fall."""
-        if self._before is None or self._last is None or self._before.alpha <= self._last.alpha:
-            return None
-        change = self._last.gradient - self._before.gradient
-        change /= self._last.alpha - self._before.alpha
-        return change
+    def _has_slope(self) -> bool:
+        """Whether the last change of alpha was down, so that the gradient's can be extended."""
+        return (
+            self._before is not None
+            and self._last is not None
+            and self._before.alpha > self._last.alpha
+        )
 
-    def solve(self, alphas: Sequence[float], *, tol: float) -> Iterator[Solution]:
+    def solve(self, alphas: Sequence[float], *, tol: float) -> Iterator[Stretch]:
         """Yield the solutions of as many of the next alphas as are found at once, maybe none.
 
-        The workspace is at each solution while it is yielded.
+        The workspace is at the last solution of a stretch while it is yielded.
         """
         work = self._work
         size = min(self._size, _MAX_ALPHAS, len(alphas))
         self._size = min(2 * max(self._size, 1), _MAX_ALPHAS)
-        if size < 2 or self._last is None or (self._slope() is None and not work.on_gram):
+        if size < 2 or self._last is None or not (work.on_gram or self._has_slope()):
             return
         rest = alphas[:size]
         if rest[-1] <= 0 or any(a <= b for a, b in zip((self._last.alpha, *rest), rest)):
@@ -105,19 +99,13 @@ class LookAhead:
         if self._unit.free.size or not work.active_set.is_exact:
             return
         for _ in range(_ATTEMPTS):
-            right = work.point
             with single_threaded_blas():
-                found, missing = self._walk_and_check(rest, tol)
-            for k, (alpha, right, gap, n_iter) in enumerate(found, 1):
-                work.move_to_point(right)
-                if right.gradient is not None or k == len(found):
-                    self.saw(alpha, n_iter)
-                step = Step(n_iter, gap, len(work.pool))
-                yield work.solution(gap, tol * work.sq_y, n_iter, history=(step,))
-            rest = rest[len(found) :]
+                stretch, missing = self._walk_and_check(rest, tol)
+            if stretch is not None:
+                rest = rest[len(stretch) :]
+                yield stretch
             if not rest:
                 return
-            work.move_to_point(right)
             work.active_set.forget()
             if not 0 < missing.size <= max(_FEW, len(work.pool)):
                 break
@@ -129,17 +117,17 @@ class LookAhead:
 
     def _walk_and_check(
         self, alphas: Sequence[float], tol: float
-    ) -> tuple[list[_Found], IndexArray]:
-        """Return the alphas that were solved, and the columns that the next ones lack."""
+    ) -> tuple[Stretch | None, IndexArray]:
+        """Move on to what was solved and return it, and the columns that the next alphas lack."""
         work, unit = self._work, self._unit
         nothing = unit.usable[:0]
         if not self._take_in(alphas[-1]):
-            return [], nothing
+            return None, nothing
         assert self._last is not None
         columns = work.pool.columns
         coefs, events = walk_path(work, unit.gap(work, columns), self._last.alpha, alphas)
         if not len(coefs):
-            return [], nothing
+            return None, nothing
         points, levels = work.points(columns, coefs), np.array(alphas[: len(coefs)])
         ends = self._gradients_at_the_ends(points)
         seen, gradients = self._gradients_within_reach(points, levels, ends)
@@ -149,17 +137,30 @@ class LookAhead:
             levels, seen_coefs, gradients, points.sq_residuals
         )
         # what is out of reach stays within its bounds up to this scale
-        wrong = ~((gaps <= min(tol, EXACT) * work.sq_y) & (scales * INSIDE <= 1.0))
-        n_found = int(np.argmax(wrong)) if wrong.any() else len(gaps)
-        found = []
-        for k in range(n_found):
-            point = points.at(k)
-            if k in ends:
-                point = point._replace(gradient=ends[k])
-            found.append(_Found(alphas[k], point, float(gaps[k]), int(events[k])))
-        if n_found == len(gaps):
-            return found, nothing
-        return found, self._missing(seen, levels[n_found:], gradients[n_found:])
+        right = (gaps <= min(tol, EXACT) * work.sq_y) & (scales * INSIDE <= 1.0)
+        n_found = len(gaps) if right.all() else int(np.argmin(right))
+        missing = nothing
+        if n_found < len(gaps):
+            missing = self._missing(seen, levels[n_found:], gradients[n_found:])
+        if not n_found:
+            return None, missing
+        self._move_along(points, ends, levels[:n_found], events)
+        return work.stretch(points, gaps[:n_found], tol * work.sq_y, events), missing
+
+    def _move_along(
+        self,
+        points: Points,
+        ends: dict[int, FloatArray],
+        levels: FloatArray,
+        events: npt.NDArray[np.int64],
+    ) -> None:
+        """Move to the last of the points that are solutions, and note those whose gradient is known."""
+        last = levels.size - 1
+        for k in (last - 1, last):
+            if k == last or k in ends:
+                point = points.at(k)
+                self._work.move_to_point(point._replace(gradient=ends.get(k, point.gradient)))
+                self.saw(float(levels[k]), int(events[k]))
 
     def _gradients_at_the_ends(self, points: Points) -> dict[int, FloatArray]:
         """Return the gradients at the last two points: one pass over X."""
@@ -200,12 +201,17 @@ class LookAhead:
     def _take_in(self, alpha: float) -> bool:
         """Bring the columns into the pool that will matter at alpha."""
         work, unit = self._work, self._unit
-        slope = self._slope()
-        if work.on_gram or slope is None:
+        if work.on_gram or not self._has_slope():
             return True
         assert self._last is not None
-        expected = work.gradient + (alpha - self._last.alpha) * slope
-        size = expected if unit.positive else np.abs(expected)
-        drop_far(work, unit, expected / alpha)
-        near = (size > (_NEARLY * alpha) * unit.l1) & unit.may_move
+        assert self._before is not None
+        # the gradient's last change, extended to alpha
+        expected = self._last.gradient - self._before.gradient
+        expected *= (alpha - self._last.alpha) / (self._last.alpha - self._before.alpha)
+        expected += work.gradient
+        size = expected if unit.positive else np.abs(expected, out=expected)
+        drop_far(work, alpha * unit.l1, size)
+        near = size > (_NEARLY * alpha) * unit.l1
+        if not unit.all_bounded:
+            near &= unit.may_move
         return make_pool(work, unit, np.flatnonzero(near))

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sparsereg.backends.protocol import FloatArray
+import numpy as np
+import numpy.typing as npt
+
+from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.losses import Squared
 from sparsereg.penalties.base import Penalty
 from sparsereg.penalties.l0 import L0Constraint
@@ -73,6 +76,51 @@ class Solution:
     converged: bool
     stalled: bool
     history: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Solutions at consecutive alphas of a path, zero outside of ``columns``: a row each.
+
+    Attributes
+    ----------
+    n_features : int
+    columns : ndarray of int of shape (m,)
+    coefs : ndarray of shape (K, m)
+    intercepts, dual_gaps : ndarray of shape (K,)
+    tolerance : float
+        All the gaps are at most this.
+    n_iters : ndarray of int of shape (K,)
+    residuals : ndarray of shape (K, n) or None
+        What they leave of the centered y; None if the Gram matrix made it unnecessary.
+    """
+
+    n_features: int
+    columns: IndexArray
+    coefs: FloatArray
+    intercepts: FloatArray
+    dual_gaps: FloatArray
+    tolerance: float
+    n_iters: npt.NDArray[np.int64]
+    residuals: FloatArray | None
+
+    def __len__(self) -> int:
+        return len(self.coefs)
+
+    def solution(self, k: int) -> Solution:
+        """Return one of them by itself."""
+        coef = np.zeros(self.n_features)
+        coef[self.columns] = self.coefs[k]
+        return Solution(
+            coef=coef,
+            intercept=float(self.intercepts[k]),
+            dual_gap=float(self.dual_gaps[k]),
+            tolerance=self.tolerance,
+            n_iter=int(self.n_iters[k]),
+            converged=True,
+            stalled=False,
+            history=(Step(int(self.n_iters[k]), float(self.dual_gaps[k]), self.columns.size),),
+        )
 
 
 class Stage(NamedTuple):

@@ -302,11 +302,17 @@ def _pool_will_do(work: Workspace, level: float, wanted: IndexArray) -> bool:
     return bool(expected <= _SAFE_SHARE * _largest_pool(work))
 
 
-def drop_far(work: Workspace, restriction: Restriction, gradient: FloatArray) -> None:
-    """Drop columns at zero from the pool whose gradient is far from its bound, if they are many."""
+def drop_far(work: Workspace, bounds: FloatArray, sizes: FloatArray) -> None:
+    """Drop columns at zero from the pool, if they are many, whose gradient is far from its bound.
+
+    Parameters
+    ----------
+    work : Workspace
+    bounds, sizes : ndarray of shape (p,)
+        The bounds, and how much of them the gradients use.
+    """
     columns = work.pool.columns
-    size = gradient[columns] if restriction.positive else np.abs(gradient[columns])
-    far = (work.coef[columns] == 0) & (size < _FAR * restriction.l1[columns])
+    far = (work.coef[columns] == 0) & (sizes[columns] < _FAR * bounds[columns])
     if np.count_nonzero(far) > _FAR_SHARE * columns.size:
         work.pool.keep_only(~far)
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from sparsereg.backends.protocol import Backend, Design, FloatArray, IndexArray
 from sparsereg.solvers.column_pool import ColumnPool, KeptActiveSet
-from sparsereg.solvers.problem import Problem, Solution, Step
+from sparsereg.solvers.problem import Problem, Solution, Step, Stretch
 from sparsereg.solvers.unpenalized import UnpenalizedSpan
 
 
@@ -256,7 +256,8 @@ class Workspace:
         if self.centered:
             means = np.average(residuals, axis=1, weights=self.sample_weight)
             residuals -= means[:, None]
-        sq_residuals = np.array([self.mean_square(residual) for residual in residuals])
+        weighted = residuals if self.sample_weight is None else self.sample_weight * residuals
+        sq_residuals = np.einsum("ki,ki->k", weighted, residuals) / self.y.size
         slopes = self.backend.xtr_tasks(self.design, residuals) if gradients else None
         return Points(self.coef.size, columns, coefs, residuals, slopes, sq_residuals)
 
@@ -333,6 +334,20 @@ class Workspace:
             stalled=stalled,
             history=history,
         )
+
+    def stretch(
+        self, points: Points, gaps: FloatArray, tolerance: float, n_iters: npt.NDArray[np.int64]
+    ) -> Stretch:
+        """Return the first of the points, as many as there are gaps, as solutions."""
+        coefs = points.coefs[: len(gaps)]
+        intercepts = np.zeros(len(gaps))
+        if self.centered:
+            intercepts = self.y_mean - coefs @ self.design.means[points.columns]
+        residuals = None if points.residuals is None else points.residuals[: len(gaps)]
+        return Stretch(
+            self.coef.size, points.columns, coefs, intercepts, gaps, tolerance,
+            n_iters[: len(gaps)], residuals,
+        )  # fmt: skip
 
     @property
     def intercept(self) -> float:
