@@ -29,7 +29,8 @@ from sparsereg.backends.protocol_patterns import PatternPrimitives
 from sparsereg.backends.protocol_privacy import ReportPrimitives
 
 __all__ = [
-    "ActiveSet", "Backend", "Balls", "Design", "FloatArray", "IndexArray", "KernelForm",
+    "ActiveSet", "Backend", "Balls", "Design", "FewRowsPath", "FewRowsRules", "FloatArray",
+    "IndexArray", "KernelForm",
     "KnownRows", "Peeled", "QueryGraph", "ReadSets", "SupportFit",
 ]  # fmt: skip
 
@@ -121,6 +122,53 @@ class ActiveSet:
         """Return one that belongs to no point, with room for so many active columns."""
         factor = np.empty(room * (room + 1) // 2)
         return cls(factor, np.zeros(room, dtype=np.int64), np.zeros(n_columns))
+
+
+class FewRowsRules(NamedTuple):
+    """How :mod:`sparsereg.solvers.look_ahead` goes ahead, for ``few_rows_path``.
+
+    Attributes
+    ----------
+    nearly : float
+        Columns whose gradient is expected at this share of its bound are taken in.
+    far, far_share : float
+        Columns at zero below this share are dropped, if they are such a share of the pool.
+    inside : float
+        What stays below this share of its bound is within it.
+    most_at_once, attempts, few : int
+        Alphas at once; walks from where columns were missing; and how many of these may be.
+    """
+
+    nearly: float
+    far: float
+    far_share: float
+    inside: float
+    most_at_once: int
+    attempts: int
+    few: int
+
+
+class FewRowsPath(NamedTuple):
+    """Solutions at the first K of some levels.
+
+    Attributes
+    ----------
+    starts : ndarray of int of shape (K + 1,)
+        Where the nonzero coefficients of each begin.
+    features : ndarray of int, values : ndarray
+        The nonzero coefficients, one solution after another.
+    residuals : ndarray of shape (K, n)
+    gaps : ndarray of shape (K,)
+    events : ndarray of int of shape (K,)
+        Active-set changes.
+    """
+
+    starts: IndexArray
+    features: IndexArray
+    values: FloatArray
+    residuals: FloatArray
+    gaps: FloatArray
+    events: npt.NDArray[np.int64]
 
 
 @runtime_checkable
@@ -428,6 +476,36 @@ class Backend(SubsetPrimitives, ReportPrimitives, MixturePrimitives, PatternPrim
 
         Returns the solutions, a row per level, and the active-set changes of each: of those before
         more than ``max_active`` columns are active, or before a failure.
+        """
+
+    def few_rows_path(
+        self,
+        design: Any,
+        y: FloatArray,
+        centered: bool,
+        l1: FloatArray,
+        l2: FloatArray,
+        may_move: npt.NDArray[np.bool_],
+        positive: bool,
+        max_rank: int,
+        levels: FloatArray,
+        at_once: int,
+        known_levels: FloatArray,
+        residuals: FloatArray,
+        gradients: FloatArray,
+        coef: FloatArray,
+        rules: FewRowsRules,
+        goal: float,
+        noise: float,
+        scale_y: float,
+    ) -> FewRowsPath:
+        """Solve at decreasing levels of the bounds, on dense X of few rows.
+
+        Starts at the last of two solutions, with the coefficients ``coef`` of shape (p,); what they
+        leave is in ``residuals`` and ``gradients``, a row each. All are overwritten by those of the
+        last solutions found. Ends where a level does not reach the gap ``goal``; what rounding does
+        to gaps is measured by ``noise`` and ``scale_y`` (:mod:`sparsereg.solvers.duality`). Not
+        called where ``shares_passes`` is True.
         """
 
     def active_set_path(

@@ -21,14 +21,15 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sparsereg.backends.protocol import FloatArray, IndexArray
+from sparsereg.backends.protocol import FewRowsRules, FloatArray, IndexArray
 from sparsereg.penalties.elastic_net import ElasticNet
 from sparsereg.solvers.blas import single_threaded_blas
+from sparsereg.solvers.few_rows import has_few_rows, walk_few_rows
 from sparsereg.solvers.problem import Stretch
 from sparsereg.solvers.reach import INSIDE, within_reach
 from sparsereg.solvers.restricted import walk_path
 from sparsereg.solvers.restriction import Restriction
-from sparsereg.solvers.working_set import EXACT, drop_far, make_pool
+from sparsereg.solvers.working_set import EXACT, FAR, FAR_SHARE, drop_far, make_pool
 from sparsereg.solvers.workspace import Points, Workspace
 
 # Columns predicted to come this near their bound are taken in.
@@ -40,6 +41,7 @@ _MAX_ALPHAS = 12
 _ATTEMPTS, _FEW = 4, 64
 # A step with more active-set changes per alpha than this is worth a pass of its own.
 _MANY_CHANGES = 60
+_RULES = FewRowsRules(_NEARLY, FAR, FAR_SHARE, INSIDE, _MAX_ALPHAS, _ATTEMPTS, _FEW)
 
 
 class _Known(NamedTuple):
@@ -98,6 +100,12 @@ class LookAhead:
             return  # not descending, or not on a logarithmic scale
         if self._unit.free.size or not work.active_set.is_exact:
             return
+        if self._has_slope() and has_few_rows(work):
+            with single_threaded_blas():
+                found = self._walk_few_rows(alphas, tol)
+            if found is not None:
+                yield found
+            return
         for _ in range(_ATTEMPTS):
             with single_threaded_blas():
                 stretch, missing = self._walk_and_check(rest, tol)
@@ -114,6 +122,25 @@ class LookAhead:
             if not fits:
                 break
         self._size = 1
+
+    def _walk_few_rows(self, alphas: Sequence[float], tol: float) -> Stretch | None:
+        """Do what ``solve`` does in one call, for as many alphas as go well."""
+        assert self._before is not None
+        assert self._last is not None
+        both, work = (self._before, self._last), self._work
+        levels = np.array([known.alpha for known in both])
+        residuals = np.array([known.residual for known in both])
+        gradients = np.array([known.gradient for known in both])
+        found = walk_few_rows(
+            work, self._unit, alphas, levels, residuals, gradients, at_once=self._size,
+            rules=_RULES, goal=min(tol, EXACT) * work.sq_y, tolerance=tol * work.sq_y,
+        )  # fmt: skip
+        if found is None or len(found) < len(alphas):
+            self._size = 1
+        self._before, self._last = (
+            _Known(float(a), r, g) for a, r, g in zip(levels, residuals, gradients)
+        )
+        return found
 
     def _walk_and_check(
         self, alphas: Sequence[float], tol: float

@@ -60,7 +60,7 @@ _PATIENCE = 5
 # Descent makes progress as long as a pass lowers the objective by this share of the gap.
 _FALL = 1e-4
 # Columns at zero this far below their bound are dropped where they are such a share of the pool.
-_FAR, _FAR_SHARE = 0.6, 0.1
+FAR, FAR_SHARE = 0.6, 0.1
 # Columns that were not needed are dropped from the pool when it has this many times the support.
 _POOL_EXCESS, _POOL_MINIMUM = 6, 2000
 
@@ -312,8 +312,8 @@ def drop_far(work: Workspace, bounds: FloatArray, sizes: FloatArray) -> None:
         The bounds, and how much of them the gradients use.
     """
     columns = work.pool.columns
-    far = (work.coef[columns] == 0) & (sizes[columns] < _FAR * bounds[columns])
-    if np.count_nonzero(far) > _FAR_SHARE * columns.size:
+    far = (work.coef[columns] == 0) & (sizes[columns] < FAR * bounds[columns])
+    if np.count_nonzero(far) > FAR_SHARE * columns.size:
         work.pool.keep_only(~far)
 
 

@@ -16,6 +16,7 @@ from sparsereg.backends.numba import (
     coordinate_gains,
     descent,
     factor,
+    few_rows,
     gap,
     gram_blocks,
     homotopy,
@@ -34,6 +35,8 @@ from sparsereg.backends.protocol import (
     ActiveSet,
     Balls,
     Design,
+    FewRowsPath,
+    FewRowsRules,
     FloatArray,
     IndexArray,
     KernelForm,
@@ -313,6 +316,45 @@ class NumbaBackend:
             state.factor, state.active, state.sign, state.n_active, coefs, events,
         )  # fmt: skip
         return coefs[:n_found], events[:n_found]
+
+    def few_rows_path(  # noqa: D102
+        self,
+        design: Any,
+        y: FloatArray,
+        centered: bool,
+        l1: FloatArray,
+        l2: FloatArray,
+        may_move: npt.NDArray[np.bool_],
+        positive: bool,
+        max_rank: int,
+        levels: FloatArray,
+        at_once: int,
+        known_levels: FloatArray,
+        residuals: FloatArray,
+        gradients: FloatArray,
+        coef: FloatArray,
+        rules: FewRowsRules,
+        goal: float,
+        noise: float,
+        scale_y: float,
+    ) -> FewRowsPath:
+        n, p = design.shape
+        K = levels.size
+        most = K * (few_rows.room_for(n, p) if l2.any() else max_rank)
+        weights = np.ones(n) if design.sample_weight is None else design.sample_weight
+        starts, events = np.zeros(K + 1, dtype=np.int64), np.zeros(K, dtype=np.int64)
+        features, values = np.empty(most, dtype=np.int64), np.empty(most)
+        left, gaps = np.empty((K, n)), np.empty(K)
+        done = few_rows.follow_path(
+            design.X, weights, design.means, design.sqnorms, y, centered, l1, l2, may_move,
+            positive, max_rank, levels, at_once, known_levels, residuals, gradients, coef,
+            tuple(rules), goal, noise, scale_y, starts, features, values, left, gaps, events,
+        )  # fmt: skip
+        end = starts[done]
+        return FewRowsPath(
+            starts[: done + 1], features[:end], values[:end], left[:done], gaps[:done],
+            events[:done],
+        )  # fmt: skip
 
     def active_set_path(  # noqa: D102
         self,

@@ -15,7 +15,7 @@ import numpy as np
 
 from sparsereg.backends.numba.gap import dual_gaps
 from sparsereg.backends.numba.homotopy import DONE, follow
-from sparsereg.backends.numba.jit import REASSOCIATE, kernel
+from sparsereg.backends.numba.jit import kernel
 from sparsereg.backends.numba.multi_task import xtv_columns_tasks
 from sparsereg.backends.numba.reach import within_reach
 
@@ -23,6 +23,12 @@ from sparsereg.backends.numba.reach import within_reach
 _ROOM, _ROOM_PER_ROW = 250, 8
 # Changes of the active set, per column of the pool, beyond which the homotopy is cycling.
 _EVENTS_PER_FEATURE = 10
+
+
+@kernel()
+def room_for(n, p):
+    """Return how many columns the pool has room for."""
+    return min(p, _ROOM + _ROOM_PER_ROW * n)
 
 
 @kernel()
@@ -72,7 +78,7 @@ def follow_path(
     n, p = X.shape
     K = levels.shape[0]
     ridge = l2.any()
-    room = min(p, _ROOM + _ROOM_PER_ROW * n)
+    room = room_for(n, p)
     pool, inside = np.empty(room, dtype=np.int64), np.zeros(p, dtype=np.bool_)
     rows, gram = np.empty((room, n)), np.empty((room, room))
     rank = room if ridge else max_rank
