@@ -49,8 +49,9 @@ class Candidate(NamedTuple):
 #: Mean squared error on the test rows, and score.
 Judged = tuple[float, float]
 
-#: Called with (workspace of a training part, its rows); yields the candidates at each alpha.
-Walk = Callable[[Any, IndexArray], Iterator[Sequence[Candidate]]]
+#: Called with (workspace of a training part, its rows); yields the candidates at each alpha, or the
+#: only ones of several alphas together.
+Walk = Callable[[Any, IndexArray], Iterator[Sequence[Candidate] | Stretch]]
 
 #: Called with (fold's solution, predictions on the test rows, test rows); greater is better.
 Scorer = Callable[[Solution, FloatArray, IndexArray], float]
@@ -59,14 +60,12 @@ Scorer = Callable[[Solution, FloatArray, IndexArray], float]
 def path_walk(penalty: ElasticNet, alphas: FloatArray, *, tol: float, max_iter: int) -> Walk:
     """Return the walk that solves at each alpha, under the same penalty in every fold."""
 
-    def walk(work: AnyWorkspace, train: IndexArray) -> Iterator[Sequence[Candidate]]:
+    def walk(work: AnyWorkspace, train: IndexArray) -> Iterator[Sequence[Candidate] | Stretch]:
         for found in solve_path(work, penalty, alphas, tol=tol, max_iter=max_iter):
-            if not isinstance(found, Stretch):
+            if isinstance(found, Stretch):
+                yield found
+            else:
                 yield [Candidate(found, None if work.on_gram else work.residual)]
-                continue
-            for k in range(len(found)):
-                residual = None if found.residuals is None else found.residuals[k]
-                yield [Candidate(found.solution(k), residual)]
 
     return walk
 
@@ -114,6 +113,7 @@ class _Fold:
         self.records: list[PathRecord] = []
         self._test_weights = weights[test]
         self._judged: list[list[Judged | Solution]] = []
+        self._n_visited = 0
         times = np.bincount(train, minlength=weights.size)
         training = weights * times
         if not training.any():
@@ -133,16 +133,26 @@ class _Fold:
             together.note()
 
     def advance(self) -> None:
-        """Solve at the next alpha."""
-        candidates = next(self._steps)
-        if not self.records:
-            self.records.extend(PathRecord(c.solution.coef.shape) for c in candidates)
-        for record, candidate in zip(self.records, candidates):
-            record.append(candidate.solution)
+        """Solve at the next alpha, unless it came together with one before."""
+        self._n_visited += 1
+        if self.n_solved >= self._n_visited:
+            return
+        found = next(self._steps)
+        if isinstance(found, Stretch):
+            self._append([found])
+            self._judged.extend([entry] for entry in self._judge_stretch(found))
+            return
+        self._append([candidate.solution for candidate in found])
         self._judged.append([
             c.solution if c.residual is None else self._judge(c.solution, c.residual[self._test])
-            for c in candidates
+            for c in found
         ])  # fmt: skip
+
+    def _append(self, found: Sequence[Solution | Stretch]) -> None:
+        if not self.records:
+            self.records.extend(PathRecord(self._work.coef.shape) for _ in found)
+        for record, solutions in zip(self.records, found):
+            record.append(solutions)
 
     @property
     def n_solved(self) -> int:
@@ -169,6 +179,17 @@ class _Fold:
         intercepts = np.array([solution.intercept for solution in solutions])
         levels = intercepts + coefs[:, used] @ design.means[used]
         return self._problem.y[self._test] - levels[:, None] - fitted
+
+    def _judge_stretch(self, stretch: Stretch) -> Sequence[Judged | Solution]:
+        if stretch.residuals is None:
+            return [stretch.solution(k) for k in range(len(stretch))]
+        errors = stretch.residuals[:, self._test]
+        if self._scorer is not None:
+            return [self._judge(stretch.solution(k), error) for k, error in enumerate(errors)]
+        total = float(self._test_weights.sum())
+        if total == 0.0:
+            return [(np.nan, np.nan)] * len(stretch)
+        return [(mse, -mse) for mse in (errors**2 @ self._test_weights / total).tolist()]
 
     def _judge(self, solution: Solution, error: FloatArray) -> Judged:
         total = float(self._test_weights.sum())
