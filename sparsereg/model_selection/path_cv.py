@@ -30,7 +30,7 @@ from sparsereg.solvers.driver import AnyWorkspace
 from sparsereg.solvers.lock_step import LockStep, steps_of
 from sparsereg.solvers.parts import part_of
 from sparsereg.solvers.path import PathRecord, solve_path
-from sparsereg.solvers.problem import Problem, Solution, Stretch
+from sparsereg.solvers.problem import Problem, Solution
 
 # Alphas whose errors on the test rows are computed at once.
 _JUDGED_TOGETHER = 50
@@ -60,13 +60,10 @@ def path_walk(penalty: ElasticNet, alphas: FloatArray, *, tol: float, max_iter: 
     """Return the walk that solves at each alpha, under the same penalty in every fold."""
 
     def walk(work: AnyWorkspace, train: IndexArray) -> Iterator[Sequence[Candidate]]:
-        for found in solve_path(work, penalty, alphas, tol=tol, max_iter=max_iter):
-            if not isinstance(found, Stretch):
-                yield [Candidate(found, None if work.on_gram else work.residual)]
-                continue
-            for k in range(len(found)):
-                residual = None if found.residuals is None else found.residuals[k]
-                yield [Candidate(found.solution(k), residual)]
+        for stretch in solve_path(work, penalty, alphas, tol=tol, max_iter=max_iter):
+            for k in range(len(stretch)):
+                residual = None if stretch.residuals is None else stretch.residuals[k]
+                yield [Candidate(stretch.solution(k), residual)]
 
     return walk
 

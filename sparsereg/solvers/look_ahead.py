@@ -155,12 +155,14 @@ class LookAhead:
         events: npt.NDArray[np.int64],
     ) -> None:
         """Move to the last of the points that are solutions, and note those whose gradient is known."""
-        last = levels.size - 1
-        for k in (last - 1, last):
-            if k == last or k in ends:
-                point = points.at(k)
-                self._work.move_to_point(point._replace(gradient=ends.get(k, point.gradient)))
-                self.saw(float(levels[k]), int(events[k]))
+        last, n_iter = levels.size - 1, int(events[levels.size - 1])
+        if last - 1 in ends:
+            assert points.residuals is not None
+            self._last = _Known(float(levels[-2]), points.residuals[last - 1], ends[last - 1])
+            n_iter = max(n_iter, int(events[last - 1]))
+        point = points.at(last)
+        self._work.move_to_point(point._replace(gradient=ends.get(last, point.gradient)))
+        self.saw(float(levels[last]), n_iter)
 
     def _gradients_at_the_ends(self, points: Points) -> dict[int, FloatArray]:
         """Return the gradients at the last two points: one pass over X."""
