@@ -30,7 +30,7 @@ from sparsereg.solvers.driver import AnyWorkspace
 from sparsereg.solvers.lock_step import LockStep, steps_of
 from sparsereg.solvers.parts import part_of
 from sparsereg.solvers.path import PathRecord, solve_path
-from sparsereg.solvers.problem import Problem, Solution, Stretch
+from sparsereg.solvers.problem import Problem, Solution
 
 # Alphas whose errors on the test rows are computed at once.
 _JUDGED_TOGETHER = 50
@@ -60,12 +60,8 @@ Scorer = Callable[[Solution, FloatArray, IndexArray], float]
 def path_walk(penalty: ElasticNet, alphas: FloatArray, *, tol: float, max_iter: int) -> Walk:
     """Return the walk that solves at each alpha, under the same penalty in every fold."""
 
-    def walk(work: AnyWorkspace, train: IndexArray) -> Iterator[Sequence[Candidate] | Stretch]:
-        for found in solve_path(work, penalty, alphas, tol=tol, max_iter=max_iter):
-            if isinstance(found, Stretch):
-                yield found
-            else:
-                yield [Candidate(found, None if work.on_gram else work.residual)]
+    def walk(work: AnyWorkspace, train: IndexArray) -> Iterator[Stretch]:
+        yield from solve_path(work, penalty, alphas, tol=tol, max_iter=max_iter)
 
     return walk
 
@@ -184,7 +180,7 @@ class _Fold:
         if stretch.residuals is None:
             return [stretch.solution(k) for k in range(len(stretch))]
         errors = stretch.residuals[:, self._test]
-        if self._scorer is not None:
+        if self._scorer is not None or errors.ndim == 3:
             return [self._judge(stretch.solution(k), error) for k, error in enumerate(errors)]
         total = float(self._test_weights.sum())
         if total == 0.0:

@@ -23,6 +23,10 @@ _MOST_AT_ONCE = 512
 # A Gram matrix that has to grow gets room for this share of columns to spare, and
 # below so many columns doubles: small ones are not copied again and again.
 _SPARE, _DOUBLED = 0.0625, 400
+# A factor has room for so many columns from the start.
+_FIRST_ROOM = 64
+# Rows that are copied at a time when columns are dropped.
+_ROWS_MOVED = 64
 
 
 class ColumnPool:
@@ -141,8 +145,9 @@ class Square:
     def keep_only(self, positions: IndexArray) -> None:
         """Keep the rows and columns at increasing positions."""
         flat, size = self.array.ravel(), positions.size
-        for row, position in enumerate(positions):
-            flat[row * size : (row + 1) * size] = self.array[position, positions]
+        for start in range(0, size, _ROWS_MOVED):  # none goes where one is still to be read
+            rows = self.array[positions[start : start + _ROWS_MOVED, None], positions]
+            flat[start * size : start * size + rows.size] = rows.ravel()
         del flat
         self._resize(size)
 
@@ -160,12 +165,18 @@ class Square:
 
 
 class KeptActiveSet:
-    """The active set of one target on a pool, kept while the pool and the ridge part allow it."""
+    """The active set of one target on a pool, kept while the pool and the ridge part allow it.
+
+    Attributes
+    ----------
+    had_free : bool
+        Whether the last solve had unpenalized columns.
+    """
 
     def __init__(self, pool: ColumnPool, max_rank: int):
         self._pool, self._max_rank = pool, max_rank
         self._version, self._columns = pool.version, pool.columns
-        self._l2 = 0.0
+        self._l2, self.had_free = 0.0, False
         self._state = ActiveSet.with_room(0, 0)
 
     @property
@@ -189,7 +200,7 @@ class KeptActiveSet:
             state.sign = sign
         if state.active.size < rank:
             most = self._pool.n_moving if l2 > 0 else self._max_rank
-            room = max(rank, min(int((1 + _SPARE) * rank), most))
+            room = max(rank, min(max(int((1 + _SPARE) * rank), _FIRST_ROOM), most))
             used, wider = max(state.n_active, 0), ActiveSet.with_room(room, 0)
             for row, known in zip(_rows(wider, used), _rows(state, used)):
                 row[:] = known

@@ -16,6 +16,7 @@ NeurIPS 2022.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 import numpy as np
@@ -102,7 +103,7 @@ class LookAhead:
             return
         if self._has_slope() and has_few_rows(work):
             with single_threaded_blas():
-                found = self._walk_few_rows(alphas, tol)
+                found = self._walk_few_rows(alphas, size, tol)
             if found is not None:
                 yield found
             return
@@ -123,7 +124,7 @@ class LookAhead:
                 break
         self._size = 1
 
-    def _walk_few_rows(self, alphas: Sequence[float], tol: float) -> Stretch | None:
+    def _walk_few_rows(self, alphas: Sequence[float], size: int, tol: float) -> Stretch | None:
         """Do what ``solve`` does in one call, for as many alphas as go well."""
         assert self._before is not None
         assert self._last is not None
@@ -131,11 +132,13 @@ class LookAhead:
         levels = np.array([known.alpha for known in both])
         residuals = np.array([known.residual for known in both])
         gradients = np.array([known.gradient for known in both])
+        steps = takewhile(lambda step: 0 < step[1] < step[0], zip((np.inf, *alphas), alphas))
+        down = [alpha for _, alpha in steps]
         found = walk_few_rows(
-            work, self._unit, alphas, levels, residuals, gradients, at_once=self._size,
+            work, self._unit, down, levels, residuals, gradients, at_once=size,
             rules=_RULES, goal=min(tol, EXACT) * work.sq_y, tolerance=tol * work.sq_y,
         )  # fmt: skip
-        if found is None or len(found) < len(alphas):
+        if found is None or len(found) < len(down):
             self._size = 1
         self._before, self._last = (
             _Known(float(a), r, g) for a, r, g in zip(levels, residuals, gradients)
@@ -182,12 +185,14 @@ class LookAhead:
         events: npt.NDArray[np.int64],
     ) -> None:
         """Move to the last of the points that are solutions, and note those whose gradient is known."""
-        last = levels.size - 1
-        for k in (last - 1, last):
-            if k == last or k in ends:
-                point = points.at(k)
-                self._work.move_to_point(point._replace(gradient=ends.get(k, point.gradient)))
-                self.saw(float(levels[k]), int(events[k]))
+        last, n_iter = levels.size - 1, int(events[levels.size - 1])
+        if last - 1 in ends:
+            assert points.residuals is not None
+            self._last = _Known(float(levels[-2]), points.residuals[last - 1], ends[last - 1])
+            n_iter = max(n_iter, int(events[last - 1]))
+        point = points.at(last)
+        self._work.move_to_point(point._replace(gradient=ends.get(last, point.gradient)))
+        self.saw(float(levels[last]), n_iter)
 
     def _gradients_at_the_ends(self, points: Points) -> dict[int, FloatArray]:
         """Return the gradients at the last two points: one pass over X."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
-from sparsereg.backends.protocol import FloatArray, IndexArray
+from sparsereg.backends.protocol import FloatArray
 from sparsereg.penalties.elastic_net import ElasticNet
 from sparsereg.solvers.driver import AnyWorkspace, null_model, prepare, solve
 from sparsereg.solvers.look_ahead import LookAhead
@@ -24,11 +24,10 @@ _SMALLEST_ALPHA = float(np.finfo(np.float64).resolution)
 
 def solve_path(
     work: AnyWorkspace, penalty: ElasticNet, alphas: FloatArray, *, tol: float, max_iter: int
-) -> Iterator[Solution | Stretch]:
-    """Yield the solution at each alpha, in the order given (decreasing is fast).
+) -> Iterator[Stretch]:
+    """Yield the solutions at the alphas, in the order given (decreasing is fast).
 
-    Those of several alphas come together where they are found together; the workspace is at the
-    last of them.
+    They come in stretches, as they are found; the workspace is at the last solution of each.
     """
     remaining = alphas.tolist()
     prepare(work, penalty, len(alphas))
@@ -45,7 +44,7 @@ def solve_path(
         solution = solve(work, penalty.with_alpha(alpha), tol=tol, max_iter=max_iter, settle=True)
         if ahead is not None:
             ahead.saw(alpha, solution.n_iter)
-        yield solution
+        yield Stretch.of(solution, None if work.on_gram else work.residual)
 
 
 def alpha_grid(
@@ -73,56 +72,7 @@ def alpha_grid(
     scale = np.sqrt(np.max(work.design.sqnorms, initial=0.0) * work.sq_y)
     if alpha_max <= _SMALLEST_ALPHA * scale:
         return np.full(wanted, _SMALLEST_ALPHA)
-    return np.geomspace(alpha_max, alpha_max * eps, num=wanted)
-
-
-class _Batch(NamedTuple):
-    """Solutions that were found together: their entries one after another, the rest a row each."""
-
-    sizes: npt.NDArray[np.intp]
-    support: IndexArray
-    values: FloatArray
-    intercepts: Sequence[Any]
-    dual_gaps: FloatArray
-    tolerances: FloatArray
-    n_iters: npt.NDArray[np.int64]
-    stalled: npt.NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, found: Solution | LocalSolution | Stretch) -> _Batch:
-        if isinstance(found, Stretch):
-            order = np.argsort(found.columns)
-            coefs = found.coefs[:, order]
-            rows, places = np.nonzero(coefs != 0)  # much faster than of the numbers
-            return cls(
-                sizes=np.bincount(rows, minlength=len(found)),
-                support=found.columns[order[places]],
-                values=coefs[rows, places],
-                intercepts=found.intercepts,
-                dual_gaps=found.dual_gaps,
-                tolerances=np.full(len(found), found.tolerance),
-                n_iters=found.n_iters,
-                stalled=np.zeros(len(found), dtype=bool),
-            )
-        coef = found.coef.ravel()
-        support = np.flatnonzero(coef != 0)
-        return cls(
-            sizes=np.array([support.size]),
-            support=support,
-            values=coef[support],
-            intercepts=[found.intercept],
-            dual_gaps=np.array([found.dual_gap]),
-            tolerances=np.array([found.tolerance]),
-            n_iters=np.array([found.n_iter]),
-            stalled=np.array([found.stalled]),
-        )
-
-    def first(self, n_alphas: int) -> _Batch:
-        end = int(self.sizes[:n_alphas].sum())
-        return _Batch(
-            self.sizes[:n_alphas], self.support[:end], self.values[:end],
-            *(values[:n_alphas] for values in self[3:]),
-        )  # fmt: skip
+    return alpha_max * eps ** np.linspace(0.0, 1.0, wanted)
 
 
 class PathRecord:
@@ -136,89 +86,88 @@ class PathRecord:
 
     def __init__(self, shape: int | tuple[int, ...]) -> None:
         self._shape = (shape,) if isinstance(shape, int) else shape
-        self._batches: list[_Batch] = []
-        self._n_alphas = 0
+        self._stretches: list[Stretch] = []
 
     def __len__(self) -> int:
-        return self._n_alphas
+        return sum(map(len, self._stretches))
 
-    def append(self, found: Solution | LocalSolution | Stretch) -> None:
-        """Add the solution at the next alpha, or the next alphas."""
-        batch = _Batch.of(found)
-        self._batches.append(batch)
-        self._n_alphas += batch.sizes.size
+    def append(self, found: Stretch | Solution | LocalSolution) -> None:
+        """Add the solution at the next alpha, or at several."""
+        stretch = found if isinstance(found, Stretch) else Stretch.of(found)
+        if stretch.residuals is not None:  # nobody asks a record for them
+            stretch = replace(stretch, residuals=None)
+        self._stretches.append(stretch)
 
-    def follow(self, steps: Iterable[Solution | LocalSolution | Stretch]) -> Iterator[None]:
+    def follow(self, steps: Iterable[Stretch | Solution | LocalSolution]) -> Iterator[None]:
         """Add what a path finds; yield once for each alpha, to show how far it is."""
         for found in steps:
-            before = len(self)
             self.append(found)
-            for _ in range(before, len(self)):
+            for _ in range(len(self._stretches[-1])):
                 yield
 
     @property
     def intercepts(self) -> list[Any]:
         """A float each, or an array of shape (n_tasks,)."""
-        return [intercept for batch in self._batches for intercept in batch.intercepts]
+        return [intercept for stretch in self._stretches for intercept in stretch.intercepts]
 
     @property
     def dual_gaps(self) -> list[float]:
         """The gap that was reached at each alpha."""
-        return self._joined("dual_gaps", np.float64).tolist()
+        return [gap for stretch in self._stretches for gap in stretch.dual_gaps.tolist()]
 
     @property
     def tolerances(self) -> list[float]:
         """The gap that was asked for at each alpha."""
-        return self._joined("tolerances", np.float64).tolist()
+        return [stretch.tolerance for stretch in self._stretches for _ in range(len(stretch))]
 
     @property
     def n_iters(self) -> list[int]:
         """The iterations that each alpha took."""
-        return self._joined("n_iters", np.int64).tolist()
+        return [n_iter for stretch in self._stretches for n_iter in stretch.n_iters.tolist()]
 
     @property
     def stalled(self) -> list[bool]:
-        """Whether the gap no longer fell at each alpha."""
-        return self._joined("stalled", np.bool_).tolist()
-
-    def _joined(self, name: str, dtype: type) -> np.ndarray:
-        arrays = [getattr(batch, name) for batch in self._batches]
-        return np.concatenate([np.empty(0, dtype), *arrays])
-
-    @property
-    def _sizes(self) -> npt.NDArray[np.intp]:
-        return self._joined("sizes", np.intp)
+        """Whether the gap stopped to fall before it was small enough."""
+        return [stretch.stalled for stretch in self._stretches for _ in range(len(stretch))]
 
     def coef(self, index: int) -> FloatArray:
         """Return one solution."""
-        stop = np.cumsum(self._sizes)[index]
-        entries = slice(stop - self._sizes[index], stop)
-        coef = np.zeros(prod(self._shape))
-        coef[self._joined("support", np.intp)[entries]] = self._joined("values", np.float64)[entries]
-        return coef.reshape(self._shape)
+        for stretch in self._stretches:
+            if index < len(stretch):
+                return stretch.coef(index)
+            index -= len(stretch)
+        raise IndexError("The path has no such alpha.")
 
     def dense_coefs(self, dtype: np.dtype) -> np.ndarray:
         """Return all of them, alphas along the last axis; float64 if dtype is too small."""
-        rows, values = self._joined("support", np.intp), self._joined("values", np.float64)
-        if np.max(np.abs(values), initial=0.0) > np.finfo(dtype).max:
+        largest = max((np.max(np.abs(s.coefs), initial=0.0) for s in self._stretches), default=0.0)
+        if largest > np.finfo(dtype).max:
             dtype = np.dtype(np.float64)
         coefs = np.zeros((prod(self._shape), len(self)), dtype=dtype)
-        coefs[rows, np.repeat(np.arange(len(self)), self._sizes)] = values
+        start = 0
+        for stretch in self._stretches:
+            coefs[stretch.columns, start : start + len(stretch)] = stretch.coefs.T
+            start += len(stretch)
         return coefs.reshape(*self._shape, len(self))
 
     def sparse_coefs(self) -> sparse.csc_array:
         """Return all of them, a sparse column per alpha; tasks lie one after another."""
-        indptr = np.concatenate([[0], np.cumsum(self._sizes)]).astype(np.intp)
+        sizes, supports, values = [np.zeros(1, np.intp)], [np.empty(0, np.intp)], [np.empty(0)]
+        for stretch in self._stretches:
+            order = np.argsort(stretch.columns)
+            coefs = stretch.coefs[:, order]
+            rows, places = np.nonzero(coefs)
+            sizes.append(np.bincount(rows, minlength=len(stretch)))
+            supports.append(stretch.columns[order[places]])
+            values.append(coefs[rows, places])
         return sparse.csc_array(
-            (self._joined("values", np.float64), self._joined("support", np.intp), indptr),
+            (np.concatenate(values), np.concatenate(supports), np.cumsum(np.concatenate(sizes))),
             shape=(prod(self._shape), len(self)),
         )
 
     def first(self, n_alphas: int) -> PathRecord:
         """Return the record of the first alphas only."""
         record = PathRecord(self._shape)
-        for batch in self._batches:
-            part = batch.first(n_alphas - len(record))
-            record._batches.append(part)
-            record._n_alphas += part.sizes.size
+        for stretch in self._stretches:
+            record.append(stretch.first(max(n_alphas - len(record), 0)))
         return record

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,51 +79,6 @@ class Solution:
     history: tuple[Step, ...]
 
 
-@dataclass(frozen=True)
-class Stretch:
-    """Solutions at consecutive alphas of a path, zero outside of ``columns``: a row each.
-
-    Attributes
-    ----------
-    n_features : int
-    columns : ndarray of int of shape (m,)
-    coefs : ndarray of shape (K, m)
-    intercepts, dual_gaps : ndarray of shape (K,)
-    tolerance : float
-        All the gaps are at most this.
-    n_iters : ndarray of int of shape (K,)
-    residuals : ndarray of shape (K, n) or None
-        What they leave of the centered y; None if the Gram matrix made it unnecessary.
-    """
-
-    n_features: int
-    columns: IndexArray
-    coefs: FloatArray
-    intercepts: FloatArray
-    dual_gaps: FloatArray
-    tolerance: float
-    n_iters: npt.NDArray[np.int64]
-    residuals: FloatArray | None
-
-    def __len__(self) -> int:
-        return len(self.coefs)
-
-    def solution(self, k: int) -> Solution:
-        """Return one of them by itself."""
-        coef = np.zeros(self.n_features)
-        coef[self.columns] = self.coefs[k]
-        return Solution(
-            coef=coef,
-            intercept=float(self.intercepts[k]),
-            dual_gap=float(self.dual_gaps[k]),
-            tolerance=self.tolerance,
-            n_iter=int(self.n_iters[k]),
-            converged=True,
-            stalled=False,
-            history=(Step(int(self.n_iters[k]), float(self.dual_gaps[k]), self.columns.size),),
-        )
-
-
 class Stage(NamedTuple):
     """One line of the history of a non-convex solve: the best point after a stage."""
 
@@ -171,3 +127,88 @@ class LocalSolution:
     def dual_gap(self) -> float:
         """The certificate under the name that records of paths have for it: the stationarity."""
         return self.stationarity
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Solutions at consecutive alphas of a path, zero outside of ``columns``: a row each.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of one solution.
+    columns : ndarray of int of shape (m,)
+        Positions in a raveled solution.
+    coefs : ndarray of shape (K, m)
+    intercepts : ndarray of shape (K,) or (K, T)
+    dual_gaps : ndarray of shape (K,)
+    tolerance : float
+        The gap that was asked for.
+    n_iters : ndarray of int of shape (K,)
+    stalled : bool
+    residuals : ndarray of shape (K, n) or (K, n, T), or None
+        What the solutions leave of the centered y; None where the Gram matrix makes do without.
+    """
+
+    shape: tuple[int, ...]
+    columns: IndexArray
+    coefs: FloatArray
+    intercepts: npt.NDArray[Any]
+    dual_gaps: FloatArray
+    tolerance: float
+    n_iters: npt.NDArray[np.int64]
+    stalled: bool
+    residuals: FloatArray | None = None
+
+    @classmethod
+    def of(cls, solution: Solution | LocalSolution, residual: FloatArray | None = None) -> Stretch:
+        """Return one solution as a stretch of its own."""
+        coef = solution.coef.ravel()
+        support = np.flatnonzero(coef != 0)  # much faster than of the numbers
+        return cls(
+            shape=solution.coef.shape,
+            columns=support,
+            coefs=coef[None, support],
+            intercepts=np.array([solution.intercept]),
+            dual_gaps=np.array([solution.dual_gap]),
+            tolerance=solution.tolerance,
+            n_iters=np.array([solution.n_iter]),
+            stalled=solution.stalled,
+            residuals=None if residual is None else residual[None],
+        )
+
+    def __len__(self) -> int:
+        return len(self.coefs)
+
+    def first(self, n_alphas: int) -> Stretch:
+        """Return the first of them."""
+        if n_alphas >= len(self):
+            return self
+        return replace(
+            self,
+            coefs=self.coefs[:n_alphas],
+            intercepts=self.intercepts[:n_alphas],
+            dual_gaps=self.dual_gaps[:n_alphas],
+            n_iters=self.n_iters[:n_alphas],
+            residuals=None if self.residuals is None else self.residuals[:n_alphas],
+        )
+
+    def coef(self, k: int) -> FloatArray:
+        """Return the coefficients of one of them."""
+        coef = np.zeros(prod(self.shape))
+        coef[self.columns] = self.coefs[k]
+        return coef.reshape(self.shape)
+
+    def solution(self, k: int) -> Solution:
+        """Return one of them by itself; its history is its end."""
+        gap, n_iter = float(self.dual_gaps[k]), int(self.n_iters[k])
+        return Solution(
+            coef=self.coef(k),
+            intercept=self.intercepts[k],
+            dual_gap=gap,
+            tolerance=self.tolerance,
+            n_iter=n_iter,
+            converged=gap <= self.tolerance,
+            stalled=self.stalled,
+            history=(Step(n_iter, gap, self.columns.size),),
+        )

@@ -181,7 +181,8 @@ def walk_path(
     columns, gram = work.pool.columns, work.pool.gram
     coef, gradient = work.coef[columns], work.gradient[columns]
     unit, backend = gap_at_one, work.backend
-    found, changes = [np.empty((0, columns.size))], [np.empty(0, dtype=np.int64)]
+    found: list[FloatArray] = []
+    changes: list[npt.NDArray[np.int64]] = []
     at_once = not unit.l2.any()  # then the factor serves all alphas
     left = np.array([last, *alphas])
     while left.size > 1:
@@ -208,7 +209,13 @@ def walk_path(
         found.append(coefs)
         changes.append(used)
         left = left[len(coefs) :]
-    return np.concatenate(found), np.concatenate(changes)
+    if not found:
+        return np.empty((0, columns.size)), np.empty(0, dtype=np.int64)
+    return (
+        (found[0], changes[0])
+        if len(found) == 1
+        else (np.concatenate(found), np.concatenate(changes))
+    )
 
 
 def _max_events(coef: FloatArray) -> int:
@@ -222,13 +229,15 @@ def _prepare(
     free = (gap.l1 + gap.l2 == 0) & (not gap.positive)
     l2 = float(gap.l2.max()) if gap.l2.size else 0.0
     state = work.active_set.for_solve(l2)
-    if state.n_active >= 0:
+    any_free = bool(free.any())
+    if state.n_active >= 0 and (any_free or work.active_set.had_free):
         active = state.active[: state.n_active]
         # another penalty on the same data may have freed columns, or bound free ones
         stays_free = free[active]
         bound_again = np.any((state.sign[active] * coef[active] < 0) & ~stays_free)
         if bound_again or np.count_nonzero(stays_free) < np.count_nonzero(free):
             state.n_active = -1
+    work.active_set.had_free = any_free
     if state.n_active < 0:
         work.active_set.factorize(coef, gap.l2, free)
     return state, free, coef.size if l2 > 0 else min(coef.size, work.max_rank)

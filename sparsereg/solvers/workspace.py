@@ -251,8 +251,9 @@ class Workspace:
         """
         if self.on_gram and columns is self.pool.columns:
             return self._points_on_gram(coefs)
-        used = np.any(coefs != 0, axis=0)
-        residuals = self.y - self.backend.fitted_tasks(self.design, columns[used], coefs[:, used])
+        used = np.flatnonzero((coefs != 0).any(axis=0))
+        fitted = self.backend.fitted_tasks(self.design, columns[used], coefs.take(used, axis=1))
+        residuals = np.subtract(self.y, fitted, out=fitted)
         if self.centered:
             means = np.average(residuals, axis=1, weights=self.sample_weight)
             residuals -= means[:, None]
@@ -339,15 +340,13 @@ class Workspace:
         self, points: Points, gaps: FloatArray, tolerance: float, n_iters: npt.NDArray[np.int64]
     ) -> Stretch:
         """Return the first of the points, as many as there are gaps, as solutions."""
-        coefs = points.coefs[: len(gaps)]
-        intercepts = np.zeros(len(gaps))
+        intercepts = np.zeros(len(points.coefs))
         if self.centered:
-            intercepts = self.y_mean - coefs @ self.design.means[points.columns]
-        residuals = None if points.residuals is None else points.residuals[: len(gaps)]
+            intercepts = self.y_mean - points.coefs @ self.design.means[points.columns]
         return Stretch(
-            self.coef.size, points.columns, coefs, intercepts, gaps, tolerance,
-            n_iters[: len(gaps)], residuals,
-        )  # fmt: skip
+            self.coef.shape, points.columns, points.coefs, intercepts, gaps, tolerance, n_iters,
+            False, points.residuals,
+        ).first(len(gaps))  # fmt: skip
 
     @property
     def intercept(self) -> float:

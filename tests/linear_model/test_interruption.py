@@ -10,12 +10,19 @@ import pytest
 
 from sparsereg import ElasticNetCV, LassoCV, lasso_path
 from sparsereg.exceptions import PathInterruptedWarning
+from sparsereg.solvers import look_ahead
 from sparsereg.solvers.workspace import Workspace
 
 N, P = 40, 12
 RNG = np.random.default_rng(5)
 X = RNG.standard_normal((N, P))
 Y = 2 * X[:, 0] - X[:, 1] + 0.5 * X[:, 2] + RNG.standard_normal(N)
+
+
+@pytest.fixture(autouse=True)
+def one_alpha_at_once(monkeypatch):
+    """Alphas that are solved together are finished together: here each is on its own."""
+    monkeypatch.setattr(look_ahead, "_MAX_ALPHAS", 1)
 
 
 def path(**params):
@@ -67,6 +74,28 @@ def test_an_interrupted_path_with_a_progress_bar_returns_the_finished_part(monke
     press_ctrl_c(monkeypatch, after=6)
     with pytest.warns(PathInterruptedWarning):
         assert len(path(verbose=1)[0]) == 6
+
+
+def test_of_alphas_that_are_solved_together_an_interruption_keeps_all_or_none(monkeypatch):
+    monkeypatch.setattr(look_ahead, "_MAX_ALPHAS", 4)
+    whole = path()
+    stretch, sizes = Workspace.stretch, []
+
+    def interrupted(*args):
+        if len(sizes) == 2:
+            signal.raise_signal(signal.SIGINT)
+        found = stretch(*args)
+        sizes.append(len(found))
+        return found
+
+    monkeypatch.setattr(Workspace, "stretch", interrupted)
+    with pytest.warns(PathInterruptedWarning):
+        part = path()
+    assert sizes == [4, 4]
+    n_finished = len(part[0])
+    assert 8 < n_finished < 15  # those before were solved one by one
+    for finished, full in zip(part, whole):
+        np.testing.assert_array_equal(finished, full[..., :n_finished])
 
 
 def test_a_path_interrupted_before_its_first_alpha_is_interrupted(monkeypatch):

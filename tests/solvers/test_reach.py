@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 import numpy as np
 import pytest
 from sparsereg.benchmarks import data
@@ -134,26 +132,31 @@ def test_a_path_on_few_rows_looks_at_few_columns(kind):
     engine = Counting()
     work = workspace(engine, X, y)
     alphas = alpha_grid(work, L1(), 100, 0.1)
-    for solution in solve_path(work, L1(), alphas, tol=1e-8, max_iter=1000):
-        assert solution.converged
+    stretches = list(solve_path(work, L1(), alphas, tol=1e-8, max_iter=1000))
+    for stretch in stretches:
+        assert np.all(stretch.dual_gaps <= stretch.tolerance)
+    assert sum(map(len, stretches)) == 100
+    assert len(stretches) < 25
     assert engine.full < 50  # for 100 alphas
     assert max(engine.listed) < 1000
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_wherever_a_path_is_left_the_workspace_has_the_gradient_of_its_point(weighted):
+def test_after_each_stretch_of_a_path_the_workspace_is_at_its_last_solution(weighted):
     X, y = data.toeplitz(60, 300, 0.5)
     weights = np.random.default_rng(0).integers(0, 3, 60).astype(float) if weighted else None
     if weights is not None:
         weights *= 60 / weights.sum()
     s = np.ones(60) if weights is None else weights
     centered = X - s @ X / 60
-    for n_steps in range(1, 40, 3):
-        work = workspace(backend, X, y, weights)
-        steps = solve_path(work, L1(), alpha_grid(work, L1(), 40, 0.05), tol=1e-8, max_iter=1000)
-        solution = next(islice(steps, n_steps - 1, None))
-        residual = y - s @ y / 60 - centered @ solution.coef
-        np.testing.assert_allclose(work.gradient, centered.T @ (s * residual) / 60, atol=1e-13)
+    work = workspace(backend, X, y, weights)
+    alphas = alpha_grid(work, L1(), 40, 0.05)
+    for stretch in solve_path(work, L1(), alphas, tol=1e-8, max_iter=1000):
+        residuals = [y - s @ y / 60 - centered @ stretch.coef(k) for k in range(len(stretch))]
+        np.testing.assert_allclose(stretch.residuals, residuals, atol=1e-12)
+        gradient = centered.T @ (s * residuals[-1]) / 60
+        np.testing.assert_array_equal(work.coef, stretch.coef(-1))
+        np.testing.assert_allclose(work.gradient, gradient, atol=1e-13)
 
 
 def test_gram_blocks_of_a_path_are_made_on_one_thread_of_blas():
