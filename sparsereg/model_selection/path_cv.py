@@ -30,7 +30,7 @@ from sparsereg.solvers.driver import AnyWorkspace
 from sparsereg.solvers.lock_step import LockStep, steps_of
 from sparsereg.solvers.parts import part_of
 from sparsereg.solvers.path import PathRecord, solve_path
-from sparsereg.solvers.problem import Problem, Solution
+from sparsereg.solvers.problem import Problem, Solution, Stretch
 
 # Alphas whose errors on the test rows are computed at once.
 _JUDGED_TOGETHER = 50

@@ -16,7 +16,7 @@ from sparsereg.solvers.problem import Stretch
 from sparsereg.solvers.restriction import Restriction
 from sparsereg.solvers.workspace import Point, Points, Workspace
 
-# Up to so many rows and numbers in X: beyond, passes are worth threads, and wide Gram products BLAS.
+# Up to so many rows and numbers in X: beyond, passes are worth threads.
 _ROWS, _NUMBERS = 160, 2_000_000
 
 

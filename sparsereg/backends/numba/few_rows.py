@@ -1,7 +1,7 @@
-"""Paths on data of few rows: what :mod:`sparsereg.solvers.look_ahead` does, in one compiled call.
+"""Paths on data of few rows: what :mod:`sparsereg.solvers.look_ahead` does, in one call.
 
-With n rows no more than some hundred columns matter at a time, and a pass over X takes less than the
-calls that lead to it. The steps are the same: columns are taken into the pool by what the gradient
+With few rows some hundred columns matter at a time, and a pass over X takes less than the calls
+that lead to it. The steps are the same: columns are taken into the pool by what the gradient
 is expected to be, the homotopy visits several alphas, their residuals and gradients come from X,
 and each alpha is accepted by its duality gap.
 

@@ -133,6 +133,7 @@ def fitted_rows(design: Any, rows: IndexArray, columns: IndexArray, coef: FloatA
 
 @kernel(fastmath=REASSOCIATE)
 def xtv_columns_tasks(X, v, columns, start, stop, out):
+    """Put v X[:, columns] into ``out``, for the columns from start to stop."""
     n = X.shape[0]
     tasks = v.shape[0]
     k = start
