@@ -1,13 +1,15 @@
 """Run families of problems by the protocol: every solver that is installed on every data set.
 
-Cross-validation takes its tolerances over from the paths on the same data; these runs are shared if
-both families are asked for.
+Cross-validation takes its tolerances over from the paths on the same data: from those of the same
+run if both families are asked for, from a recording in the output folder if there is one, else they
+are swept.
 """
 
 from __future__ import annotations
 
+import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -30,6 +32,7 @@ from .protocol import (
     cells,
     fastest,
     find_reference,
+    repeat,
     summarize,
     sweep,
     tightened,
@@ -72,8 +75,9 @@ def run(
     swept: Swept = {}
     for family, datasets in chosen:
         grids = family.grids[:_N_QUICK_GRIDS] if quick else family.grids
+        recorded = {} if family.sweeps is None or quick else _recorded(family.sweeps, output)
         results = measure(
-            replace(family, grids=grids), datasets, protocol, Console(stderr=True), swept
+            replace(family, grids=grids), datasets, protocol, Console(stderr=True), swept, recorded
         )
         results["quick"] = quick
         report.write(results, f"{family.name}-quick" if quick else family.name, output)
@@ -91,6 +95,19 @@ class _Sweep:
 
 # By family, data set and the number of the grid.
 Swept = dict[tuple[str, str, int], _Sweep]
+# The runs of an earlier recording, as its JSON has them: by data set, alphas and shape.
+Recorded = dict[tuple[Any, ...], list[dict[str, Any]]]
+
+
+def _recorded(family: Family, folder: Path | None) -> Recorded:
+    """Return the runs of a family that are recorded in the output folder, if any."""
+    file = (folder or report.default_folder()) / f"{family.name}.json"
+    if not file.is_file():
+        return {}
+    problems = json.loads(file.read_text())["problems"]
+    return {
+        (p["dataset"], p["alphas"], p["n_samples"], p["n_features"]): p["runs"] for p in problems
+    }
 
 
 def measure(
@@ -99,6 +116,7 @@ def measure(
     protocol: Protocol,
     console: Console,
     swept: Swept | None = None,
+    recorded: Recorded | None = None,
 ) -> dict[str, Any]:
     """Measure every installed solver of a family on every data set that is here.
 
@@ -111,6 +129,8 @@ def measure(
         Where progress is told.
     swept : dict or None
         Runs that other families have left here, and where these leave theirs.
+    recorded : dict or None
+        Runs of another day, whose tolerances are taken where ``swept`` has none.
 
     Returns
     -------
@@ -118,6 +138,7 @@ def measure(
         The results, ready for JSON.
     """
     swept = {} if swept is None else swept
+    recorded = {} if recorded is None else recorded
     packages = list(dict.fromkeys(solver.package for solver in family.solvers))
     # Ours is measured from a source tree, too, where no distribution has a version.
     installed = [name for name in packages if name == OURS or environment.version(name)]
@@ -136,7 +157,9 @@ def measure(
         done = []
         try:
             for dataset in datasets:
-                _measure_dataset(family, dataset, protocol, workers, results, console, swept)
+                _measure_dataset(
+                    family, dataset, protocol, workers, results, console, swept, recorded
+                )
                 done.append(dataset)
         except KeyboardInterrupt:  # what is measured is kept
             if not results["problems"]:
@@ -184,6 +207,7 @@ def _measure_dataset(
     results: dict[str, Any],
     console: Console,
     swept: Swept,
+    recorded: Recorded,
 ) -> None:
     try:
         problem = dataset.problem()
@@ -205,7 +229,10 @@ def _measure_dataset(
                     record = _record(at_alphas, sweep_of, protocol)
                 else:
                     source = (family.sweeps.name, *key)
-                    if source not in swept:
+                    known = recorded.get((dataset.name, _span(ratios), *problem.X.shape))
+                    if source not in swept and known is not None:
+                        swept[source] = session.revisit(family.sweeps, known)
+                    elif source not in swept:
                         swept[source] = session.sweep(family.sweeps)
                     record = _record(at_alphas, session.take_over(family, swept[source]), protocol)
             results["problems"].append(
@@ -247,12 +274,7 @@ class _Session:
     def sweep(self, family: Family) -> _Sweep:
         """Find the reference, then sweep every solver of the family."""
         solvers = self._usable(family)
-        reference = find_reference(
-            self.problem,
-            self._tight_solutions(solvers),
-            min(self.protocol.targets),
-            family.relative_to_null,
-        )
+        reference = self._reference(family, solvers)
         runs: list[Run] = []
         for solver in solvers:
 
@@ -265,6 +287,39 @@ class _Session:
         self._measure_memory(solvers, reference, runs)
         return _Sweep(reference, runs)
 
+    def revisit(self, family: Family, known: Sequence[dict[str, Any]]) -> _Sweep:
+        """Run every solver once with the tolerances that reached each target another day.
+
+        One that reached none of them then is not tried again.
+        """
+        solvers = self._usable(family)
+        reference = self._reference(family, solvers)
+        runs: list[Run] = []
+        for solver in solvers:
+            then = [run for run in known if run["solver"] == solver.name]
+            tolerances = []
+            for target in self.protocol.targets:
+                good = [r for r in then if r["status"] == "ok" and r["relative_error"] <= target]
+                if good:
+                    tolerances.append(min(good, key=lambda run: run["median"])["tol"])
+            for tol in dict.fromkeys(tolerances):
+                runs.append(Run.of(solver, tol, self._fit(solver, tol), self.problem))
+            if not tolerances:
+                runs += [
+                    Run(solver.name, solver.package, run["tol"], run["status"], run["seconds"])
+                    for run in then[-1:]
+                ]
+        reference.improve(runs)
+        return _Sweep(reference, runs)
+
+    def _reference(self, family: Family, solvers: Sequence[Solver]) -> Reference:
+        return find_reference(
+            self.problem,
+            self._tight_solutions(solvers),
+            min(self.protocol.targets),
+            family.relative_to_null,
+        )
+
     def take_over(self, family: Family, paths: _Sweep) -> _Sweep:
         """Cross-validate with the tolerances that reached each target on the path."""
         solvers = self._usable(family)
@@ -273,6 +328,8 @@ class _Session:
         for fold, coefs in zip(folds, exact.fold_coefs):
             fold.best = judge(fold.problem, coefs)[0]
         runs: list[Run] = []
+        attempts: dict[int, Callable[[float], Run]] = {}
+        # 1) every solver at the accuracy
         for solver in solvers:
             swept = [run for run in paths.runs if run.solver == solver.tolerance_of]
             own: list[Run] = []
@@ -285,11 +342,21 @@ class _Session:
                     answer = self._fit(solver, tol, self._n_paths)
                     return self._judge_cv(solver, tol, path, answer, folds, exact.mse_path)
 
-                own.append(tightened(attempt, path.tol, target, paths.reference, self.protocol))
+                run = tightened(attempt, path.tol, target, paths.reference, self.protocol)
+                attempts[id(run)] = attempt
+                own.append(run)
             if not own:  # why it failed there is why it fails here
                 own = [Run(solver.name, solver.package, r.tol, r.status, r.seconds) for r in swept]
             runs += own
-        self._measure_memory(solvers, paths.reference, runs, self._n_paths)
+        # 2) the runs that count
+        for package in dict.fromkeys(run.package for run in runs):
+            for target in self.protocol.targets:
+                variants = [run for run in runs if run.package == package]
+                winner = fastest(variants, target, paths.reference)
+                if winner is not None:
+                    repeat(winner, attempts[id(winner)], self.protocol.repeats)
+        ours = [run for run in runs if run.package == OURS]
+        self._measure_memory(solvers, paths.reference, ours, self._n_paths)
         return _Sweep(paths.reference, runs)
 
     def _measure_memory(

@@ -48,6 +48,7 @@ __all__ = [
     "cells",
     "fastest",
     "find_reference",
+    "repeat",
     "summarize",
     "sweep",
     "tightened",
@@ -385,7 +386,7 @@ def sweep(
     for target in protocol.targets:
         winner = fastest(runs, target, reference)
         if winner is not None:
-            _repeat(winner, attempt, protocol.repeats)
+            repeat(winner, attempt, protocol.repeats)
     return runs
 
 
@@ -402,17 +403,17 @@ def tightened(
     reference: Reference,
     protocol: Protocol,
 ) -> Run:
-    """Lower a tolerance that is nearly right until the target is reached, then time it."""
+    """Lower a tolerance that is nearly right until the target is reached.
+
+    A run that is cheap is timed again: the first time may be that of something else.
+    """
     for _ in range(_MAX_TIGHTENED):
-        throw_away = attempt(tol)
-        if throw_away.status != "ok":
-            return throw_away
-        if reference.error(throw_away) <= target:
+        run = attempt(tol)
+        if run.status != "ok" or reference.error(run) <= target:
             break
         tol /= 10
-    run = attempt(tol)
-    if run.status == "ok":
-        _repeat(run, attempt, protocol.repeats)
+    if run.status == "ok" and run.median < protocol.cheap:
+        run = _repeat_if_cheap(attempt, run.tol, protocol)
     return run
 
 
@@ -550,11 +551,12 @@ def _repeat_if_cheap(attempt: Callable[[float], Run], tol: float, protocol: Prot
         and len(run.seconds) < protocol.repeats
         and sum(run.seconds) < protocol.cheap
     ):
-        _repeat(run, attempt, len(run.seconds) + 1)
+        repeat(run, attempt, len(run.seconds) + 1)
     return run
 
 
-def _repeat(run: Run, attempt: Callable[[float], Run], repeats: int) -> None:
+def repeat(run: Run, attempt: Callable[[float], Run], repeats: int) -> None:
+    """Time a run again until there are so many timings."""
     while len(run.seconds) < repeats:
         again = attempt(run.tol)
         if again.status != "ok":  # what does not succeed every time does not count

@@ -663,6 +663,31 @@ def test_cross_validation_takes_its_tolerances_over_from_the_paths(tmp_path, cap
     assert all(cell["ratio"] > 0 for cell in problem["cells"])
 
 
+def test_cross_validation_takes_its_tolerances_over_from_a_recording(tmp_path, monkeypatch):
+    names = ("sparsereg", "scikit-learn")
+    family = miniature(lasso_cv.FAMILY, *names, grid=(1.0, 0.3, 0.1))
+    family = replace(family, datasets=lambda quick: [TINY])
+    paths = replace(family.sweeps, datasets=lambda quick: [TINY])
+    kwargs = {"quick": False, "output": tmp_path, "repeats": 2, "time_limit": 20.0}
+    comparison.run([paths], **kwargs)
+    file = tmp_path / "lasso-path.json"
+    recorded = json.loads(file.read_text())
+    for run in recorded["problems"][0]["runs"]:  # one solver never got there
+        if run["solver"] == "scikit-learn":
+            run["relative_error"] = np.inf
+    file.write_text(json.dumps(recorded))
+    monkeypatch.setattr(comparison, "sweep", None)
+    comparison.run([family], **kwargs)
+
+    (problem,) = json.loads((tmp_path / "lasso-cv.json").read_text())["problems"]
+    tolerances = {run["tol"] for run in recorded["problems"][0]["runs"]}
+    ours = [run for run in problem["runs"] if run["package"] == OURS]
+    assert ours
+    assert all(run["tol"] in tolerances and len(run["seconds"]) >= 2 for run in ours)
+    assert all(run["relative_error"] < 1e-10 for run in ours)
+    assert [cell["fastest_peer"] for cell in problem["cells"]] == [None, None]
+
+
 def test_an_interrupted_run_keeps_what_is_measured_and_goes_no_further(tmp_path, monkeypatch):
     def interrupt():
         raise KeyboardInterrupt
