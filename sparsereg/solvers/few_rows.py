@@ -22,9 +22,10 @@ _ROWS, _NUMBERS = 160, 2_000_000
 
 def has_few_rows(work: Workspace) -> bool:
     """Whether the paths of a workspace are walked by one call."""
+    if work.design.is_sparse or work.backend.shares_passes or work.on_gram:
+        return False
     n, p = work.design.shape
-    on_host = not (work.design.is_sparse or work.backend.shares_passes)
-    return on_host and n <= _ROWS and n * p <= _NUMBERS and not work.on_gram
+    return n <= _ROWS and n * p <= _NUMBERS and work.design.X.dtype == np.float64  # type: ignore[attr-defined]
 
 
 def walk_few_rows(

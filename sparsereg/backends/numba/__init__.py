@@ -345,8 +345,11 @@ class NumbaBackend:
         starts, events = np.zeros(K + 1, dtype=np.int64), np.zeros(K, dtype=np.int64)
         features, values = np.empty(most, dtype=np.int64), np.empty(most)
         left, gaps = np.empty((K, n)), np.empty(K)
+        X = design.X
+        memory = X.ravel(order="K")  # no copy: one of the orders is its own
+        row_step, column_step = (step // X.itemsize for step in X.strides)
         done = few_rows.follow_path(
-            design.X, weights, design.means, design.sqnorms, y, centered, l1, l2, may_move,
+            memory, row_step, column_step, weights, design.means, design.sqnorms, y, centered, l1, l2, may_move,
             positive, max_rank, levels, at_once, known_levels, residuals, gradients, coef,
             tuple(rules), goal, noise, scale_y, starts, features, values, left, gaps, events,
         )  # fmt: skip

@@ -7,6 +7,9 @@ and each alpha is accepted by its duality gap.
 
 The pool lies here as rows: ``rows[k]`` is column ``pool[k]`` of X, centered, and ``gram`` has the
 products ``sum_i s_i rows[k, i] rows[l, i] / n``.
+
+X comes as its memory and two steps, and loops take the place of array expressions: compiled for each
+order, and with these, it took three times as long to compile.
 """
 
 from __future__ import annotations
@@ -16,8 +19,7 @@ import numpy as np
 from sparsereg.backends.numba.gap import dual_gaps
 from sparsereg.backends.numba.homotopy import DONE, follow
 from sparsereg.backends.numba.jit import kernel
-from sparsereg.backends.numba.multi_task import xtv_columns_tasks
-from sparsereg.backends.numba.reach import within_reach
+from sparsereg.backends.numba.reach import add_multiple, dot, within_reach
 
 # Room for so many columns in the pool, and for so many per row more.
 _ROOM, _ROOM_PER_ROW = 250, 8
@@ -33,7 +35,7 @@ def room_for(n, p):
 
 @kernel()
 def follow_path(
-    X, weights, means, sqnorms, y, centered, l1, l2, may_move, positive, max_rank,
+    X, row_step, column_step, weights, means, sqnorms, y, centered, l1, l2, may_move, positive, max_rank,
     levels, at_once, last_levels, last_residuals, last_gradients, coef, rules, goal, noise, scale_y,
     starts, features, values, residuals, gaps, events,
 ):  # fmt: skip
@@ -41,7 +43,9 @@ def follow_path(
 
     Parameters
     ----------
-    X : ndarray of shape (n, p)
+    X : ndarray of shape (n p,)
+        The memory of X, in either order: ``x_ij`` is at ``i * row_step + j * column_step``.
+    row_step, column_step : int
     weights, y : ndarray of shape (n,)
         The weights add up to n; y is centered if there is an intercept.
     means, sqnorms, l1, l2 : ndarray of shape (p,)
@@ -75,19 +79,24 @@ def follow_path(
         Number of levels that were solved.
     """
     nearly, far, far_share, inside_share, most_at_once, attempts, few = rules
-    n, p = X.shape
-    K = levels.shape[0]
-    ridge = l2.any()
+    n, p, K = y.shape[0], means.shape[0], levels.shape[0]
+    x = (X, row_step, column_step)
+    ridge = False
+    lengths, roots = np.empty(p), np.empty(n)
+    for j in range(p):
+        lengths[j] = np.sqrt(sqnorms[j])
+        ridge |= l2[j] > 0.0
+    for i in range(n):
+        roots[i] = np.sqrt(weights[i])
     room = room_for(n, p)
     pool, inside = np.empty(room, dtype=np.int64), np.zeros(p, dtype=np.bool_)
     rows, gram = np.empty((room, n)), np.empty((room, room))
     rank = room if ridge else max_rank
     factor, active = np.empty(rank * (rank + 1) // 2), np.zeros(rank, dtype=np.int64)
     sign, n_active = np.zeros(room), np.int64(-1)
-    roots, lengths = np.sqrt(weights), np.sqrt(sqnorms)
     known, known_gradients = np.empty((4, n)), np.empty((4, p))
-    everything, expected = np.arange(p), np.empty(p)
-    wanted = np.empty(p, dtype=np.int64)
+    everything, wanted = np.arange(p), np.empty(p, dtype=np.int64)
+    expected = np.empty(p)
     m, done = np.int64(0), np.int64(0)
     starts[0] = 0
 
@@ -98,125 +107,114 @@ def follow_path(
         target = levels[done + left - 1]
         ahead = (target - last_levels[1]) / (last_levels[1] - last_levels[0])
         for j in range(p):
-            expected[j] = (1.0 + ahead) * last_gradients[1, j] - ahead * last_gradients[0, j]
-        n_kept = _keep_near(
-            pool, m, inside, rows, gram, active, sign, n_active, expected, coef, far * target * l1,
-            positive, far_share,
-        )  # fmt: skip
-        m, n_wanted = n_kept, 0
+            value = (1.0 + ahead) * last_gradients[1, j] - ahead * last_gradients[0, j]
+            expected[j] = (value if positive else abs(value)) / target
+        m = _keep_near(
+            pool, m, inside, rows, gram, active, sign, n_active, expected, coef, l1, far, far_share
+        )
+        n_wanted = 0
         for j in range(p):
-            size = expected[j] if positive else abs(expected[j])
-            near = size > nearly * target * l1[j] or coef[j] != 0.0
+            near = expected[j] > nearly * l1[j] or coef[j] != 0.0
             if near and may_move[j] and not inside[j]:
                 wanted[n_wanted] = j
                 n_wanted += 1
         for _ in range(attempts):
             if m + n_wanted > room:
                 return done
-            _take_in(X, weights, means, wanted[:n_wanted], pool, m, inside, rows, gram)
+            _take_in(x, weights, means, wanted[:n_wanted], pool, m, inside, rows, gram)
             m += n_wanted
+            columns, now = pool[:m], levels[done : done + left]
             # 2. down the levels, by the homotopy on the pool
-            now = levels[done : done + left]
-            free, bound, weight = np.zeros(m, dtype=np.bool_), l1[pool[:m]], l2[pool[:m]]
-            at = coef[pool[:m]]
-            slopes = np.dot(rows[:m], weights * last_residuals[1]) / n
-            coefs = np.empty((left, m))
-            walked = 0
-            for k in range(left):
-                if ridge:  # another factor for each level
-                    n_active = np.int64(-1)
-                status, events[done + k], n_active = follow(
-                    gram, slopes, at, now[k] * bound, now[k] * weight, free, positive,
-                    min(m, rank), _EVENTS_PER_FEATURE * m + 100, 0.0, factor, active, sign,
-                    n_active,
-                )  # fmt: skip
-                if status != DONE:
-                    break
-                coefs[k] = at
-                walked += 1
+            coefs = np.zeros((left, m))
+            walked, n_active = _walk(
+                rows, gram, _take(l1, columns), _take(l2, columns), ridge, positive, min(m, rank),
+                now, _take(coef, columns), weights, last_residuals[1], factor, active, sign,
+                n_active, coefs, events[done:],
+            )  # fmt: skip
             if walked == 0:
                 return done
+            now, coefs = now[:walked], coefs[:walked]
             # 3. what they leave, and the gradients of the last two: a pass over X
             found = residuals[done : done + walked]
-            found[:] = -np.dot(coefs[:walked], rows[:m])
-            weighted, sq_residuals = np.empty((walked, n)), np.empty(walked)
-            for k in range(walked):
-                found[k] += y
-                if centered:
-                    found[k] -= np.dot(weights, found[k]) / n
-                weighted[k] = weights * found[k]
-                sq_residuals[k] = np.dot(weighted[k], found[k]) / n
+            weighted, sq_residuals = _residuals(y, coefs, rows, weights, centered, found)
             first = max(walked - 2, 0)
             n_ends = walked - first
-            known_gradients[2:] = last_gradients
-            _gradients(X, means, weighted[first:], everything, known_gradients[:n_ends])
+            _gradients(x, means, weighted[first:], everything, known_gradients)
             # 4. the columns within reach between, and the gap at each level
-            known[:n_ends] = roots * found[first:]
-            known[2:] = roots * last_residuals
-            if n_ends == 1:
-                known[1], known_gradients[1] = known[3], known_gradients[3]
-            used = 2 + n_ends
+            for k in range(2):
+                end = found[first + k] if k < n_ends else found[first]
+                if k == n_ends:
+                    known_gradients[1, :] = known_gradients[0]
+                known_gradients[2 + k, :] = last_gradients[k]
+                for i in range(n):
+                    known[k, i] = roots[i] * end[i]
+                    known[2 + k, i] = roots[i] * last_residuals[k, i]
+            points, bounds = np.empty((walked, n)), np.empty(walked)
+            for k in range(walked):
+                bounds[k] = inside_share * now[k]
+                for i in range(n):
+                    points[k, i] = roots[i] * found[k, i]
             reached = within_reach(
-                known[:used], known_gradients[:used], roots * found, lengths,
-                inside_share * now[:walked], l1, positive, noise,
-            )  # fmt: skip
-            n_others = 0
+                known, known_gradients, points, lengths, bounds, l1, positive, noise
+            )
+            seen, size = np.empty(p, dtype=np.int64), m
+            seen[:m] = columns
             for j in range(p):
                 if reached[j] and may_move[j] and not inside[j]:
-                    wanted[n_others] = j
-                    n_others += 1
-            others = wanted[:n_others].copy()
-            seen = np.concatenate((pool[:m], others))
-            seen_coefs = np.zeros((walked, m + n_others))
-            seen_gradients = np.empty((walked, m + n_others))
-            seen_coefs[:, :m] = coefs[:walked]
-            seen_gradients[:, :m] = np.dot(weighted, rows[:m].T) / n
-            if n_others:
-                outside = np.empty((walked, n_others))
-                _gradients(X, means, weighted, others, outside)
-                seen_gradients[:, m:] = outside
+                    seen[size] = j
+                    size += 1
+            seen = seen[:size].copy()
+            seen_coefs, seen_gradients = np.zeros((walked, size)), np.empty((walked, size))
+            others = seen[m:]
+            outside = np.empty((walked, others.shape[0]))
+            _gradients(x, means, weighted, others, outside)
+            for k in range(walked):
+                seen_coefs[k, :m] = coefs[k]
+                seen_gradients[k, m:] = outside[k]
+                for c in range(m):
+                    seen_gradients[k, c] = dot(rows[c], weighted[k]) / n
             of_levels, scales = dual_gaps(
-                seen_coefs, seen_gradients, now[:walked], l1[seen], l2[seen], sqnorms[seen],
-                positive, sq_residuals, scale_y, noise,
+                seen_coefs, seen_gradients, now, _take(l1, seen), _take(l2, seen),
+                _take(sqnorms, seen), positive, sq_residuals, scale_y, noise,
             )  # fmt: skip
             # 5. those that are right
             n_right = 0
             while n_right < walked and (
                 of_levels[n_right] <= goal and scales[n_right] * inside_share <= 1.0
             ):
-                gaps[done + n_right] = of_levels[n_right]
                 end = starts[done + n_right]
                 for c in range(m):
                     if coefs[n_right, c] != 0.0:
-                        if end == features.shape[0]:
-                            return done
-                        features[end], values[end] = pool[c], coefs[n_right, c]
+                        features[end], values[end] = columns[c], coefs[n_right, c]
                         end += 1
+                gaps[done + n_right] = of_levels[n_right]
                 starts[done + n_right + 1] = end
                 n_right += 1
             for k in range(max(n_right - 2, 0), n_right):
                 if k < first and k < n_right - 1:
                     continue  # its gradient is not known, and not needed
-                last_levels[0], last_residuals[0] = last_levels[1], last_residuals[1]
-                last_gradients[0] = last_gradients[1]
-                last_levels[1], last_residuals[1] = now[k], found[k]
+                last_levels[0], last_levels[1] = last_levels[1], now[k]
+                last_residuals[0, :] = last_residuals[1]
+                last_residuals[1, :] = found[k]
+                last_gradients[0, :] = last_gradients[1]
                 if k >= first:
-                    last_gradients[1] = known_gradients[k - first]
+                    last_gradients[1, :] = known_gradients[k - first]
                 else:
-                    _gradients(X, means, weighted[k : k + 1], everything, last_gradients[1:])
+                    _gradients(x, means, weighted[k : k + 1], everything, last_gradients[1:])
             if n_right:
-                coef[pool[:m]] = coefs[n_right - 1]
+                for c in range(m):
+                    coef[columns[c]] = coefs[n_right - 1, c]
             done += n_right
             left -= n_right
             if left == 0:
                 break
             # 6. what the others lacked
             n_active, n_wanted = np.int64(-1), 0
-            for c in range(n_others):
+            for c in range(m, size):
                 for k in range(n_right, walked):
-                    size = seen_gradients[k, m + c]
-                    if (size if positive else abs(size)) > now[k] * l1[others[c]]:
-                        wanted[n_wanted] = others[c]
+                    value = seen_gradients[k, c]
+                    if (value if positive else abs(value)) > now[k] * l1[seen[c]]:
+                        wanted[n_wanted] = seen[c]
                         n_wanted += 1
                         break
             if not 0 < n_wanted <= max(few, m):
@@ -227,43 +225,91 @@ def follow_path(
 
 
 @kernel()
-def _take_in(X, weights, means, new, pool, m, inside, rows, gram):
-    """Append columns to the pool that has m of them."""
-    if not new.shape[0]:
-        return
-    n = X.shape[0]
-    size = m + new.shape[0]
-    for c in range(new.shape[0]):
-        j = new[c]
-        pool[m + c], inside[j] = j, True
-        row, mean = rows[m + c], means[j]
+def _walk(
+    rows, gram, l1, l2, ridge, positive, rank, levels, at, weights, residual, factor, active, sign,
+    n_active, coefs, events,
+):  # fmt: skip
+    """Put the solutions on the pool at the levels into ``coefs``; return how many, and n_active."""
+    m, n = l1.shape[0], residual.shape[0]
+    free, slopes, weighted = np.zeros(m, dtype=np.bool_), np.empty(m), np.empty(n)
+    for i in range(n):
+        weighted[i] = weights[i] * residual[i]
+    for c in range(m):
+        slopes[c] = dot(rows[c], weighted) / n
+    l1_now, l2_now = np.empty(m), np.empty(m)
+    for k in range(levels.shape[0]):
+        for c in range(m):
+            l1_now[c], l2_now[c] = levels[k] * l1[c], levels[k] * l2[c]
+        if ridge:  # another factor for each level
+            n_active = np.int64(-1)
+        status, events[k], n_active = follow(
+            gram, slopes, at, l1_now, l2_now, free, positive, rank, _EVENTS_PER_FEATURE * m + 100,
+            0.0, factor, active, sign, n_active,
+        )  # fmt: skip
+        if status != DONE:
+            return k, n_active
+        coefs[k, :] = at
+    return levels.shape[0], n_active
+
+
+@kernel()
+def _residuals(y, coefs, rows, weights, centered, out):
+    """Put ``y - coefs @ rows`` into ``out``; return it times the weights, and its mean squares."""
+    n = y.shape[0]
+    weighted, squares = np.empty((coefs.shape[0], n)), np.empty(coefs.shape[0])
+    for k in range(coefs.shape[0]):
+        residual = out[k]
+        residual[:] = y
+        for c in range(coefs.shape[1]):
+            if coefs[k, c] != 0.0:
+                add_multiple(-coefs[k, c], rows[c], residual)
+        mean = dot(weights, residual) / n if centered else 0.0
         for i in range(n):
-            row[i] = X[i, j] - mean
-    block = np.dot(weights * rows[m:size], rows[:size].T) / n
-    gram[m:size, :size] = block
-    gram[:m, m:size] = block[:, :m].T
-    for c in range(m, size):  # symmetric to the bit
-        for d in range(m, c):
-            gram[d, c] = gram[c, d]
+            residual[i] -= mean
+            weighted[k, i] = weights[i] * residual[i]
+        squares[k] = dot(weighted[k], residual) / n
+    return weighted, squares
+
+
+@kernel()
+def _take(values, positions):
+    out = np.empty(positions.shape[0])
+    for c in range(positions.shape[0]):
+        out[c] = values[positions[c]]
+    return out
+
+
+@kernel()
+def _take_in(x, weights, means, new, pool, m, inside, rows, gram):
+    """Append columns to the pool that has m of them."""
+    X, row_step, column_step = x
+    n = weights.shape[0]
+    weighted = np.empty(n)
+    for c in range(new.shape[0]):
+        j, at = new[c], m + c
+        pool[at], inside[j] = j, True
+        for i in range(n):
+            rows[at, i] = X[i * row_step + j * column_step] - means[j]
+            weighted[i] = weights[i] * rows[at, i]
+        for d in range(at + 1):
+            gram[at, d] = dot(weighted, rows[d]) / n
+            gram[d, at] = gram[at, d]
 
 
 @kernel()
 def _keep_near(
-    pool, m, inside, rows, gram, active, sign, n_active, expected, coef, bounds, positive, far_share
+    pool, m, inside, rows, gram, active, sign, n_active, expected, coef, l1, far, far_share
 ):  # fmt: skip
     """Drop columns at zero that are far from their bound, if they are many; return how many stay.
 
     The active columns are found at their new positions.
     """
-    kept = np.empty(m, dtype=np.int64)
-    moved = np.full(m, -1)
-    size = 0
+    kept, moved, size = np.empty(m, dtype=np.int64), np.full(m, -1), np.int64(0)
     for c in range(n_active):
         moved[active[c]] = 0
     for c in range(m):
         j = pool[c]
-        value = expected[j] if positive else abs(expected[j])
-        if coef[j] != 0.0 or moved[c] == 0 or value >= bounds[j]:
+        if coef[j] != 0.0 or moved[c] == 0 or expected[j] >= far * l1[j]:
             kept[size] = c
             moved[c] = size
             size += 1
@@ -273,7 +319,8 @@ def _keep_near(
         inside[pool[c]] = False
     for c in range(size):
         old = kept[c]
-        pool[c], rows[c], sign[c] = pool[old], rows[old], sign[old]
+        pool[c], sign[c] = pool[old], sign[old]
+        rows[c, :] = rows[old]
         inside[pool[c]] = True
         for d in range(size):
             gram[c, d] = gram[old, kept[d]]
@@ -283,12 +330,22 @@ def _keep_near(
 
 
 @kernel()
-def _gradients(X, means, weighted, columns, out):
+def _gradients(x, means, weighted, columns, out):
     """Put X_c[:, columns]' (s r) / n for the rows s r of ``weighted`` into the rows of out."""
-    n = X.shape[0]
-    xtv_columns_tasks(X, weighted, columns, 0, columns.shape[0], out)
+    X, row_step, column_step = x
+    n = weighted.shape[1]
+    totals = np.empty(weighted.shape[0])
     for k in range(weighted.shape[0]):
-        total = weighted[k].sum()
-        row = out[k]
-        for c in range(columns.shape[0]):
-            row[c] = (row[c] - means[columns[c]] * total) / n
+        totals[k] = weighted[k].sum()
+    column = np.empty(n)
+    for c in range(columns.shape[0]):
+        start = columns[c] * column_step
+        if row_step == 1:
+            read = X[start : start + n]
+            for k in range(weighted.shape[0]):
+                out[k, c] = (dot(read, weighted[k]) - means[columns[c]] * totals[k]) / n
+        else:
+            for i in range(n):
+                column[i] = X[start + i * row_step]
+            for k in range(weighted.shape[0]):
+                out[k, c] = (dot(column, weighted[k]) - means[columns[c]] * totals[k]) / n

@@ -13,7 +13,8 @@ _DEPENDENT = 1e-8
 
 
 @kernel(fastmath=REASSOCIATE)
-def _dot(a, b):
+def dot(a, b):
+    """Return a'b."""
     total = 0.0
     for i in range(a.shape[0]):
         total += a[i] * b[i]
@@ -21,7 +22,8 @@ def _dot(a, b):
 
 
 @kernel(fastmath={"contract"})
-def _add_multiple(share, row, out):
+def add_multiple(share, row, out):
+    """Add ``share * row`` to out."""
     for i in range(out.shape[0]):
         out[i] += share * row[i]
 
@@ -36,13 +38,13 @@ def _combine(known, points, rounding):
     m = known.shape[0]
     basis, recipe, sizes = known.copy(), np.eye(m), np.empty(m)
     for i in range(m):
-        sizes[i] = np.sqrt(_dot(known[i], known[i]))
+        sizes[i] = np.sqrt(dot(known[i], known[i]))
         for _ in range(2):
             for e in range(i):
-                share = _dot(basis[e], basis[i])
-                _add_multiple(-share, basis[e], basis[i])
-                _add_multiple(-share, recipe[e], recipe[i])
-        size = np.sqrt(_dot(basis[i], basis[i]))
+                share = dot(basis[e], basis[i])
+                add_multiple(-share, basis[e], basis[i])
+                add_multiple(-share, recipe[e], recipe[i])
+        size = np.sqrt(dot(basis[i], basis[i]))
         scale = 1.0 / size if size > _DEPENDENT * sizes[i] else 0.0
         basis[i] *= scale
         recipe[i] *= scale
@@ -51,10 +53,10 @@ def _combine(known, points, rounding):
     for k in range(points.shape[0]):
         left = points[k].copy()
         for i in range(m):
-            share = _dot(basis[i], left)
-            _add_multiple(-share, basis[i], left)
-            _add_multiple(share, recipe[i], shares[k])
-        distances[k] = np.sqrt(_dot(left, left))
+            share = dot(basis[i], left)
+            add_multiple(-share, basis[i], left)
+            add_multiple(share, recipe[i], shares[k])
+        distances[k] = np.sqrt(dot(left, left))
         for i in range(m):
             distances[k] += rounding * abs(shares[k, i]) * sizes[i]
     return shares, distances
