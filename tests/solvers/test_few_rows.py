@@ -121,7 +121,7 @@ def test_alphas_that_do_not_fall_are_solved_one_by_one():
 
 
 def test_where_the_pool_has_no_room_left_the_drivers_go_on():
-    X, y = wide(n=12, p=3000)
+    X, y = wide(n=12, p=900)
     work, alphas, stretches = path(X, y, ElasticNet(1.0, l1_ratio=0.05))
     assert np.count_nonzero(work.coef) > 250 + 8 * 12
     assert sum(map(len, stretches)) == len(alphas)
