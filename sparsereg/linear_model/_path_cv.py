@@ -158,7 +158,11 @@ class PathCV(SparseLinearModel):
         )  # fmt: skip
 
     def _finish_path(
-        self, steps: Iterator[Solution | Stretch], n_alphas: int, index: int, shape: int | tuple[int, ...]
+        self,
+        steps: Iterator[Solution | Stretch],
+        n_alphas: int,
+        index: int,
+        shape: int | tuple[int, ...],
     ) -> PathRecord:
         """Collect the path on all data; an interruption after the chosen alpha keeps the rest."""
         path = PathRecord(shape)

@@ -212,8 +212,10 @@ def walk_path(
         left = left[len(coefs) :]
     if not found:
         return np.empty((0, columns.size)), np.empty(0, dtype=np.int64)
-    return (found[0], changes[0]) if len(found) == 1 else (
-        np.concatenate(found), np.concatenate(changes)
+    return (
+        (found[0], changes[0])
+        if len(found) == 1
+        else (np.concatenate(found), np.concatenate(changes))
     )
 
 
