@@ -329,13 +329,13 @@ def make_pool(work: Workspace, restriction: Restriction, wanted: IndexArray) -> 
     lacking = pool.missing(work.support)
     if lacking.size:
         wanted = np.union1d(wanted, lacking)
-    if wanted.size + work.support.size > _largest_pool(work):  # some may be the same
-        if np.union1d(wanted, work.support).size > _largest_pool(work):
-            return False
     new = pool.missing(wanted)
-    if new.size and len(pool) + new.size > _POOL_MINIMUM:
+    if len(pool) + new.size > min(_POOL_MINIMUM, _largest_pool(work)):
         needed = np.union1d(wanted, work.support)
-        if len(pool) + new.size > max(_POOL_EXCESS * work.support.size, needed.size):
+        if needed.size > _largest_pool(work):
+            return False
+        enough = max(_POOL_MINIMUM, _POOL_EXCESS * work.support.size, needed.size)
+        if new.size and len(pool) + new.size > enough:
             pool.keep_only(np.isin(pool.columns, needed))
     pool.add(new)
     if 2 * len(pool) > pool.n_moving and nothing_excluded and work.whole_gram_fits:
