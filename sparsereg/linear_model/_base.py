@@ -57,10 +57,19 @@ def check_parameters(
             raise ValueError(f"The {name!r} parameter of {caller} is NaN; it must be a number.")
 
 
+def check_parameters_of(owner: Any, values: Mapping[str, Any]) -> None:
+    """Check the parameters of a class or a function; many small fits have the same ones."""
+    given = {name: values[name] for name in owner._parameter_constraints if name in values}
+    if all(type(value) in _PLAIN for value in given.values()):
+        _check_plain_parameters(owner, tuple(given), *given.values())
+    else:
+        check_parameters(owner.__name__, owner._parameter_constraints, given)
+
+
 @lru_cache(maxsize=256, typed=True)
-def _check_plain_parameters(model: Any, names: tuple[str, ...], *values: Any) -> None:
-    """Check parameters that were not accepted before: many small fits have the same ones."""
-    check_parameters(model.__name__, model._parameter_constraints, dict(zip(names, values)))
+def _check_plain_parameters(owner: Any, names: tuple[str, ...], *values: Any) -> None:
+    """Check parameters that were not accepted before."""
+    check_parameters(owner.__name__, owner._parameter_constraints, dict(zip(names, values)))
 
 
 class SparseLinearModel(RegressorMixin, BaseEstimator):
@@ -72,12 +81,7 @@ class SparseLinearModel(RegressorMixin, BaseEstimator):
     n_features_in_: int
 
     def _check_parameters(self) -> None:
-        given = {name: vars(self)[name] for name in self._parameter_constraints.keys() & vars(self)}
-        if all(type(value) in _PLAIN for value in given.values()):
-            model: Any = type(self)
-            _check_plain_parameters(model, tuple(given), *given.values())
-        else:
-            check_parameters(type(self).__name__, self._parameter_constraints, given)
+        check_parameters_of(type(self), vars(self))
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict the target.

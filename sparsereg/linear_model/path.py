@@ -17,7 +17,7 @@ from sparsereg.linear_model._base import (
     COMMON_CONSTRAINTS,
     GRID_CONSTRAINTS,
     L1_RATIO_CONSTRAINT,
-    check_parameters,
+    check_parameters_of,
     elastic_net_penalty,
 )
 from sparsereg.linear_model._data import check_alphas, check_penalty_weights, validate_path_data
@@ -104,7 +104,7 @@ def enet_path(
     >>> coefs.shape
     (10, 20)
     """
-    check_parameters("enet_path", _CONSTRAINTS, locals())
+    check_parameters_of(enet_path, locals())
     engine = resolve_backend(backend, X)
     data = validate_path_data(X, y, sample_weight)
     n_features = data.X.shape[1]
@@ -148,6 +148,9 @@ def enet_path(
     coefs = like(record.dense_coefs(data.dtype), X)
     result = (grid[: len(record)].copy(), coefs, np.array(record.dual_gaps))
     return (*result, record.n_iters) if return_n_iter else result
+
+
+enet_path._parameter_constraints = _CONSTRAINTS  # type: ignore[attr-defined]
 
 
 @documented

@@ -29,7 +29,9 @@ def single_threaded_blas() -> Iterator[None]:
     with _lock:
         _inside += 1
         if _inside == 1:
-            _before = [(library, library.get_num_threads()) for library in _blas_libraries()]
+            now = [(library, library.get_num_threads()) for library in _blas_libraries()]
+            # None is what a library says that cannot be asked
+            _before = [(library, n) for library, n in now if n not in (1, None)]
             for library, _ in _before:
                 library.set_num_threads(1)
     try:

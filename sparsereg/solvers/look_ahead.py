@@ -184,15 +184,16 @@ class LookAhead:
         levels: FloatArray,
         events: npt.NDArray[np.int64],
     ) -> None:
-        """Move to the last of the points that are solutions, and note those whose gradient is known."""
-        last, n_iter = levels.size - 1, int(events[levels.size - 1])
+        """Move to the last of the solutions, and note it, as well as the one before if known."""
+        last = levels.size - 1
+        first_known = 0 if points.residuals is None else last
         if last - 1 in ends:
             assert points.residuals is not None
             self._last = _Known(float(levels[-2]), points.residuals[last - 1], ends[last - 1])
-            n_iter = max(n_iter, int(events[last - 1]))
+            first_known = last - 1
         point = points.at(last)
         self._work.move_to_point(point._replace(gradient=ends.get(last, point.gradient)))
-        self.saw(float(levels[last]), n_iter)
+        self.saw(float(levels[last]), int(events[first_known : last + 1].max()))
 
     def _gradients_at_the_ends(self, points: Points) -> dict[int, FloatArray]:
         """Return the gradients at the last two points: one pass over X."""

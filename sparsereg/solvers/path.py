@@ -140,8 +140,8 @@ class PathRecord:
 
     def dense_coefs(self, dtype: np.dtype) -> np.ndarray:
         """Return all of them, alphas along the last axis; float64 if dtype is too small."""
-        largest = max((np.max(np.abs(s.coefs), initial=0.0) for s in self._stretches), default=0.0)
-        if largest > np.finfo(dtype).max:
+        limit = np.finfo(dtype).max
+        if dtype != np.float64 and any(np.any(np.abs(s.coefs) > limit) for s in self._stretches):
             dtype = np.dtype(np.float64)
         coefs = np.zeros((prod(self._shape), len(self)), dtype=dtype)
         start = 0

@@ -129,7 +129,7 @@ class LocalSolution:
         return self.stationarity
 
 
-@dataclass(frozen=True)
+@dataclass
 class Stretch:
     """Solutions at consecutive alphas of a path, zero outside of ``columns``: a row each.
 

@@ -183,10 +183,11 @@ def walk_path(
     unit, backend = gap_at_one, work.backend
     found: list[FloatArray] = []
     changes: list[npt.NDArray[np.int64]] = []
-    at_once = not unit.l2.any()  # then the factor serves all alphas
+    ridge = bool(unit.l2.any())
+    at_once = not ridge  # then the factor serves all alphas
     left = np.array([last, *alphas])
     while left.size > 1:
-        state, free, rank = _prepare(work, coef, unit.at(left[1]))
+        state, free, rank = _prepare(work, coef, unit.at(left[1]) if ridge else unit)
         if at_once and state.n_active < _NEWTON_FROM:
             coefs, used = backend.homotopy_path(
                 gram, gradient, coef, unit.l1, left[1:], free, unit.positive, rank,

@@ -44,21 +44,26 @@ class Restriction:
     def of(cls, penalty: ElasticNet, work: Any) -> Restriction:
         """Return the restriction of a penalty to the data of a workspace."""
         form = penalty.kernel_form(work.design.shape[1])
-        usable = (work.design.sqnorms > 0) & np.isfinite(form.weights)
-        weights = np.where(usable, form.weights, 0.0)
+        may_move, weights = work.design.sqnorms > 0, form.weights
+        if penalty.weights is not None:
+            may_move &= np.isfinite(weights)
+        if not may_move.all():
+            weights = np.where(may_move, weights, 0.0)
         with np.errstate(over="ignore"):  # a bound beyond float64 keeps its feature at zero
             l1, l2 = form.params[0] * weights, form.params[1] * weights
-        # what must be non-negative cannot be projected out
-        free = usable & (l1 + l2 == 0) & (not penalty.positive)
+        usable = np.flatnonzero(may_move)
+        all_bounded, free = bool(l1.all()), usable[:0]
+        if not (all_bounded or penalty.positive):  # what has a sign cannot be projected out
+            free = np.flatnonzero(may_move & (l1 + l2 == 0))
         return cls(
-            usable=np.flatnonzero(usable),
-            may_move=usable,
-            free=np.flatnonzero(free),
+            usable=usable,
+            may_move=may_move,
+            free=free,
             form=form._replace(weights=weights),
             l1=l1,
             l2=l2,
             positive=bool(penalty.positive),
-            all_bounded=bool(usable.all() and l1.all()),
+            all_bounded=all_bounded,
         )
 
     def at(self, level: float) -> Restriction:

@@ -321,23 +321,20 @@ def drop_far(work: Workspace, bounds: FloatArray, sizes: FloatArray) -> None:
 def make_pool(work: Workspace, restriction: Restriction, wanted: IndexArray) -> bool:
     """Bring the wanted columns into the pool; return False where they are too many."""
     pool = work.pool
-    nothing_excluded = restriction.usable.size == pool.n_moving
-    if not nothing_excluded:
-        may_move = restriction.may_move[pool.columns]
-        if not may_move.all():  # left by a problem on the same data that excludes fewer features
-            pool.keep_only(may_move)
-    lacking = pool.missing(work.support)
-    if lacking.size:
-        wanted = np.union1d(wanted, lacking)
-    if wanted.size + work.support.size > _largest_pool(work):  # some may be the same
-        if np.union1d(wanted, work.support).size > _largest_pool(work):
-            return False
-    new = pool.missing(wanted)
-    if new.size and len(pool) + new.size > _POOL_MINIMUM:
-        needed = np.union1d(wanted, work.support)
-        if len(pool) + new.size > max(_POOL_EXCESS * work.support.size, needed.size):
-            pool.keep_only(np.isin(pool.columns, needed))
+    may_move = restriction.may_move[pool.columns]
+    if not may_move.all():  # left by a problem on the same data that excludes fewer features
+        pool.keep_only(may_move)
+    is_wanted = np.zeros(work.coef.size, dtype=bool)
+    is_wanted[wanted] = is_wanted[work.support] = True
+    listed = np.flatnonzero(is_wanted)
+    if listed.size > _largest_pool(work):
+        return False
+    new = pool.missing(listed)
+    needed = max(_POOL_MINIMUM, _POOL_EXCESS * work.support.size, listed.size)
+    if new.size and len(pool) + new.size > needed:
+        pool.keep_only(is_wanted[pool.columns])
     pool.add(new)
+    nothing_excluded = restriction.usable.size == pool.n_moving
     if 2 * len(pool) > pool.n_moving and nothing_excluded and work.whole_gram_fits:
         pool.complete()
     return True

@@ -258,7 +258,7 @@ class Workspace:
             means = np.average(residuals, axis=1, weights=self.sample_weight)
             residuals -= means[:, None]
         weighted = residuals if self.sample_weight is None else self.sample_weight * residuals
-        sq_residuals = np.einsum("ki,ki->k", weighted, residuals) / self.y.size
+        sq_residuals = (weighted * residuals).sum(axis=1) / self.y.size
         slopes = self.backend.xtr_tasks(self.design, residuals) if gradients else None
         return Points(self.coef.size, columns, coefs, residuals, slopes, sq_residuals)
 
