@@ -178,7 +178,7 @@ def _large_supports(rng: np.random.Generator) -> None:
     """Fit with more active columns than events are followed for one by one."""
     from sparsereg import enet_path, lasso_path
 
-    X = rng.standard_normal((150, 300))
+    X = rng.standard_normal((200, 400))
     y = X[:, :100].sum(axis=1) + rng.standard_normal(150)
     lasso_path(X, y)
     enet_path(X, y)

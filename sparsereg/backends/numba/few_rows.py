@@ -8,8 +8,8 @@ and each alpha is accepted by its duality gap.
 The pool lies here as rows: ``rows[k]`` is column ``pool[k]`` of X, centered, and ``gram`` has the
 products ``sum_i s_i rows[k, i] rows[l, i] / n``.
 
-X comes as its memory and two steps, and loops take the place of array expressions: compiled for each
-order, and with these, it took three times as long to compile.
+X comes as its memory and two steps, and loops take the place of array expressions: with these, and
+once for each order, it took three times as long to compile.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def room_for(n, p):
 
 @kernel()
 def follow_path(
-    X, row_step, column_step, weights, means, sqnorms, y, centered, l1, l2, may_move, positive, max_rank,
-    levels, at_once, last_levels, last_residuals, last_gradients, coef, rules, goal, noise, scale_y,
+    X, row_step, column_step, weights, means, sqnorms, y, centered, l1, l2, may_move, positive,
+    max_rank, levels, at_once, last_levels, last_residuals, last_gradients, coef, rules, goal, noise, scale_y,
     starts, features, values, residuals, gaps, events,
 ):  # fmt: skip
     """Solve at one level after another, as long as all goes well.
