@@ -288,23 +288,27 @@ class _Session:
         return _Sweep(reference, runs)
 
     def revisit(self, family: Family, known: Sequence[dict[str, Any]]) -> _Sweep:
-        """Run every solver once with the tolerances that reached each target another day.
+        """Run every solver with the tolerances that reached each target another day.
 
         One that reached none of them then is not tried again.
         """
         solvers = self._usable(family)
-        reference = self._reference(family, solvers)
+        reference, once = self._reference(family, solvers), replace(self.protocol, cheap=0.0)
         runs: list[Run] = []
         for solver in solvers:
+
+            def attempt(tol: float, solver: Solver = solver) -> Run:
+                return Run.of(solver, tol, self._fit(solver, tol), self.problem)
+
             then = [run for run in known if run["solver"] == solver.name]
-            tolerances = []
+            found: list[Run] = []
             for target in self.protocol.targets:
                 good = [r for r in then if r["status"] == "ok" and r["relative_error"] <= target]
-                if good:
-                    tolerances.append(min(good, key=lambda run: run["median"])["tol"])
-            for tol in dict.fromkeys(tolerances):
-                runs.append(Run.of(solver, tol, self._fit(solver, tol), self.problem))
-            if not tolerances:
+                if good and not fastest(found, target, reference):
+                    tol = min(good, key=lambda run: run["median"])["tol"]
+                    found.append(tightened(attempt, tol, target, reference, once))
+            runs += found
+            if not found:
                 runs += [
                     Run(solver.name, solver.package, run["tol"], run["status"], run["seconds"])
                     for run in then[-1:]

@@ -350,8 +350,8 @@ class NumbaBackend:
         row_step, column_step = (step // X.itemsize for step in X.strides)
         done = few_rows.follow_path(
             memory, row_step, column_step, weights, design.means, design.sqnorms, y, centered, l1,
-            l2, may_move, positive, max_rank, levels, at_once, known_levels, residuals, gradients, coef,
-            tuple(rules), goal, noise, scale_y, starts, features, values, left, gaps, events,
+            l2, may_move, positive, max_rank, levels, at_once, known_levels, residuals, gradients,
+            coef, tuple(rules), goal, noise, scale_y, starts, features, values, left, gaps, events,
         )  # fmt: skip
         end = starts[done]
         return FewRowsPath(

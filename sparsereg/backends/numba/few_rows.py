@@ -36,8 +36,8 @@ def room_for(n, p):
 @kernel()
 def follow_path(
     X, row_step, column_step, weights, means, sqnorms, y, centered, l1, l2, may_move, positive,
-    max_rank, levels, at_once, last_levels, last_residuals, last_gradients, coef, rules, goal, noise, scale_y,
-    starts, features, values, residuals, gaps, events,
+    max_rank, levels, at_once, last_levels, last_residuals, last_gradients, coef, rules, goal,
+    noise, scale_y, starts, features, values, residuals, gaps, events,
 ):  # fmt: skip
     """Solve at one level after another, as long as all goes well.
 
