@@ -14,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sparsereg import AdaptiveLasso, AdaptiveLassoCV, Lasso, LassoCV, lasso_path
+from sparsereg.solvers import look_ahead
 from sparsereg.solvers.workspace import Workspace
 
 N, P = 60, 15
@@ -427,6 +428,7 @@ def test_scoring_and_selection():
     ids=["start", "folds", "path", "all data", "fold"],
 )  # fmt: skip
 def test_ctrl_c_during_an_initial_estimate_ends_the_fit(monkeypatch, model, after):
+    monkeypatch.setattr(look_ahead, "_MAX_ALPHAS", 1)  # each alpha is a solution of its own
     solution, calls = Workspace.solution, []
 
     def interrupted(*args, **kwargs):

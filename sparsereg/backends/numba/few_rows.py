@@ -8,8 +8,8 @@ and each alpha is accepted by its duality gap.
 The pool lies here as rows: ``rows[k]`` is column ``pool[k]`` of X, centered, and ``gram`` has the
 products ``sum_i s_i rows[k, i] rows[l, i] / n``.
 
-X comes as its memory and two steps, and loops take the place of array expressions: with these, and
-once for each order, it took three times as long to compile.
+X comes as its memory and two steps, which serve both orders, and loops take the place of array
+expressions, which take long to compile.
 """
 
 from __future__ import annotations
