@@ -179,7 +179,7 @@ def _large_supports(rng: np.random.Generator) -> None:
     from sparsereg import enet_path, lasso_path
 
     X = rng.standard_normal((200, 400))
-    y = X[:, :100].sum(axis=1) + rng.standard_normal(150)
+    y = X[:, :100].sum(axis=1) + rng.standard_normal(200)
     lasso_path(X, y)
     enet_path(X, y)
 
