@@ -42,6 +42,8 @@ class DataCache:
     @classmethod
     def _checked(cls, design: Design, backend: Backend) -> DataCache:
         moving = design.sqnorms[design.sqnorms != 0]
+        if not np.isfinite(design.means).all():
+            _check_scale(np.nan, np.nan, "a column of X")
         if moving.size:
             _check_scale(float(moving.min()), float(moving.max()), "a column of X")
         return cls(design, ColumnPool(backend, design))

@@ -21,8 +21,9 @@ from sparsereg.backends.numba.jit import REASSOCIATE, kernel
 from sparsereg.backends.numba.threads import run_blocks
 from sparsereg.backends.protocol import FloatArray, IndexArray
 
-# Columns per block of a pass; part of what makes results independent of the number of threads.
-_COLUMN_BLOCK = 512
+# Columns per block of a pass; part of what makes results independent of the number of threads. Tall
+# columns come in blocks of so many entries, of whole lines of cache where rows are contiguous.
+_COLUMN_BLOCK, _BLOCK_ENTRIES, _NARROWEST, _NARROWEST_OF_ROWS = 512, 1 << 19, 8, 64
 # Columns per block of a packed copy; its size, so that it stays in cache, is at most a share of X.
 _PACK_BLOCK = 64
 _PACK_BYTES, _PACK_SHARE = 8 << 20, 16
@@ -91,7 +92,7 @@ def make_design(
         moments = _moments_columns if X.flags.f_contiguous else _moments_rows
         run_blocks(
             lambda start, stop: moments(X, *rows, start, stop, means, sqnorms),
-            p, _COLUMN_BLOCK, 2.0 * X.size,
+            p, _columns_at_once(X), 2.0 * X.size,
         )  # fmt: skip
         drop_constant_columns(lambda j: X[:, j], np.full(p, n), sample_weight, means, sqnorms)
         return DenseDesign(X, sample_weight, means, sqnorms)
@@ -134,6 +135,7 @@ def xtr(design: Any, residual: FloatArray, columns: IndexArray | None = None) ->
     listed = np.arange(p) if columns is None else columns
     means = design.means if columns is None else design.means[columns]
     out = np.empty(listed.size)
+    block = _COLUMN_BLOCK if design.is_sparse else _columns_at_once(design.X)
     if design.is_sparse:
 
         def task(start: int, stop: int) -> None:
@@ -150,7 +152,7 @@ def xtr(design: Any, residual: FloatArray, columns: IndexArray | None = None) ->
         def task(start: int, stop: int) -> None:
             product(design.X, weighted, listed, start, stop, out)
 
-    run_blocks(task, listed.size, _COLUMN_BLOCK, float(design.nnz) * listed.size / max(p, 1))
+    run_blocks(task, listed.size, block, float(design.nnz) * listed.size / max(p, 1))
     out -= means * weighted.sum()
     out /= n
     return out
@@ -169,6 +171,13 @@ def fitted(design: Any, columns: IndexArray, coef: FloatArray) -> FloatArray:
         product = _xw_columns if design.X.flags.f_contiguous else _xw_rows
         product(design.X, design.means, columns, coef, out)
     return out
+
+
+def _columns_at_once(X: np.ndarray) -> int:
+    """Return how many columns of a dense X make a block of a pass: there are several if X is big."""
+    narrowest = _NARROWEST if X.flags.f_contiguous else _NARROWEST_OF_ROWS
+    wanted = _BLOCK_ENTRIES // max(X.shape[0], 1)
+    return min(max(wanted - wanted % narrowest, narrowest), _COLUMN_BLOCK)
 
 
 def rows_at_once(design: Any, n_columns: int) -> int:
