@@ -39,7 +39,7 @@ _MOST_NEW, _MOST_NEW_IF_DEAR, _DESCENT, _NEARLY = (48, 0.1), (64, 0.15), 0.9, 0.
 # Columns of the first working set on the residual: on sparse X a pass is dear beside an idle one.
 _FIRST_SIZE, _FIRST_SPARSE_SIZE = 64, 4000
 # Between two passes come so many steps that look only at features this near their bound.
-_STEPS_IN_SIGHT, _IN_SIGHT = 2, 0.6
+_STEPS_IN_SIGHT, _IN_SIGHT = 4, 0.6
 # So far below alpha_max nearly every column will be wanted; then all are taken where that fits.
 _FAR_DOWN = 30.0
 # The Gram matrix of all p columns is worth a pass over X for every so many of them. A fit saves two
@@ -61,8 +61,10 @@ _PATIENCE = 5
 _FALL = 1e-4
 # Columns at zero this far below their bound are dropped where they are such a share of the pool.
 _FAR, _FAR_SHARE = 0.6, 0.1
-# Columns that were not needed are dropped from the pool when it has this many times the support.
+# Columns that were not needed are dropped from the pool when it has this many times the support,
+# and so many at least; on the way down they will not come back.
 _POOL_EXCESS, _POOL_MINIMUM = 6, 2000
+_EXCESS_ON_THE_WAY, _MINIMUM_ON_THE_WAY = 4, 300
 
 
 def solve(
@@ -128,7 +130,9 @@ def _solve(
         level, wanted = _descend(work, restriction, 1.0 if hurry else level)
         left_pool = left_pool or not _pool_will_do(work, level, wanted)
         crawls = crawled >= _CRAWLS
-        on_pool = (crawls or not left_pool) and make_pool(work, restriction, wanted)
+        on_pool = (crawls or not left_pool) and make_pool(
+            work, restriction, wanted, on_the_way=level > 1.0
+        )
         if not on_pool:
             left_pool = True
             level, wanted = 1.0, _choose(work, restriction, scale, working_set)
@@ -250,7 +254,7 @@ def _descend_in_sight(
         work.gradient = gradient
         last_level = level
         level, wanted = _descend(work, restriction, last_level)
-        if not make_pool(work, restriction, wanted):
+        if not make_pool(work, restriction, wanted, on_the_way=True):
             return last_level, used
         used += solve_on_pool(
             work, restriction.at(level), work.pool.columns, goal, descent=last_level / level
@@ -311,8 +315,13 @@ def drop_far(work: Workspace, restriction: Restriction, gradient: FloatArray) ->
         work.pool.keep_only(~far)
 
 
-def make_pool(work: Workspace, restriction: Restriction, wanted: IndexArray) -> bool:
-    """Bring the wanted columns into the pool; return False where they are too many."""
+def make_pool(
+    work: Workspace, restriction: Restriction, wanted: IndexArray, *, on_the_way: bool = False
+) -> bool:
+    """Bring the wanted columns into the pool; return False where they are too many.
+
+    ``on_the_way`` to the final bounds the pool is kept small.
+    """
     pool = work.pool
     may_move = restriction.may_move[pool.columns]
     if not may_move.all():  # left by a problem on the same data that excludes fewer features
@@ -323,7 +332,10 @@ def make_pool(work: Workspace, restriction: Restriction, wanted: IndexArray) -> 
     if listed.size > _largest_pool(work):
         return False
     new = pool.missing(listed)
-    needed = max(_POOL_MINIMUM, _POOL_EXCESS * work.support.size, listed.size)
+    excess, minimum = _POOL_EXCESS, _POOL_MINIMUM
+    if on_the_way and not work.design.is_sparse:
+        excess, minimum = _EXCESS_ON_THE_WAY, _MINIMUM_ON_THE_WAY
+    needed = max(minimum, excess * work.support.size, listed.size)
     if new.size and len(pool) + new.size > needed:
         pool.keep_only(is_wanted[pool.columns])
     pool.add(new)

@@ -24,9 +24,10 @@ from sparsereg.backends.protocol import FloatArray, IndexArray
 # Columns per block of a pass; part of what makes results independent of the number of threads. Tall
 # columns come in blocks of so many entries, of whole lines of cache where rows are contiguous.
 _COLUMN_BLOCK, _BLOCK_ENTRIES, _NARROWEST, _NARROWEST_OF_ROWS = 512, 1 << 19, 8, 64
-# Columns per block of a packed copy; its size, so that it stays in cache, is at most a share of X.
+# Columns per block of a packed copy; its size, so that it stays in cache, is at most a share of X
+# where that is not small.
 _PACK_BLOCK = 64
-_PACK_BYTES, _PACK_SHARE = 8 << 20, 16
+_PACK_BYTES, _PACK_SHARE, _PACK_SMALL = 8 << 20, 16, 2 << 20
 # A centered column counts as constant when its deviation is rounding noise beside its mean.
 _CONSTANT = 64 * np.finfo(np.float64).eps
 _SQUARE_UNDERFLOWS = 1e-150
@@ -183,7 +184,7 @@ def _columns_at_once(X: np.ndarray) -> int:
 def rows_at_once(design: Any, n_columns: int) -> int:
     """Return how many rows of so many columns are packed at a time."""
     n, p = design.shape
-    n_bytes = min(_PACK_BYTES, 8 * n * p // _PACK_SHARE)
+    n_bytes = min(_PACK_BYTES, max(8 * n * p // _PACK_SHARE, _PACK_SMALL))
     return max(64, n_bytes // (8 * max(n_columns, 1)))
 
 
