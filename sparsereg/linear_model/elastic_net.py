@@ -159,9 +159,7 @@ class ElasticNet(SparseLinearModel):
         return self
 
     def _validate(self, X: Any, y: Any, sample_weight: Any) -> Data:
-        return validate_fit_data(
-            self, X, y, sample_weight, multi_output=True, finite_later=True
-        )
+        return validate_fit_data(self, X, y, sample_weight, multi_output=True, finite_later=True)
 
     def _solve(self, data: Data, backend: Any) -> list[Solution]:
         n_features = data.X.shape[1]
@@ -182,7 +180,10 @@ class ElasticNet(SparseLinearModel):
             cache = work.cache
             if starts is not None:
                 work.move_to(starts[k])
-            solutions.append(solve(work, penalty, tol=self.tol, max_iter=self.max_iter))
+            alone = targets.shape[1] == 1
+            solutions.append(
+                solve(work, penalty, tol=self.tol, max_iter=self.max_iter, alone=alone)
+            )
             if self.verbose:
                 print_history(solutions[-1])
         warn_unless_converged(

@@ -45,6 +45,8 @@ _FAR_DOWN = 30.0
 # The Gram matrix of all p columns is worth a pass over X for every so many of them. A fit saves two
 # passes by it, a path one for every so many alphas.
 _COLUMNS_PER_PASS, _SAVED_PASSES, _ALPHAS_PER_PASS = 100, 2, 10
+# Products in single precision pay for another pass over X from so many columns and entries on.
+_ROUGH_COLUMNS, _ROUGH_SIZE = 128, 1_000_000
 # A relative gap at which a solution counts as exact.
 EXACT = 1e-10
 # There is no Gram matrix of more sparse columns than this, and none is begun that is expected to
@@ -68,7 +70,13 @@ _EXCESS_ON_THE_WAY, _MINIMUM_ON_THE_WAY = 4, 300
 
 
 def solve(
-    work: Workspace, penalty: ElasticNet, *, tol: float, max_iter: int, settle: bool = False
+    work: Workspace,
+    penalty: ElasticNet,
+    *,
+    tol: float,
+    max_iter: int,
+    settle: bool = False,
+    alone: bool = False,
 ) -> Solution:
     """Minimize the squared loss plus the penalty, from the workspace's current point.
 
@@ -85,12 +93,19 @@ def solve(
     settle : bool
         Whether to move to the solution of the restricted problem even if the starting point is
         good enough: along a path, so that no solution is just the one before it.
+    alone : bool
+        Whether nothing else will be solved on these data. Gram matrices of tall X are then
+        computed in single precision: another pass over X or two, in double precision, take out
+        what that leaves.
 
     Returns
     -------
     Solution
     """
     with single_threaded_blas():
+        n, p = work.design.shape
+        tall = work.whole_gram_fits and p >= _ROUGH_COLUMNS and n * p >= _ROUGH_SIZE
+        work.pool.is_rough = work.pool.is_rough or (alone and tall and not len(work.pool))
         take_whole_gram(work, penalty, n_alphas=1)
         return _solve(work, penalty, tol * work.sq_y, max_iter, settle)
 
@@ -162,7 +177,11 @@ def _solve(
             crawled = 0 if solved else crawled + 1
         n_iter += used
         work.solve_unpenalized(restriction.free)
-        if stalled > 1 and work.on_gram:
+        if stalled and work.pool.is_rough:
+            work.active_set.forget()
+            work.pool.make_exact()
+            work.move_to(best)
+        elif stalled > 1 and work.on_gram:
             stalled = 0
             work.leave_gram()
         else:

@@ -196,6 +196,17 @@ def pack(design: Any, columns: IndexArray, start: int, stop: int) -> FloatArray:
     return out
 
 
+def pack_roughly(
+    design: DenseDesign, columns: IndexArray, factors: FloatArray, start: int, stop: int
+) -> np.ndarray:
+    """Return rows start:stop of sqrt(s) X_c[:, columns] diag(factors) as a float32 copy."""
+    out = np.empty((columns.size, stop - start), dtype=np.float32)
+    _pack_columns_roughly(design.X, design.means, factors, columns, start, out)
+    if design.sample_weight is not None:
+        out *= np.sqrt(design.sample_weight[start:stop], dtype=np.float32)
+    return out.T
+
+
 def centered_columns(design: Any, columns: IndexArray, start: int, stop: int) -> FloatArray:
     """Return rows start:stop of X_c[:, columns] as a Fortran-ordered float64 copy."""
     out = np.empty((columns.size, stop - start))  # kernels see its rows: one layout always
@@ -324,6 +335,16 @@ def _pack_columns(X, means, columns, first, out):
         column, row = X[first : first + out.shape[1], j], out[k]
         for i in range(out.shape[1]):  # from zero, over slices: this vectorizes
             row[i] = column[i] - mean
+
+
+@kernel()
+def _pack_columns_roughly(X, means, factors, columns, first, out):
+    for k in range(columns.shape[0]):
+        j = columns[k]
+        mean, factor = means[j], factors[k]
+        column, row = X[first : first + out.shape[1], j], out[k]
+        for i in range(out.shape[1]):
+            row[i] = np.float32((column[i] - mean) * factor)
 
 
 @kernel()
