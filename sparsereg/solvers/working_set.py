@@ -57,6 +57,9 @@ _SPARSE_POOL, _SAFE_SHARE = 3000, 1 / 3
 _CRAWLS = 3
 # The subproblem in residual form is solved to this share of the current gap.
 _INNER_SHARE = 0.1
+# The share of a gap that an exact solution of the right columns leaves at most; in single precision
+# it is far less, or the columns are too near to dependent for it.
+_KEPT, _KEPT_BY_ROUGH = 0.5, 0.05
 # Passes over X without progress after which the gap is taken to be at the rounding floor.
 _PATIENCE = 5
 # Descent makes progress as long as a pass lowers the objective by this share of the gap.
@@ -154,7 +157,8 @@ def _solve(
             on_pool = crawls and make_pool(work, restriction, wanted)
         working_set = work.pool.columns if on_pool else wanted
         # exact solutions leave rounding only; descent comes nearer step by step
-        progress = gap < (0.5 if work.active_set.is_exact else 0.99) * best_gap
+        kept = _KEPT_BY_ROUGH if work.pool.is_rough else _KEPT
+        progress = gap < (kept if work.active_set.is_exact else 0.99) * best_gap
         progress = progress or working_set.size > last_size or level < last_level
         if not on_pool:  # the gap of descent goes up and down, the objective does not
             objective = whole.objective(work.coef[everything], work.sq_residual)

@@ -46,7 +46,7 @@ def gram_block(design: Any, columns: IndexArray, n_new: int, rough: bool = False
     if design.is_sparse and not _is_far_from_zero(design, columns):
         out = _sparse_products(design, columns, known)
         _subtract_outer(out, n * means[known:], means)
-    elif rough and not design.is_sparse and design.X.flags.f_contiguous:
+    elif rough and not design.is_sparse:
         out = _rough_products(design, columns, known)
     elif _is_plain(design, columns, known):
         out = _products_in_parts(design.X)
@@ -91,7 +91,7 @@ def _rough_products(design: Any, columns: IndexArray, known: int) -> FloatArray:
     """
     n = design.shape[0]
     lengths = np.sqrt(design.sqnorms[columns])
-    pieces = _even_pieces(0, n, 2 * rows_at_once(design, columns.size))
+    pieces = _even_pieces(0, n, rows_at_once(design, columns.size))
     out = np.zeros((columns.size - known, columns.size))
     for first in range(0, len(pieces), _ROUGH_PARTS):
         group = pieces[first : first + _ROUGH_PARTS]

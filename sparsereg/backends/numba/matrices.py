@@ -175,7 +175,7 @@ def fitted(design: Any, columns: IndexArray, coef: FloatArray) -> FloatArray:
 
 
 def _columns_at_once(X: np.ndarray) -> int:
-    """Return how many columns of a dense X make a block of a pass: there are several if X is big."""
+    """Return how many columns of a dense X make a block of a pass: a large X has several."""
     narrowest = _NARROWEST if X.flags.f_contiguous else _NARROWEST_OF_ROWS
     wanted = _BLOCK_ENTRIES // max(X.shape[0], 1)
     return min(max(wanted - wanted % narrowest, narrowest), _COLUMN_BLOCK)
@@ -199,9 +199,17 @@ def pack(design: Any, columns: IndexArray, start: int, stop: int) -> FloatArray:
 def pack_roughly(
     design: DenseDesign, columns: IndexArray, factors: FloatArray, start: int, stop: int
 ) -> np.ndarray:
-    """Return rows start:stop of sqrt(s) X_c[:, columns] diag(factors) as a float32 copy."""
+    """Return rows start:stop of sqrt(s) X_c[:, columns] diag(factors) as a float32 copy.
+
+    On the calling thread: others may be packing other rows.
+    """
     out = np.empty((columns.size, stop - start), dtype=np.float32)
-    _pack_columns_roughly(design.X, design.means, factors, columns, start, out)
+    if design.X.flags.f_contiguous:
+        _pack_columns_roughly(design.X, design.means, factors, columns, start, out)
+    else:
+        centered = np.empty(out.shape)
+        _pack_rows(design.X, design.means, columns, start, centered)
+        np.multiply(centered, factors[:, None], out=out, casting="same_kind")
     if design.sample_weight is not None:
         out *= np.sqrt(design.sample_weight[start:stop], dtype=np.float32)
     return out.T
