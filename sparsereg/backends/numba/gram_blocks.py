@@ -95,12 +95,12 @@ def _rough_products(design: Any, columns: IndexArray, known: int) -> FloatArray:
     out = np.zeros((columns.size - known, columns.size))
     for first in range(0, len(pieces), _ROUGH_PARTS):
         group = pieces[first : first + _ROUGH_PARTS]
-        products: list[Any] = [None] * len(group)
+        products = np.empty((len(group), *out.shape), dtype=np.float32)
 
-        def task(start: int, stop: int, group=group, products=products) -> None:
+        def task(start: int, stop: int, group: Any = group, products: Any = products) -> None:
             for k in range(start, stop):
                 packed = pack_roughly(design, columns, 1.0 / lengths, *group[k])
-                products[k] = packed[:, known:].T @ packed
+                np.matmul(packed[:, known:].T, packed, out=products[k])
 
         run_blocks(task, len(group), 1, float(n) * out.size / PRODUCT)
         for product in products:  # in one order, whoever was first

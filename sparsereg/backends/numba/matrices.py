@@ -27,7 +27,7 @@ _COLUMN_BLOCK, _BLOCK_ENTRIES, _NARROWEST, _NARROWEST_OF_ROWS = 512, 1 << 19, 8,
 # Columns per block of a packed copy; its size, so that it stays in cache, is at most a share of X
 # where that is not small.
 _PACK_BLOCK = 64
-_PACK_BYTES, _PACK_SHARE, _PACK_SMALL = 8 << 20, 16, 2 << 20
+_PACK_BYTES, _PACK_SHARE, _PACK_SMALL = 8 << 20, 16, 1 << 20
 # A centered column counts as constant when its deviation is rounding noise beside its mean.
 _CONSTANT = 64 * np.finfo(np.float64).eps
 _SQUARE_UNDERFLOWS = 1e-150
