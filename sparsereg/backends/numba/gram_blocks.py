@@ -91,7 +91,9 @@ def _rough_products(design: Any, columns: IndexArray, known: int) -> FloatArray:
     """
     n = design.shape[0]
     lengths = np.sqrt(design.sqnorms[columns])
-    pieces = _even_pieces(0, n, rows_at_once(design, columns.size))
+    pieces = _even_pieces(0, n, 2 * rows_at_once(design, columns.size))  # in half the memory each
+    longest = max(bottom - top for top, bottom in pieces)
+    idle: list[np.ndarray] = []  # buffers: new ones cost as much as what is written to them
     out = np.zeros((columns.size - known, columns.size))
     for first in range(0, len(pieces), _ROUGH_PARTS):
         group = pieces[first : first + _ROUGH_PARTS]
@@ -99,8 +101,12 @@ def _rough_products(design: Any, columns: IndexArray, known: int) -> FloatArray:
 
         def task(start: int, stop: int, group: Any = group, products: Any = products) -> None:
             for k in range(start, stop):
-                packed = pack_roughly(design, columns, 1.0 / lengths, *group[k])
-                np.matmul(packed[:, known:].T, packed, out=products[k])
+                top, bottom = group[k]
+                buffer = idle.pop() if idle else np.empty(longest * columns.size, np.float32)
+                packed = buffer[: (bottom - top) * columns.size].reshape(columns.size, -1)
+                pack_roughly(design, columns, 1.0 / lengths, top, packed)
+                np.matmul(packed[known:], packed.T, out=products[k])
+                idle.append(buffer)
 
         run_blocks(task, len(group), 1, float(n) * out.size / PRODUCT)
         for product in products:  # in one order, whoever was first

@@ -197,13 +197,12 @@ def pack(design: Any, columns: IndexArray, start: int, stop: int) -> FloatArray:
 
 
 def pack_roughly(
-    design: DenseDesign, columns: IndexArray, factors: FloatArray, start: int, stop: int
-) -> np.ndarray:
-    """Return rows start:stop of sqrt(s) X_c[:, columns] diag(factors) as a float32 copy.
+    design: DenseDesign, columns: IndexArray, factors: FloatArray, start: int, out: np.ndarray
+) -> None:
+    """Put rows of sqrt(s) X_c[:, columns] diag(factors), from ``start`` on, into float32 ``out``.
 
-    On the calling thread: others may be packing other rows.
+    It has a row per column. All on the calling thread: others may be packing other rows.
     """
-    out = np.empty((columns.size, stop - start), dtype=np.float32)
     if design.X.flags.f_contiguous:
         _pack_columns_roughly(design.X, design.means, factors, columns, start, out)
     else:
@@ -211,8 +210,7 @@ def pack_roughly(
         _pack_rows(design.X, design.means, columns, start, centered)
         np.multiply(centered, factors[:, None], out=out, casting="same_kind")
     if design.sample_weight is not None:
-        out *= np.sqrt(design.sample_weight[start:stop], dtype=np.float32)
-    return out.T
+        out *= np.sqrt(design.sample_weight[start : start + out.shape[1]], dtype=np.float32)
 
 
 def centered_columns(design: Any, columns: IndexArray, start: int, stop: int) -> FloatArray:
