@@ -145,7 +145,7 @@ class DeviceBackend(NumbaBackend, ABC):
         host, where = design.on_host(columns)
         return super().pack(host, where)
 
-    def gram(self, design: Any, columns: IndexArray, n_new: int) -> FloatArray:  # noqa: D102
+    def gram(self, design: Any, columns: IndexArray, n_new: int, rough: bool = False) -> FloatArray:  # noqa: D102
         if design.is_sparse:
             host, where = design.on_host(columns)
             return super().gram(host, where, n_new)

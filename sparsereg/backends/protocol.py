@@ -241,8 +241,13 @@ class Backend(SubsetPrimitives, ReportPrimitives, MixturePrimitives, PatternPrim
     def pack(self, design: Design, columns: IndexArray) -> FloatArray:
         """Return ``sqrt(s)_i (x_ij - m_j)`` for the given columns, dense, of shape (n, k)."""
 
-    def gram(self, design: Design, columns: IndexArray, n_new: int) -> FloatArray:
-        """Return ``sum_i s_i (x_ia - m_a)(x_ib - m_b) / n``, a in columns, b in the last n_new."""
+    def gram(
+        self, design: Design, columns: IndexArray, n_new: int, rough: bool = False
+    ) -> FloatArray:
+        """Return ``sum_i s_i (x_ia - m_a)(x_ib - m_b) / n``, a in columns, b in the last n_new.
+
+        ``rough`` allows the error of single precision, where that is faster.
+        """
 
     def gram_cd(
         self,

@@ -184,6 +184,17 @@ def _large_supports(rng: np.random.Generator) -> None:
     enet_path(X, y)
 
 
+def _rough_products(rng: np.random.Generator) -> None:
+    import numpy as np
+
+    from sparsereg.backends import get_backend
+
+    backend, X = get_backend("numba"), rng.standard_normal((20, 4))
+    for dtype in ("float64", "float32"):
+        design = backend.design(_stored(dtype, "columns")(X), None, True)
+        backend.gram(design, np.arange(4), 4, rough=True)
+
+
 def _stored(dtype: str, form: str) -> Callable[[Any], Any]:
     def store(X: Any) -> Any:
         import numpy as np
@@ -210,6 +221,7 @@ EXERCISES: dict[str, Callable[[np.random.Generator], None]] = {
     "privacy": _fits_of_private_models,
     "sparse coding": _codes,
     "weight patterns": _masks,
+    "rough products": _rough_products,
     "lasso family, sparse": _fits_of_the_lasso_family(_SPARSE),
     "lasso family, float32": _fits_of_the_lasso_family(_OTHERS),
 }

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_array, check_consistent_length, check_scalar
+from sklearn.utils import assert_all_finite, check_array, check_consistent_length, check_scalar
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from sparsereg.backends.arrays import checked_on_device, is_on_device, to_host
@@ -41,13 +41,23 @@ _X_RULES: dict[str, Any] = {
 
 
 def validate_fit_data(
-    estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, *, multi_output: bool
+    estimator: BaseEstimator,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    *,
+    multi_output: bool,
+    finite_later: bool = False,
 ) -> Data:
-    """Validate the arguments of ``fit`` and record the feature names."""
+    """Validate the arguments of ``fit`` and record the feature names.
+
+    With ``finite_later``, the caller notices values of X that are not finite, and lets
+    :func:`refuse_unless_finite` say so.
+    """
     if is_on_device(X):
         validate = partial(validate_fit_data, estimator, multi_output=multi_output)
         return _validate_there(validate, estimator, X, y, sample_weight)
-    if _is_clean(X, y):
+    if _is_clean(X, y, finite_later):
         estimator.n_features_in_ = X.shape[1]
         vars(estimator).pop("feature_names_in_", None)
     else:
@@ -105,7 +115,13 @@ def _validate_there(
     return data._replace(X=X)
 
 
-def _is_clean(X: Any, y: Any) -> bool:
+def refuse_unless_finite(estimator: BaseEstimator, X: Any) -> None:
+    """Raise scikit-learn's error where a value of X is not finite."""
+    if not is_on_device(X):
+        assert_all_finite(X, estimator_name=type(estimator).__name__, input_name="X")
+
+
+def _is_clean(X: Any, y: Any, finite_later: bool = False) -> bool:
     """Whether these are arrays that scikit-learn's checks, slow beside small fits, would pass."""
     if not (type(X) is type(y) is np.ndarray and X.ndim == 2 and y.ndim == 1):
         return False
@@ -115,7 +131,7 @@ def _is_clean(X: Any, y: Any) -> bool:
             and y.dtype == np.float64
             and X.size > 0
             and len(X) == len(y)
-            and bool(np.isfinite(X.sum()) and np.isfinite(y.sum()))
+            and bool((finite_later or np.isfinite(X.sum())) and np.isfinite(y.sum()))
         )
 
 

@@ -22,6 +22,7 @@ from sparsereg.linear_model._data import (
     Data,
     check_penalty_weights,
     in_dtype,
+    refuse_unless_finite,
     unchanged_on_failure,
     validate_fit_data,
 )
@@ -158,7 +159,7 @@ class ElasticNet(SparseLinearModel):
         return self
 
     def _validate(self, X: Any, y: Any, sample_weight: Any) -> Data:
-        return validate_fit_data(self, X, y, sample_weight, multi_output=True)
+        return validate_fit_data(self, X, y, sample_weight, multi_output=True, finite_later=True)
 
     def _solve(self, data: Data, backend: Any) -> list[Solution]:
         n_features = data.X.shape[1]
@@ -171,11 +172,18 @@ class ElasticNet(SparseLinearModel):
         for k in range(targets.shape[1]):
             y = np.ascontiguousarray(targets[:, k])
             problem = Problem(data.X, y, penalty, Squared(), data.sample_weight, self.fit_intercept)
-            work = Workspace(problem, backend, cache)
+            try:
+                work = Workspace(problem, backend, cache)
+            except ValueError:  # the moments of X, which read all of it, tell what is not finite
+                refuse_unless_finite(self, data.X)
+                raise
             cache = work.cache
             if starts is not None:
                 work.move_to(starts[k])
-            solutions.append(solve(work, penalty, tol=self.tol, max_iter=self.max_iter))
+            alone = targets.shape[1] == 1
+            solutions.append(
+                solve(work, penalty, tol=self.tol, max_iter=self.max_iter, alone=alone)
+            )
             if self.verbose:
                 print_history(solutions[-1])
         warn_unless_converged(

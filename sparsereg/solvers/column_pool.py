@@ -38,6 +38,8 @@ class ColumnPool:
         The features, in the order of the Gram matrix.
     n_moving : int
         Number of columns of the design that are not constant.
+    is_rough : bool
+        Whether the Gram matrix may have the error of single precision.
     version : int
         Changes when positions do, so that whoever keeps positions knows to forget them.
     """
@@ -48,6 +50,7 @@ class ColumnPool:
         self._inside = np.zeros(design.shape[1], dtype=bool)
         self.n_moving = int(np.count_nonzero(design.sqnorms > 0))
         self.columns: IndexArray = np.empty(0, dtype=np.intp)
+        self.is_rough = False
         self.version = 0
 
     def __len__(self) -> int:
@@ -76,7 +79,7 @@ class ColumnPool:
         if not new.size:
             return
         if not len(self):
-            self._gram = Square(self._backend.gram(self._design, new, new.size))
+            self._gram = Square(self._block(new, new.size))
             self.columns = new
             self._inside[new] = True
             return
@@ -87,12 +90,23 @@ class ColumnPool:
         known, size = len(self), len(self) + new.size
         columns = np.concatenate([self.columns, new])
         self._gram.grow(known, size, self._design.shape[1])
-        block = self._backend.gram(self._design, columns, new.size)
+        block = self._block(columns, new.size)
         gram = self._gram.array
         gram[:size, known:size] = block
         gram[known:size, :known] = block[:known].T
         self.columns = columns
         self._inside[new] = True
+
+    def _block(self, columns: IndexArray, n_new: int) -> FloatArray:
+        if self.is_rough:
+            return self._backend.gram(self._design, columns, n_new, rough=True)
+        return self._backend.gram(self._design, columns, n_new)
+
+    def make_exact(self) -> None:
+        """Compute the Gram matrix anew, in double precision."""
+        columns, self.is_rough = self.columns, False
+        self.keep_only(np.zeros(columns.size, dtype=bool))
+        self.add(columns)
 
     def complete(self) -> None:
         """Add every column that is not constant."""

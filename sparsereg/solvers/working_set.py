@@ -39,12 +39,14 @@ _MOST_NEW, _MOST_NEW_IF_DEAR, _DESCENT, _NEARLY = (48, 0.1), (64, 0.15), 0.9, 0.
 # Columns of the first working set on the residual: on sparse X a pass is dear beside an idle one.
 _FIRST_SIZE, _FIRST_SPARSE_SIZE = 64, 4000
 # Between two passes come so many steps that look only at features this near their bound.
-_STEPS_IN_SIGHT, _IN_SIGHT = 2, 0.6
+_STEPS_IN_SIGHT, _IN_SIGHT = 4, 0.6
 # So far below alpha_max nearly every column will be wanted; then all are taken where that fits.
 _FAR_DOWN = 30.0
 # The Gram matrix of all p columns is worth a pass over X for every so many of them. A fit saves two
 # passes by it, a path one for every so many alphas.
 _COLUMNS_PER_PASS, _SAVED_PASSES, _ALPHAS_PER_PASS = 100, 2, 10
+# Products in single precision pay for another pass over X from so many columns and entries on.
+_ROUGH_COLUMNS, _ROUGH_SIZE = 128, 1_000_000
 # A relative gap at which a solution counts as exact.
 EXACT = 1e-10
 # There is no Gram matrix of more sparse columns than this, and none is begun that is expected to
@@ -55,18 +57,29 @@ _SPARSE_POOL, _SAFE_SHARE = 3000, 1 / 3
 _CRAWLS = 3
 # The subproblem in residual form is solved to this share of the current gap.
 _INNER_SHARE = 0.1
+# The share of a gap that an exact solution of the right columns leaves at most; in single precision
+# it is far less, or the columns are too near to dependent for it.
+_KEPT, _KEPT_BY_ROUGH = 0.5, 0.05
 # Passes over X without progress after which the gap is taken to be at the rounding floor.
 _PATIENCE = 5
 # Descent makes progress as long as a pass lowers the objective by this share of the gap.
 _FALL = 1e-4
 # Columns at zero this far below their bound are dropped where they are such a share of the pool.
 FAR, FAR_SHARE = 0.6, 0.1
-# Columns that were not needed are dropped from the pool when it has this many times the support.
+# Columns that were not needed are dropped from the pool when it has this many times the support,
+# and so many at least; on the way down they will not come back.
 _POOL_EXCESS, _POOL_MINIMUM = 6, 2000
+_EXCESS_ON_THE_WAY, _MINIMUM_ON_THE_WAY = 4, 300
 
 
 def solve(
-    work: Workspace, penalty: ElasticNet, *, tol: float, max_iter: int, settle: bool = False
+    work: Workspace,
+    penalty: ElasticNet,
+    *,
+    tol: float,
+    max_iter: int,
+    settle: bool = False,
+    alone: bool = False,
 ) -> Solution:
     """Minimize the squared loss plus the penalty, from the workspace's current point.
 
@@ -83,12 +96,19 @@ def solve(
     settle : bool
         Whether to move to the solution of the restricted problem even if the starting point is
         good enough: along a path, so that no solution is just the one before it.
+    alone : bool
+        Whether nothing else will be solved on these data. Gram matrices of tall X are then
+        computed in single precision: another pass over X or two, in double precision, take out
+        what that leaves.
 
     Returns
     -------
     Solution
     """
     with single_threaded_blas():
+        n, p = work.design.shape
+        tall = work.whole_gram_fits and p >= _ROUGH_COLUMNS and n * p >= _ROUGH_SIZE
+        work.pool.is_rough = work.pool.is_rough or (alone and tall and not len(work.pool))
         take_whole_gram(work, penalty, n_alphas=1)
         return _solve(work, penalty, tol * work.sq_y, max_iter, settle)
 
@@ -128,14 +148,17 @@ def _solve(
         level, wanted = _descend(work, restriction, 1.0 if hurry else level)
         left_pool = left_pool or not _pool_will_do(work, level, wanted)
         crawls = crawled >= _CRAWLS
-        on_pool = (crawls or not left_pool) and make_pool(work, restriction, wanted)
+        on_pool = (crawls or not left_pool) and make_pool(
+            work, restriction, wanted, on_the_way=level > 1.0
+        )
         if not on_pool:
             left_pool = True
             level, wanted = 1.0, _choose(work, restriction, scale, working_set)
             on_pool = crawls and make_pool(work, restriction, wanted)
         working_set = work.pool.columns if on_pool else wanted
         # exact solutions leave rounding only; descent comes nearer step by step
-        progress = gap < (0.5 if work.active_set.is_exact else 0.99) * best_gap
+        kept = _KEPT_BY_ROUGH if work.pool.is_rough else _KEPT
+        progress = gap < (kept if work.active_set.is_exact else 0.99) * best_gap
         progress = progress or working_set.size > last_size or level < last_level
         if not on_pool:  # the gap of descent goes up and down, the objective does not
             objective = whole.objective(work.coef[everything], work.sq_residual)
@@ -158,7 +181,11 @@ def _solve(
             crawled = 0 if solved else crawled + 1
         n_iter += used
         work.solve_unpenalized(restriction.free)
-        if stalled > 1 and work.on_gram:
+        if stalled and work.pool.is_rough:
+            work.active_set.forget()
+            work.pool.make_exact()
+            work.move_to(best)
+        elif stalled > 1 and work.on_gram:
             stalled = 0
             work.leave_gram()
         else:
@@ -251,7 +278,7 @@ def _descend_in_sight(
         work.gradient = gradient
         last_level = level
         level, wanted = _descend(work, restriction, last_level)
-        if not make_pool(work, restriction, wanted):
+        if not make_pool(work, restriction, wanted, on_the_way=True):
             return last_level, used
         used += solve_on_pool(
             work, restriction.at(level), work.pool.columns, goal, descent=last_level / level
@@ -318,8 +345,13 @@ def drop_far(work: Workspace, bounds: FloatArray, sizes: FloatArray) -> None:
         work.pool.keep_only(~far)
 
 
-def make_pool(work: Workspace, restriction: Restriction, wanted: IndexArray) -> bool:
-    """Bring the wanted columns into the pool; return False where they are too many."""
+def make_pool(
+    work: Workspace, restriction: Restriction, wanted: IndexArray, *, on_the_way: bool = False
+) -> bool:
+    """Bring the wanted columns into the pool; return False where they are too many.
+
+    ``on_the_way`` to the final bounds the pool is kept small.
+    """
     pool = work.pool
     may_move = restriction.may_move[pool.columns]
     if not may_move.all():  # left by a problem on the same data that excludes fewer features
@@ -330,7 +362,10 @@ def make_pool(work: Workspace, restriction: Restriction, wanted: IndexArray) -> 
     if listed.size > _largest_pool(work):
         return False
     new = pool.missing(listed)
-    needed = max(_POOL_MINIMUM, _POOL_EXCESS * work.support.size, listed.size)
+    excess, minimum = _POOL_EXCESS, _POOL_MINIMUM
+    if on_the_way and not work.design.is_sparse:
+        excess, minimum = _EXCESS_ON_THE_WAY, _MINIMUM_ON_THE_WAY
+    needed = max(minimum, excess * work.support.size, listed.size)
     if new.size and len(pool) + new.size > needed:
         pool.keep_only(is_wanted[pool.columns])
     pool.add(new)

@@ -42,6 +42,8 @@ class DataCache:
     @classmethod
     def _checked(cls, design: Design, backend: Backend) -> DataCache:
         moving = design.sqnorms[design.sqnorms != 0]
+        if not np.isfinite(design.means).all():
+            _check_scale(np.nan, np.nan, "a column of X")
         if moving.size:
             _check_scale(float(moving.min()), float(moving.max()), "a column of X")
         return cls(design, ColumnPool(backend, design))
@@ -168,7 +170,8 @@ class Workspace:
     @property
     def on_gram(self) -> bool:
         """Whether gradients come from the Gram matrix of all columns."""
-        return self.pool.is_complete and self.whole_gram_fits and not self._gram_exhausted
+        told = self.pool.is_complete and not self.pool.is_rough
+        return told and self.whole_gram_fits and not self._gram_exhausted
 
     def leave_gram(self) -> None:
         """Take gradients from X from now on: they let rounding be corrected step by step."""

@@ -71,6 +71,48 @@ def test_the_number_of_threads_does_not_change_a_bit(X, monkeypatch):
     np.testing.assert_array_equal(found[0], found[2])
 
 
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("n_new", [40, 15])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_rough_products_have_the_error_of_single_precision(storage, n_new, weighted):
+    X = STORAGES[storage](TALL * np.logspace(-20, 18, 40))  # beyond the squares of float32
+    weights = RNG.integers(0, 3, len(X)).astype(float) if weighted else None
+    if weighted:
+        weights *= weights.size / weights.sum()
+    columns = RNG.permutation(40)
+    design = backend.design(X, weights, True)
+    found = backend.gram(design, columns, n_new, rough=True)
+    lengths = np.sqrt(design.sqnorms[columns])
+    error = (found - expected(X, columns, n_new, weights)) / np.outer(lengths, lengths[-n_new:])
+    assert 1e-12 < np.max(np.abs(error)) < 1e-5
+    np.testing.assert_array_equal(found[-n_new:], found[-n_new:].T)
+
+
+def test_the_number_of_threads_does_not_change_rough_products(monkeypatch):
+    X = np.asfortranarray(RNG.standard_normal((30_000, 40)))  # enough work, several pieces
+    design, found = backend.design(X, None, True), []
+    for n_threads in (1, 2, 5):
+        monkeypatch.setattr(threads, "n_threads", lambda n=n_threads: n)
+        found.append(backend.gram(design, np.arange(40), 40, rough=True))
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+
+
+@pytest.mark.parametrize("order", ["F", "C"])
+def test_the_number_of_threads_does_not_change_a_pass_over_tall_X(order, monkeypatch):
+    X = np.asarray(RNG.standard_normal((30_000, 70)), order=order)
+    y, found = RNG.standard_normal(len(X)), []
+    for n_threads in (1, 2, 5):
+        monkeypatch.setattr(threads, "n_threads", lambda n=n_threads: n)
+        design = backend.design(X, None, True)
+        found.append(np.concatenate([design.means, design.sqnorms, backend.xtr(design, y)]))
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+    slopes = (X - X.mean(axis=0)).T @ y / len(X)
+    wanted = np.concatenate([X.mean(axis=0), X.var(axis=0), slopes])
+    np.testing.assert_allclose(found[0], wanted, rtol=1e-9, atol=1e-14)
+
+
 @pytest.mark.parametrize(("start", "stop"), [(0, 1), (0, 512), (3, 516), (10, 1100)])
 def test_pieces_cover_the_range_evenly(start, stop):
     pieces = gram_blocks._even_pieces(start, stop, 512)

@@ -37,6 +37,16 @@ def test_infinities_that_cancel_are_refused():
         Lasso().fit(bad, Y)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("order", ["F", "C"])
+def test_rows_without_weight_are_checked_too(value, fit_intercept, order):
+    bad = np.asarray(with_value(X, value), order=order)
+    weights = np.where(np.arange(20) == 3, 0.0, 1.0)
+    with pytest.raises(ValueError, match="Input X contains"):
+        Lasso(fit_intercept=fit_intercept).fit(bad, Y, sample_weight=weights)
+
+
 def test_finite_values_whose_sum_overflows_are_accepted():
     large = (X * 1e30).astype(np.float32)
     large[:, 0] = np.where(np.arange(20) % 2, 3e38, 2e38)

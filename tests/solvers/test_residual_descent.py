@@ -30,7 +30,7 @@ MODELS = {
 @pytest.fixture
 def on_residual(monkeypatch):
     """No pool at all: every solve descends on the residual."""
-    monkeypatch.setattr(working_set, "make_pool", lambda *arguments: False)
+    monkeypatch.setattr(working_set, "make_pool", lambda *arguments, **options: False)
 
 
 @pytest.mark.parametrize("storage", ["sparse", "columns"])
@@ -40,7 +40,7 @@ def test_it_ends_at_the_exact_solution(model, sample_weight, storage, monkeypatc
     make, options = MODELS[model]
     data = X if storage == "sparse" else np.asfortranarray(X.toarray())
     exact = make(ALPHA, tol=1e-12, **options).fit(data, Y, sample_weight=sample_weight)
-    monkeypatch.setattr(working_set, "make_pool", lambda *arguments: False)
+    monkeypatch.setattr(working_set, "make_pool", lambda *arguments, **options: False)
     found = make(ALPHA, tol=1e-12, **options).fit(data, Y, sample_weight=sample_weight)
     assert found.converged_
     np.testing.assert_allclose(found.coef_, exact.coef_, atol=1e-5)
@@ -99,9 +99,9 @@ def test_a_fit_that_would_outgrow_the_pool_does_not_start_on_it(monkeypatch):
     sizes = []
     make_pool = working_set.make_pool
 
-    def counted(work, restriction, wanted):
+    def counted(work, restriction, wanted, **options):
         sizes.append(wanted.size)
-        return make_pool(work, restriction, wanted)
+        return make_pool(work, restriction, wanted, **options)
 
     monkeypatch.setattr(working_set, "make_pool", counted)
     model = Lasso(ALPHA, tol=1e-6).fit(X, Y)

@@ -128,8 +128,10 @@ class NumbaBackend:
     def pack(self, design: Design, columns: IndexArray) -> FloatArray:  # noqa: D102
         return matrices.pack(design, columns, 0, design.shape[0])
 
-    def gram(self, design: Design, columns: IndexArray, n_new: int) -> FloatArray:  # noqa: D102
-        return gram_blocks.gram_block(design, columns, n_new)
+    def gram(  # noqa: D102
+        self, design: Design, columns: IndexArray, n_new: int, rough: bool = False
+    ) -> FloatArray:
+        return gram_blocks.gram_block(design, columns, n_new, rough)
 
     def gram_cd(  # noqa: D102
         self,

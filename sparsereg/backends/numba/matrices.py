@@ -21,11 +21,13 @@ from sparsereg.backends.numba.jit import REASSOCIATE, kernel
 from sparsereg.backends.numba.threads import run_blocks
 from sparsereg.backends.protocol import FloatArray, IndexArray
 
-# Columns per block of a pass; part of what makes results independent of the number of threads.
-_COLUMN_BLOCK = 512
-# Columns per block of a packed copy; its size, so that it stays in cache, is at most a share of X.
+# Columns per block of a pass; part of what makes results independent of the number of threads. Tall
+# columns come in blocks of so many entries, of whole lines of cache where rows are contiguous.
+_COLUMN_BLOCK, _BLOCK_ENTRIES, _NARROWEST, _NARROWEST_OF_ROWS = 512, 1 << 19, 8, 64
+# Columns per block of a packed copy; its size, so that it stays in cache, is at most a share of X
+# where that is not small.
 _PACK_BLOCK = 64
-_PACK_BYTES, _PACK_SHARE = 8 << 20, 16
+_PACK_BYTES, _PACK_SHARE, _PACK_SMALL = 8 << 20, 16, 1 << 20
 # A centered column counts as constant when its deviation is rounding noise beside its mean.
 _CONSTANT = 64 * np.finfo(np.float64).eps
 _SQUARE_UNDERFLOWS = 1e-150
@@ -91,7 +93,7 @@ def make_design(
         moments = _moments_columns if X.flags.f_contiguous else _moments_rows
         run_blocks(
             lambda start, stop: moments(X, *rows, start, stop, means, sqnorms),
-            p, _COLUMN_BLOCK, 2.0 * X.size,
+            p, _columns_at_once(X), 2.0 * X.size,
         )  # fmt: skip
         drop_constant_columns(lambda j: X[:, j], np.full(p, n), sample_weight, means, sqnorms)
         return DenseDesign(X, sample_weight, means, sqnorms)
@@ -134,6 +136,7 @@ def xtr(design: Any, residual: FloatArray, columns: IndexArray | None = None) ->
     listed = np.arange(p) if columns is None else columns
     means = design.means if columns is None else design.means[columns]
     out = np.empty(listed.size)
+    block = _COLUMN_BLOCK if design.is_sparse else _columns_at_once(design.X)
     if design.is_sparse:
 
         def task(start: int, stop: int) -> None:
@@ -150,7 +153,7 @@ def xtr(design: Any, residual: FloatArray, columns: IndexArray | None = None) ->
         def task(start: int, stop: int) -> None:
             product(design.X, weighted, listed, start, stop, out)
 
-    run_blocks(task, listed.size, _COLUMN_BLOCK, float(design.nnz) * listed.size / max(p, 1))
+    run_blocks(task, listed.size, block, float(design.nnz) * listed.size / max(p, 1))
     out -= means * weighted.sum()
     out /= n
     return out
@@ -171,10 +174,17 @@ def fitted(design: Any, columns: IndexArray, coef: FloatArray) -> FloatArray:
     return out
 
 
+def _columns_at_once(X: np.ndarray) -> int:
+    """Return how many columns of a dense X make a block of a pass: a large X has several."""
+    narrowest = _NARROWEST if X.flags.f_contiguous else _NARROWEST_OF_ROWS
+    wanted = _BLOCK_ENTRIES // max(X.shape[0], 1)
+    return min(max(wanted - wanted % narrowest, narrowest), _COLUMN_BLOCK)
+
+
 def rows_at_once(design: Any, n_columns: int) -> int:
     """Return how many rows of so many columns are packed at a time."""
     n, p = design.shape
-    n_bytes = min(_PACK_BYTES, 8 * n * p // _PACK_SHARE)
+    n_bytes = min(_PACK_BYTES, max(8 * n * p // _PACK_SHARE, _PACK_SMALL))
     return max(64, n_bytes // (8 * max(n_columns, 1)))
 
 
@@ -184,6 +194,23 @@ def pack(design: Any, columns: IndexArray, start: int, stop: int) -> FloatArray:
     if design.sample_weight is not None:
         out *= np.sqrt(design.sample_weight[start:stop])[:, None]
     return out
+
+
+def pack_roughly(
+    design: DenseDesign, columns: IndexArray, factors: FloatArray, start: int, out: np.ndarray
+) -> None:
+    """Put rows of sqrt(s) X_c[:, columns] diag(factors), from ``start`` on, into float32 ``out``.
+
+    It has a row per column. All on the calling thread: others may be packing other rows.
+    """
+    if design.X.flags.f_contiguous:
+        _pack_columns_roughly(design.X, design.means, factors, columns, start, out)
+    else:
+        centered = np.empty(out.shape)
+        _pack_rows(design.X, design.means, columns, start, centered)
+        np.multiply(centered, factors[:, None], out=out, casting="same_kind")
+    if design.sample_weight is not None:
+        out *= np.sqrt(design.sample_weight[start : start + out.shape[1]], dtype=np.float32)
 
 
 def centered_columns(design: Any, columns: IndexArray, start: int, stop: int) -> FloatArray:
@@ -314,6 +341,16 @@ def _pack_columns(X, means, columns, first, out):
         column, row = X[first : first + out.shape[1], j], out[k]
         for i in range(out.shape[1]):  # from zero, over slices: this vectorizes
             row[i] = column[i] - mean
+
+
+@kernel()
+def _pack_columns_roughly(X, means, factors, columns, first, out):
+    for k in range(columns.shape[0]):
+        j = columns[k]
+        mean, factor = means[j], factors[k]
+        column, row = X[first : first + out.shape[1], j], out[k]
+        for i in range(out.shape[1]):
+            row[i] = np.float32((column[i] - mean) * factor)
 
 
 @kernel()
