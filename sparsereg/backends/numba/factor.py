@@ -118,7 +118,19 @@ def _solve_lower_together(factor, rows, b, k):
             x2 = (x[2] - x0 * u02 - x1 * u12) / f2[0]
             x3 = (x[3] - x0 * u03 - x1 * u13 - x2 * u23) / f3[0]
             x[0], x[1], x[2], x[3] = x0, x1, x2, x3
-            rest = rows[c, i + 4 : k]
+        # two right-hand sides at a time share what is read of U
+        for c in range(0, b - 1, 2):
+            x, y = rows[c, i : i + 4], rows[c + 1, i : i + 4]
+            x0, x1, x2, x3 = x[0], x[1], x[2], x[3]
+            y0, y1, y2, y3 = y[0], y[1], y[2], y[3]
+            rest, other = rows[c, i + 4 : k], rows[c + 1, i + 4 : k]
+            for t in range(k - i - 4):
+                u0, u1, u2, u3 = r0[t], r1[t], r2[t], r3[t]
+                rest[t] -= (x0 * u0 + x1 * u1) + (x2 * u2 + x3 * u3)
+                other[t] -= (y0 * u0 + y1 * u1) + (y2 * u2 + y3 * u3)
+        if b % 2:
+            x, rest = rows[b - 1, i : i + 4], rows[b - 1, i + 4 : k]
+            x0, x1, x2, x3 = x[0], x[1], x[2], x[3]
             for t in range(k - i - 4):
                 rest[t] -= (x0 * r0[t] + x1 * r1[t]) + (x2 * r2[t] + x3 * r3[t])
         i += 4
