@@ -155,11 +155,21 @@ def append_together(factor, active, k, gram, l2, columns, b):
     _solve_lower_together(factor, rows, b, k)
     rest = np.empty((b, b))  # lower triangle of the Schur complement, then its factor
     for c in range(b):
-        for d in range(c + 1):
-            total = 0.0
+        row, known = rows[c], gram[columns[c]]
+        for d in range(0, c + 1, 4):  # four products at a time read rows[c] once
+            last = b - 1
+            r0, r1 = rows[d], rows[min(d + 1, last)]
+            r2, r3 = rows[min(d + 2, last)], rows[min(d + 3, last)]
+            t0 = t1 = t2 = t3 = 0.0
             for i in range(k):
-                total += rows[c, i] * rows[d, i]
-            rest[c, d] = gram[columns[c], columns[d]] - total
+                value = row[i]
+                t0 += value * r0[i]
+                t1 += value * r1[i]
+                t2 += value * r2[i]
+                t3 += value * r3[i]
+            totals = (t0, t1, t2, t3)
+            for e in range(min(4, c + 1 - d)):
+                rest[c, d + e] = known[columns[d + e]] - totals[e]
         rest[c, c] += l2[columns[c]]
     for c in range(b):
         for d in range(c):
