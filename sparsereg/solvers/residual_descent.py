@@ -25,22 +25,28 @@ from sparsereg.solvers.workspace import Workspace
 
 # Descent on one working set ends after about so many epochs: a new pass over X may help more.
 MAX_EPOCHS = 15
-# Steps of conjugate gradients on the support behind an epoch there, and how often these come
-# between two epochs on the whole working set. They end when what is left has fallen to this share.
-_CG_STEPS, _ROUNDS, _CG_SHARE = 7, 2, 0.1
+# Steps of conjugate gradients on the support behind an epoch there: doubled up to a limit where
+# what they lead to was taken as it is, halved otherwise. They end when what is left has fallen to
+# this share.
+CG_STEPS, _LEAST, _MOST, _CG_SHARE = 7, 2, 112, 0.1
+# How often they come between two epochs on the whole working set.
+_ROUNDS = 2
 # Shares of the step that are tried.
 _STEPS = (1.0, 0.5, 0.25, 0.125)
+# A step is taken nearly as it is if it changes the signs of this share of the support at most.
+_FEW_FLIPPED = 0.01
 # The gap is looked at when no step gains more than a share of the goal, which is lowered by this
 # after each look.
 _STILLER = 0.1
 
 
 def descend_on_residual(
-    work: Workspace, restriction: Restriction, ws: IndexArray, goal: float
-) -> int:
-    """Bring the gap of the problem restricted to ``ws`` down to the goal; return the epochs used.
+    work: Workspace, restriction: Restriction, ws: IndexArray, goal: float, cg_steps: int
+) -> tuple[int, int]:
+    """Bring the gap of the problem restricted to ``ws`` down to the goal.
 
-    It ends earlier where the budget of epochs does.
+    It ends earlier where the budget of epochs does. Returns the epochs used, and how many steps of
+    conjugate gradients to begin with the next time.
     """
     gap = restriction.gap(work, ws)
     form = restriction.form._replace(weights=restriction.form.weights[ws])
@@ -56,8 +62,11 @@ def descend_on_residual(
         for _ in range(_ROUNDS):
             if not still < largest < np.inf:
                 break
-            epochs, largest = _descend_on_support(work, restriction, ws, residual, coef, form)
+            epochs, largest, whole = _descend_on_support(
+                work, restriction, ws, residual, coef, form, cg_steps
+            )
             used += epochs
+            cg_steps = min(2 * cg_steps, _MOST) if whole else max(cg_steps // 2, _LEAST)
         still *= _STILLER
         # 3. the gap
         if moved == 0.0 or not np.isfinite(largest):
@@ -68,7 +77,7 @@ def descend_on_residual(
     full = np.zeros_like(work.coef)
     full[ws] = coef
     work.set_coef(full)
-    return used
+    return used, cg_steps
 
 
 def _descend_on_support(
@@ -78,8 +87,13 @@ def _descend_on_support(
     residual: FloatArray,
     coef: FloatArray,
     form: KernelForm,
-) -> tuple[int, float]:
-    """Move coef and residual, in place; return the epochs used and the last largest gain."""
+    cg_steps: int,
+) -> tuple[int, float, bool]:
+    """Move coef and residual, in place.
+
+    Returns the epochs used, the largest gain of a step in the one of coordinate descent, and
+    whether the Newton step was taken nearly as it is.
+    """
     support = np.flatnonzero(coef != 0)
     columns, form = ws[support], form._replace(weights=form.weights[support])
     gap = restriction.gap(work, columns)
@@ -87,11 +101,12 @@ def _descend_on_support(
     _, largest = work.backend.residual_cd(work.design, columns, residual, last, form, 1, 0.0)
     coef[support] = last
     if largest == 0.0 or not np.isfinite(largest):
-        return 1, largest
-    direction, fitted, used = _newton_direction(work, columns, residual, last, gap)
+        return 1, largest, False
+    direction, fitted, used = _newton_direction(work, columns, residual, last, gap, cg_steps)
     # free coefficients may change their sign
     sign = np.where((gap.l1 > 0) | gap.positive, np.sign(last), 0.0)
     objective = gap.objective(last, work.mean_square(residual))
+    whole = False
     for step in _STEPS:
         trial, trial_residual = last + step * direction, residual - step * fitted
         flipped = trial * sign < 0
@@ -100,12 +115,18 @@ def _descend_on_support(
             trial[flipped] = 0.0
         if gap.objective(trial, work.mean_square(trial_residual)) < objective:
             coef[support], residual[:] = trial, trial_residual
+            whole = step == 1.0 and np.count_nonzero(flipped) <= _FEW_FLIPPED * support.size
             break
-    return 1 + used, largest
+    return 1 + used, largest, whole
 
 
 def _newton_direction(
-    work: Workspace, columns: IndexArray, residual: FloatArray, coef: FloatArray, gap: DualGap
+    work: Workspace,
+    columns: IndexArray,
+    residual: FloatArray,
+    coef: FloatArray,
+    gap: DualGap,
+    most_steps: int,
 ) -> tuple[FloatArray, FloatArray, int]:
     """Return a direction d towards the solution with these signs, X_S d, and the steps used.
 
@@ -120,7 +141,7 @@ def _newton_direction(
     conjugate = left / diagonal
     size = start = float(left @ conjugate)
     used = 0
-    while used < _CG_STEPS and size > _CG_SHARE**2 * start:
+    while used < most_steps and size > _CG_SHARE**2 * start:
         used += 1
         product = backend.fitted(design, columns, conjugate)
         image = backend.xtr(design, product, columns) + gap.l2 * conjugate

@@ -27,7 +27,7 @@ from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.penalties.elastic_net import ElasticNet
 from sparsereg.solvers.blas import single_threaded_blas
 from sparsereg.solvers.problem import Solution, Step
-from sparsereg.solvers.residual_descent import MAX_EPOCHS, descend_on_residual
+from sparsereg.solvers.residual_descent import CG_STEPS, MAX_EPOCHS, descend_on_residual
 from sparsereg.solvers.restricted import solve_on_pool
 from sparsereg.solvers.restriction import Restriction
 from sparsereg.solvers.workspace import MAX_POOL, Workspace
@@ -103,7 +103,7 @@ def _solve(
     work.start_feasible(restriction.may_move, restriction.free, restriction.positive)
     history: list[Step] = []
     working_set, best, level = usable[:0], work.coef, np.inf
-    left_pool, crawled = False, 0
+    left_pool, crawled, cg_steps = False, 0, CG_STEPS
     # an exact solve for the unpenalized features counts as one iteration
     n_iter, passes, stalled = int(restriction.free.size > 0), 0, 0
     best_gap = best_objective = np.inf
@@ -153,7 +153,7 @@ def _solve(
                 working_set = work.pool.columns
                 used += more
         else:
-            used = descend_on_residual(work, current, working_set, goal)
+            used, cg_steps = descend_on_residual(work, current, working_set, goal, cg_steps)
             solved = used < MAX_EPOCHS or working_set.size > last_size
             crawled = 0 if solved else crawled + 1
         n_iter += used
