@@ -28,7 +28,7 @@ MAX_EPOCHS = 15
 # Steps of conjugate gradients on the support behind an epoch there: doubled up to a limit where
 # what they lead to was taken as it is, halved otherwise. They end when what is left has fallen to
 # this share.
-CG_STEPS, _LEAST, _MOST, _CG_SHARE = 7, 2, 112, 0.1
+CG_STEPS, _LEAST, _MOST, _CG_SHARE = 7, 2, 112, 0.3
 # How often they come between two epochs on the whole working set.
 _ROUNDS = 2
 # Shares of the step that are tried.
