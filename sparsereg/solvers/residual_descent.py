@@ -115,7 +115,7 @@ def _descend_on_support(
             trial[flipped] = 0.0
         if gap.objective(trial, work.mean_square(trial_residual)) < objective:
             coef[support], residual[:] = trial, trial_residual
-            whole = step == 1.0 and np.count_nonzero(flipped) <= _FEW_FLIPPED * support.size
+            whole = step == 1.0 and bool(np.mean(flipped) <= _FEW_FLIPPED)
             break
     return 1 + used, largest, whole
 

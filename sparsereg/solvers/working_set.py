@@ -47,9 +47,9 @@ _FAR_DOWN = 30.0
 _COLUMNS_PER_PASS, _SAVED_PASSES, _ALPHAS_PER_PASS = 100, 2, 10
 # A relative gap at which a solution counts as exact.
 EXACT = 1e-10
-# There is no Gram matrix of more sparse columns than this, and none is begun that is expected to
-# exceed this share of the most columns there may be.
-_SPARSE_POOL, _SAFE_SHARE = 3000, 1 / 3
+# There is no Gram matrix of more sparse columns than this, or half as many again where their rank,
+# and so the support, is smaller; none is begun that is expected to exceed this share of the most.
+_SPARSE_POOL, _BESIDE_SUPPORT, _SAFE_SHARE = 3000, 1.5, 1 / 3
 # Where descent on the residual did not solve the same working set in so many attempts, the pool is
 # tried.
 _CRAWLS = 3
@@ -290,7 +290,9 @@ def _most_new(work: Workspace) -> tuple[int, float]:
 
 
 def _largest_pool(work: Workspace) -> int:
-    return _SPARSE_POOL if work.design.is_sparse else MAX_POOL
+    if not work.design.is_sparse:
+        return MAX_POOL
+    return int(_BESIDE_SUPPORT * _SPARSE_POOL) if work.max_rank <= _SPARSE_POOL else _SPARSE_POOL
 
 
 def _pool_will_do(work: Workspace, level: float, wanted: IndexArray) -> bool:

@@ -128,3 +128,27 @@ def test_a_fit_that_would_outgrow_the_pool_does_not_start_on_it(monkeypatch):
     assert not sizes
     Lasso(40 * ALPHA, tol=1e-6).fit(X, Y)  # near the largest alpha it does
     assert sizes
+
+
+def test_a_fit_near_interpolation_stays_on_the_pool(monkeypatch):
+    rng = np.random.default_rng(5)
+    n = 400
+    data = sparse.random_array((n, 800), density=0.05, rng=rng, format="csc")
+    y = rng.standard_normal(n)
+    monkeypatch.setattr(working_set, "_SPARSE_POOL", n)
+    sizes = []
+    solve_on_pool = working_set.solve_on_pool
+
+    def counted(work, restriction, columns, *arguments, **options):
+        sizes.append(columns.size)
+        return solve_on_pool(work, restriction, columns, *arguments, **options)
+
+    def never(*arguments):
+        raise AssertionError("descent on the residual")
+
+    monkeypatch.setattr(working_set, "solve_on_pool", counted)
+    monkeypatch.setattr(working_set, "descend_on_residual", never)
+    alpha = 1e-3 * np.max(np.abs(data.T @ (y - y.mean()))) / n
+    model = Lasso(alpha, tol=1e-12).fit(data, y)
+    assert model.converged_
+    assert max(sizes) > n  # more than there may be where the rank sets no limit

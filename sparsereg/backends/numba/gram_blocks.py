@@ -166,11 +166,11 @@ def _rows_of_columns(data, indices, indptr, weights, n, columns):
     for c in range(columns.shape[0]):
         j = columns[c]
         for k in range(indptr[j], indptr[j + 1]):
-            i = np.uintp(indices[k])
-            e = starts[i]
+            row = np.uintp(indices[k])
+            e = starts[row]
             positions[e] = c
-            values[e] = data[k] * (weights[i] if weighted else 1.0)
-            starts[i] = e + 1
+            values[e] = data[k] * (weights[row] if weighted else 1.0)
+            starts[row] = e + 1
     return ends, positions, values
 
 
