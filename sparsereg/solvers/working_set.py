@@ -27,7 +27,7 @@ from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.penalties.elastic_net import ElasticNet
 from sparsereg.solvers.blas import single_threaded_blas
 from sparsereg.solvers.problem import Solution, Step
-from sparsereg.solvers.residual_descent import MAX_EPOCHS, descend_on_residual
+from sparsereg.solvers.residual_descent import CG_STEPS, MAX_EPOCHS, descend_on_residual
 from sparsereg.solvers.restricted import solve_on_pool
 from sparsereg.solvers.restriction import Restriction
 from sparsereg.solvers.workspace import MAX_POOL, Workspace
@@ -49,9 +49,9 @@ _COLUMNS_PER_PASS, _SAVED_PASSES, _ALPHAS_PER_PASS = 100, 2, 10
 _ROUGH_COLUMNS, _ROUGH_SIZE = 128, 1_000_000
 # A relative gap at which a solution counts as exact.
 EXACT = 1e-10
-# There is no Gram matrix of more sparse columns than this, and none is begun that is expected to
-# exceed this share of the most columns there may be.
-_SPARSE_POOL, _SAFE_SHARE = 3000, 1 / 3
+# There is no Gram matrix of more sparse columns than this, or half as many again where their rank,
+# and so the support, is smaller; none is begun that is expected to exceed this share of the most.
+_SPARSE_POOL, _BESIDE_SUPPORT, _SAFE_SHARE = 3000, 1.5, 1 / 3
 # Where descent on the residual did not solve the same working set in so many attempts, the pool is
 # tried.
 _CRAWLS = 3
@@ -123,7 +123,7 @@ def _solve(
     work.start_feasible(restriction.may_move, restriction.free, restriction.positive)
     history: list[Step] = []
     working_set, best, level = usable[:0], work.coef, np.inf
-    left_pool, crawled = False, 0
+    left_pool, crawled, cg_steps = False, 0, CG_STEPS
     # an exact solve for the unpenalized features counts as one iteration
     n_iter, passes, stalled = int(restriction.free.size > 0), 0, 0
     best_gap = best_objective = np.inf
@@ -176,7 +176,7 @@ def _solve(
                 working_set = work.pool.columns
                 used += more
         else:
-            used = descend_on_residual(work, current, working_set, goal)
+            used, cg_steps = descend_on_residual(work, current, working_set, goal, cg_steps)
             solved = used < MAX_EPOCHS or working_set.size > last_size
             crawled = 0 if solved else crawled + 1
         n_iter += used
@@ -318,7 +318,9 @@ def _most_new(work: Workspace) -> tuple[int, float]:
 
 
 def _largest_pool(work: Workspace) -> int:
-    return _SPARSE_POOL if work.design.is_sparse else MAX_POOL
+    if not work.design.is_sparse:
+        return MAX_POOL
+    return int(_BESIDE_SUPPORT * _SPARSE_POOL) if work.max_rank <= _SPARSE_POOL else _SPARSE_POOL
 
 
 def _pool_will_do(work: Workspace, level: float, wanted: IndexArray) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sparsereg.backends.numba.csc import add_column, column_dot
 from sparsereg.backends.numba.jit import REASSOCIATE, kernel
 from sparsereg.backends.numba.penalty_kernels import prox_column
 
@@ -137,9 +138,8 @@ def csc_cd(
             curvature = sqnorms[j]
             if curvature <= 0.0 or not (whole or coef[c] != 0.0):
                 continue
-            total = 0.0
-            for k in range(indptr[j], indptr[j + 1]):
-                total += data[k] * weighted[indices[k]]
+            start, stop = indptr[j], indptr[j + 1]
+            total = column_dot(data, indices, start, stop, weighted)
             gradient = total / n + offset * means[j]
             old = coef[c]
             new = prox_column(
@@ -148,9 +148,12 @@ def csc_cd(
             delta = new - old
             if delta != 0.0:
                 coef[c] = new
-                for k in range(indptr[j], indptr[j + 1]):
-                    i = indices[k]
-                    weighted[i] -= delta * data[k] * (weights[i] if has_weights else 1.0)
+                if has_weights:
+                    for k in range(start, stop):
+                        i = indices[k]
+                        weighted[i] -= delta * data[k] * weights[i]
+                else:
+                    add_column(data, indices, start, stop, -delta, weighted)
                 offset += delta * means[j]
                 change = curvature * delta * delta
                 if not change < np.inf:

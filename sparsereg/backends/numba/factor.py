@@ -118,7 +118,19 @@ def _solve_lower_together(factor, rows, b, k):
             x2 = (x[2] - x0 * u02 - x1 * u12) / f2[0]
             x3 = (x[3] - x0 * u03 - x1 * u13 - x2 * u23) / f3[0]
             x[0], x[1], x[2], x[3] = x0, x1, x2, x3
-            rest = rows[c, i + 4 : k]
+        # two right-hand sides at a time share what is read of U
+        for c in range(0, b - 1, 2):
+            x, y = rows[c, i : i + 4], rows[c + 1, i : i + 4]
+            x0, x1, x2, x3 = x[0], x[1], x[2], x[3]
+            y0, y1, y2, y3 = y[0], y[1], y[2], y[3]
+            rest, other = rows[c, i + 4 : k], rows[c + 1, i + 4 : k]
+            for t in range(k - i - 4):
+                u0, u1, u2, u3 = r0[t], r1[t], r2[t], r3[t]
+                rest[t] -= (x0 * u0 + x1 * u1) + (x2 * u2 + x3 * u3)
+                other[t] -= (y0 * u0 + y1 * u1) + (y2 * u2 + y3 * u3)
+        if b % 2:
+            x, rest = rows[b - 1, i : i + 4], rows[b - 1, i + 4 : k]
+            x0, x1, x2, x3 = x[0], x[1], x[2], x[3]
             for t in range(k - i - 4):
                 rest[t] -= (x0 * r0[t] + x1 * r1[t]) + (x2 * r2[t] + x3 * r3[t])
         i += 4
@@ -143,11 +155,21 @@ def append_together(factor, active, k, gram, l2, columns, b):
     _solve_lower_together(factor, rows, b, k)
     rest = np.empty((b, b))  # lower triangle of the Schur complement, then its factor
     for c in range(b):
-        for d in range(c + 1):
-            total = 0.0
+        row, known = rows[c], gram[columns[c]]
+        for d in range(0, c + 1, 4):  # four products at a time read rows[c] once
+            last = b - 1
+            r0, r1 = rows[d], rows[min(d + 1, last)]
+            r2, r3 = rows[min(d + 2, last)], rows[min(d + 3, last)]
+            t0 = t1 = t2 = t3 = 0.0
             for i in range(k):
-                total += rows[c, i] * rows[d, i]
-            rest[c, d] = gram[columns[c], columns[d]] - total
+                value = row[i]
+                t0 += value * r0[i]
+                t1 += value * r1[i]
+                t2 += value * r2[i]
+                t3 += value * r3[i]
+            totals = (t0, t1, t2, t3)
+            for e in range(min(4, c + 1 - d)):
+                rest[c, d + e] = known[columns[d + e]] - totals[e]
         rest[c, c] += l2[columns[c]]
     for c in range(b):
         for d in range(c):

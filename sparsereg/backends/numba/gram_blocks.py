@@ -27,6 +27,8 @@ from sparsereg.backends.protocol import FloatArray, IndexArray
 # Largest width of a tile.
 _TILE = 512
 _LOWER = np.tri(64, dtype=bool)
+# Columns of sparse X that a thread takes at a time.
+_COLUMN_BLOCK = 128
 # Rows of an outer product at a time.
 _OUTER_ROWS = 64
 # Where one tile is all there is, rows are shared among threads, so many per column at least.
@@ -45,7 +47,8 @@ def gram_block(design: Any, columns: IndexArray, n_new: int, rough: bool = False
     means = design.means[columns]
     if design.is_sparse and not _is_far_from_zero(design, columns):
         out = _sparse_products(design, columns, known)
-        _subtract_outer(out, n * means[known:], means)
+        _subtract_outer(out, n * means, means[known:])
+        out = out.T
     elif rough and not design.is_sparse:
         out = _rough_products(design, columns, known)
     elif _is_plain(design, columns, known):
@@ -70,16 +73,18 @@ def _subtract_outer(out: FloatArray, left: FloatArray, right: FloatArray) -> Non
 
 
 def _sparse_products(design: SparseDesign, columns: IndexArray, known: int) -> FloatArray:
-    """Return X[:, columns[known:]]' diag(s) X[:, columns]: products of what shares a row."""
-    arrays = (design.data, design.indices, design.indptr)
-    rows = _rows_of_columns(*arrays, design.shape[0], columns)
-    weights = weights_or_empty(design.sample_weight)
+    """Return X[:, columns]' diag(s) X[:, columns[known:]]: products of what shares a row.
+
+    Only the new columns are put into rows; the others are read as they are stored.
+    """
+    arrays, n = (design.data, design.indices, design.indptr), design.shape[0]
     new = columns[known:]
-    out = np.zeros((new.size, columns.size))
-    work = _count_sparse_products(*arrays[1:], design.shape[0], columns, new.size)
+    rows = _rows_of_columns(*arrays, weights_or_empty(design.sample_weight), n, new)
+    out = np.zeros((columns.size, new.size))
+    work = design.nnz_of(columns) * (1.0 + design.nnz_of(new) / n)
     run_blocks(
-        lambda start, stop: _add_sparse_products(*arrays, weights, *rows, new, start, stop, out),
-        new.size, 32, work,
+        lambda start, stop: _add_sparse_products(*arrays, *rows, columns, start, stop, out),
+        columns.size, _COLUMN_BLOCK, work,
     )  # fmt: skip
     return out
 
@@ -102,7 +107,10 @@ def _rough_products(design: Any, columns: IndexArray, known: int) -> FloatArray:
         def task(start: int, stop: int, group: Any = group, products: Any = products) -> None:
             for k in range(start, stop):
                 top, bottom = group[k]
-                buffer = idle.pop() if idle else np.empty(longest * columns.size, np.float32)
+                try:
+                    buffer = idle.pop()
+                except IndexError:
+                    buffer = np.empty(longest * columns.size, np.float32)
                 packed = buffer[: (bottom - top) * columns.size].reshape(columns.size, -1)
                 pack_roughly(design, columns, 1.0 / lengths, top, packed)
                 np.matmul(packed[known:], packed.T, out=products[k])
@@ -192,49 +200,39 @@ def _is_far_from_zero(design: SparseDesign, columns: IndexArray) -> bool:
 
 
 @kernel()
-def _rows_of_columns(data, indices, indptr, n, columns):
-    """Return some columns in compressed rows: where each starts, its positions and values."""
+def _rows_of_columns(data, indices, indptr, weights, n, columns):
+    """Return some columns, weighted, in compressed rows: their starts, positions and values."""
     ends = np.zeros(n + 1, dtype=np.int64)
     for j in columns:
         for k in range(indptr[j], indptr[j + 1]):
-            ends[indices[k] + 1] += 1
+            ends[np.uintp(indices[k]) + np.uintp(1)] += 1
     for i in range(n):
         ends[i + 1] += ends[i]
     starts = ends.copy()
-    positions = np.empty(ends[n], dtype=np.int32)
+    positions = np.empty(ends[n], dtype=np.uint32)
     values = np.empty(ends[n])
+    weighted = weights.shape[0] > 0
     for c in range(columns.shape[0]):
         j = columns[c]
         for k in range(indptr[j], indptr[j + 1]):
-            i = indices[k]
-            positions[starts[i]] = c
-            values[starts[i]] = data[k]
-            starts[i] += 1
+            row = np.uintp(indices[k])
+            e = starts[row]
+            positions[e] = c
+            values[e] = data[k] * (weights[row] if weighted else 1.0)
+            starts[row] = e + 1
     return ends, positions, values
 
 
 @kernel()
 def _add_sparse_products(
-    data, indices, indptr, weights, ends, positions, values, new, start, stop, out
+    data, indices, indptr, ends, positions, values, columns, start, stop, out
 ):  # fmt: skip
-    weighted = weights.shape[0] > 0
     for c in range(start, stop):
         row = out[c]
-        for k in range(indptr[new[c]], indptr[new[c] + 1]):
-            i = indices[k]
-            value = data[k] * (weights[i] if weighted else 1.0)
-            for e in range(ends[i], ends[i + 1]):
-                row[positions[e]] += value * values[e]
-
-
-@kernel()
-def _count_sparse_products(indices, indptr, n, columns, n_new):
-    lengths = np.zeros(n, dtype=np.int64)
-    for j in columns:
-        for k in range(indptr[j], indptr[j + 1]):
-            lengths[indices[k]] += 1
-    total = 0.0
-    for c in range(columns.shape[0] - n_new, columns.shape[0]):
         for k in range(indptr[columns[c]], indptr[columns[c] + 1]):
-            total += lengths[indices[k]]
-    return total
+            i = np.uintp(indices[k])
+            value = float(data[k])
+            first = ends[i]
+            where, what = positions[first : ends[i + np.uintp(1)]], values[first:]
+            for e in range(where.shape[0]):
+                row[where[e]] += value * what[e]

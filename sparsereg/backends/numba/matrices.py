@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from sparsereg.backends.numba.csc import add_column, column_dot
 from sparsereg.backends.numba.jit import REASSOCIATE, kernel
 from sparsereg.backends.numba.threads import run_blocks
 from sparsereg.backends.protocol import FloatArray, IndexArray
@@ -502,19 +503,14 @@ def _moments_csc(data, indices, indptr, n, weights, center, start, stop, means, 
 def _xtv_csc(data, indices, indptr, v, columns, start, stop, out):
     for c in range(start, stop):
         j = columns[c]
-        total = 0.0
-        for k in range(indptr[j], indptr[j + 1]):
-            total += data[k] * v[indices[k]]
-        out[c] = total
+        out[c] = column_dot(data, indices, indptr[j], indptr[j + 1], v)
 
 
 @kernel()
 def _xw_csc(data, indices, indptr, columns, coef, out):
     for c in range(columns.shape[0]):
         j = columns[c]
-        value = coef[c]
-        for k in range(indptr[j], indptr[j + 1]):
-            out[indices[k]] += value * data[k]
+        add_column(data, indices, indptr[j], indptr[j + 1], coef[c], out)
 
 
 @kernel()
