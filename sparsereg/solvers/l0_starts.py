@@ -12,22 +12,21 @@ penalty (CEL0) for least squares regularized problem", SIAM J. Imaging Sciences,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from sparsereg.backends.protocol import FloatArray, IndexArray
-from sparsereg.penalties import CEL0, L0
-from sparsereg.solvers.forward_backward import split_forward_backward
 from sparsereg.solvers.l0_certificate import Relaxation, has_bound, solve_relaxation
 from sparsereg.solvers.refit_swaps import Refit
-from sparsereg.solvers.reweighted_l1 import reweight
 from sparsereg.solvers.subset import SubsetProblem
 
 STRATEGIES = ("portfolio", "path", "irl1", "fbs")
 
-# Passes over X of each weighted lasso, and steps of the splitting.
-_LASSO_PASSES, _MAX_STEPS = 100, 1000
+# Weighted lassos, steps of the splitting, and the move, in standard deviations of y, that ends both.
+_LASSOS, _MAX_STEPS, _SETTLED = 50, 1000, 1e-5
+# Columns that join the pool at a time, and how often.
+_MOST_NEW, _EXTENSIONS = 32, 20
 # Shares of alpha at which reweighting is started as well.
 _SMALLER = (1.0, 0.5, 0.25)
 # Relative gap of the perspective relaxation.
@@ -57,16 +56,17 @@ def starting_supports(
         yield "forward path", forward(problem, alpha)
         if everything:
             yield "forward path, beyond", forward(problem, _BEYOND * alpha)
+    relaxed = Relaxed(problem)
     if everything or strategy == "irl1":
         for share in _SMALLER if everything else _SMALLER[:1]:
             label = "" if share == 1.0 else f" at {share:g} alpha"
-            yield f"reweighted l1{label}", reweighted(problem, share * alpha)
+            yield f"reweighted l1{label}", relaxed.reweighted(share * alpha)
     if everything or strategy == "fbs":
-        yield "forward-backward splitting", splitting(problem, alpha)
+        yield "forward-backward splitting", relaxed.splitting(alpha)
     if everything and has_bound(problem, coef_bound):
         relaxation = Relaxation.of(problem, alpha, coef_bound)
-        relaxed = np.abs(solve_relaxation(problem, relaxation, _ROUGH))
-        yield "perspective relaxation", np.flatnonzero(relaxed > 0.5 * relaxation.knot)
+        size = np.abs(solve_relaxation(problem, relaxation, _ROUGH))
+        yield "perspective relaxation", np.flatnonzero(size > 0.5 * relaxation.knot)
 
 
 def forward(problem: SubsetProblem, alpha: float) -> IndexArray:
@@ -78,24 +78,73 @@ def forward(problem: SubsetProblem, alpha: float) -> IndexArray:
     return refit.support
 
 
-def reweighted(problem: SubsetProblem, alpha: float) -> IndexArray:
-    """Return the support of iteratively reweighted l1 on CEL0, started at zero."""
-    reweight(problem.work, L0(alpha, weights=_weights(problem)), _LASSO_PASSES)
-    return _support(problem, alpha)
+class Relaxed:
+    """CEL0 on a pool of columns whose Gram rows are known; the pool grows by what is missing.
 
+    Coordinates are scaled so that each has curvature 1, ridge included: column j then enters by
+    itself where its correlation is beyond sqrt(2 alpha v_j).
+    """
 
-def splitting(problem: SubsetProblem, alpha: float) -> IndexArray:
-    """Return the support of forward-backward splitting on CEL0, started at zero."""
-    penalty = CEL0(alpha, column_norms=problem.norms, weights=_weights(problem))
-    split_forward_backward(problem.work, penalty, _MAX_STEPS)
-    return _support(problem, alpha)
+    def __init__(self, problem: SubsetProblem):
+        self._problem, self._backend = problem, problem.work.backend
+        self._scale = 1.0 / np.sqrt(1.0 + problem.ridge)
+        self._correlation = self._scale * problem.correlation
+        self._settled = _SETTLED * problem.sq_y**0.5
+        self._columns = np.flatnonzero(problem.usable & (problem.known_rows[1] >= 0))
 
+    def reweighted(self, alpha: float) -> IndexArray:
+        """Return the support of iteratively reweighted l1, started at zero."""
+        coef = np.zeros(self._problem.n_features)
+        for max_rounds in (1, _LASSOS):  # the first lasso on all columns it needs
+            for _ in range(_EXTENSIONS):
+                self._run(self._backend.reweight_l0, alpha, coef, max_rounds)
+                if not self._extend(alpha, coef):
+                    break
+        return self._support(alpha, coef)
 
-def _weights(problem: SubsetProblem) -> FloatArray:
-    return np.where(problem.usable, problem.costs, np.inf)
+    def splitting(self, alpha: float) -> IndexArray:
+        """Return the support of forward-backward splitting, started at zero."""
+        coef = np.zeros(self._problem.n_features)
+        self._run(self._backend.split_l0, alpha, coef, _MAX_STEPS)
+        return self._support(alpha, coef)
 
+    def _run(
+        self, method: Callable[..., int], alpha: float, coef: FloatArray, max_iter: int
+    ) -> None:
+        columns = self._columns
+        if columns.size:
+            inner = coef[columns]
+            method(
+                self._gram(), self._correlation[columns], self._thresholds(alpha)[columns], inner,
+                max_iter, self._settled,
+            )  # fmt: skip
+            coef[columns] = inner
 
-def _support(problem: SubsetProblem, alpha: float) -> IndexArray:
-    """Return the columns whose coefficient is beyond half of the threshold of l0."""
-    size = problem.norms * np.abs(problem.work.coef)
-    return np.flatnonzero(size > 0.5 * np.sqrt(2.0 * alpha * problem.costs))
+    def _gram(self) -> FloatArray:
+        """Return that of the pool, with a unit diagonal."""
+        columns, scale = self._columns, self._scale[self._columns]
+        self._problem.know(columns)
+        rows, place = self._problem.known_rows
+        gram = rows[place[columns][:, None], columns] * scale * scale[:, None]
+        gram.flat[:: columns.size + 1] = 1.0
+        return gram
+
+    def _extend(self, alpha: float, coef: FloatArray) -> bool:
+        """Take in the columns that would enter most; return whether there are any."""
+        problem, support = self._problem, np.flatnonzero(coef)
+        explained = (self._scale[support] * coef[support]) @ problem.gram_rows(support)
+        excess = np.abs(self._correlation - self._scale * explained) - self._thresholds(alpha)
+        excess[~problem.usable] = -np.inf
+        excess[self._columns] = -np.inf
+        entering = np.flatnonzero(excess > self._settled)
+        if entering.size > _MOST_NEW:
+            entering = entering[np.argpartition(-excess[entering], _MOST_NEW)[:_MOST_NEW]]
+        self._columns = np.union1d(self._columns, entering)
+        return entering.size > 0
+
+    def _thresholds(self, alpha: float) -> FloatArray:
+        return np.sqrt(2.0 * alpha * self._problem.costs)
+
+    def _support(self, alpha: float, coef: FloatArray) -> IndexArray:
+        """Return the columns whose coefficient is beyond half of the threshold of l0."""
+        return np.flatnonzero(np.abs(coef) > 0.5 * self._thresholds(alpha))

@@ -20,6 +20,7 @@ from sparsereg.backends.numba import (
     gram_blocks,
     homotopy,
     l0_relaxation,
+    l0_starts,
     local_path,
     masks,
     matrices,
@@ -466,6 +467,28 @@ class NumbaBackend:
             gram, correlation, sq_y, costs, slopes, knots, ridge, bounds, state, coef, gradient,
             cutoff, tol, max_rounds, rounding,
         )  # fmt: skip
+
+    def reweight_l0(  # noqa: D102
+        self,
+        gram: FloatArray,
+        correlation: FloatArray,
+        thresholds: FloatArray,
+        coef: FloatArray,
+        max_rounds: int,
+        settled: float,
+    ) -> int:
+        return l0_starts.reweight(gram, correlation, thresholds, coef, max_rounds, settled)
+
+    def split_l0(  # noqa: D102
+        self,
+        gram: FloatArray,
+        correlation: FloatArray,
+        thresholds: FloatArray,
+        coef: FloatArray,
+        max_steps: int,
+        settled: float,
+    ) -> int:
+        return l0_starts.split(gram, correlation, thresholds, coef, max_steps, settled)
 
     def accumulate_reports(  # noqa: D102
         self,
