@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from sparsereg.backends.protocol import FloatArray, IndexArray
-from sparsereg.solvers.l0_certificate import Relaxation, has_bound, solve_relaxation
+from sparsereg.solvers.l0_certificate import RootBound
 from sparsereg.solvers.refit_swaps import Refit
 from sparsereg.solvers.subset import SubsetProblem
 
@@ -29,8 +29,6 @@ _LASSOS, _MAX_STEPS, _SETTLED = 50, 1000, 1e-5
 _MOST_NEW, _EXTENSIONS = 32, 20
 # Shares of alpha at which reweighting is started as well.
 _SMALLER = (1.0, 0.5, 0.25)
-# Relative gap of the perspective relaxation.
-_ROUGH = 1e-4
 # A forward path that goes on to this share of alpha and is then pruned is a backward one.
 _BEYOND = 0.25
 # An event of a forward path lies this much below the alpha at which a column begins to pay.
@@ -38,7 +36,7 @@ _BELOW = 1.0 - 1e-6
 
 
 def starting_supports(
-    problem: SubsetProblem, alpha: float, strategy: str, coef_bound: float = np.inf
+    problem: SubsetProblem, alpha: float, strategy: str, root: RootBound
 ) -> Iterator[tuple[str, IndexArray]]:
     """Yield (name, support) of the routes that make up a strategy, for alpha > 0.
 
@@ -48,13 +46,16 @@ def starting_supports(
     alpha : float
     strategy : {"portfolio", "path", "irl1", "fbs"}
         The portfolio is all of them.
-    coef_bound : float
-        With this or a ridge, the portfolio has the perspective relaxation as well.
+    root : RootBound
+        Where its relaxation has been solved after the first start, the portfolio rounds it.
     """
     everything = strategy == "portfolio"
     if everything or strategy == "path":
         yield "forward path", forward(problem, alpha)
         if everything:
+            rounded = root.rounded()
+            if rounded is not None:
+                yield "perspective relaxation", rounded
             yield "forward path, beyond", forward(problem, _BEYOND * alpha)
     relaxed = Relaxed(problem)
     if everything or strategy == "irl1":
@@ -63,10 +64,6 @@ def starting_supports(
             yield f"reweighted l1{label}", relaxed.reweighted(share * alpha)
     if everything or strategy == "fbs":
         yield "forward-backward splitting", relaxed.splitting(alpha)
-    if everything and has_bound(problem, coef_bound):
-        relaxation = Relaxation.of(problem, alpha, coef_bound)
-        size = np.abs(solve_relaxation(problem, relaxation, _ROUGH))
-        yield "perspective relaxation", np.flatnonzero(size > 0.5 * relaxation.knot)
 
 
 def forward(problem: SubsetProblem, alpha: float) -> IndexArray:
