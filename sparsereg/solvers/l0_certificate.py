@@ -276,7 +276,12 @@ class RootBound:
             return
         problem = self._problem
         self._objective = objective
-        bounds = data_bounds(problem, objective, self._coef_bound)
+        import os
+        n_usable = int(np.count_nonzero(problem.usable))
+        if problem.l2 > 0 and n_usable > problem.work.max_rank and not os.environ.get("KEEP"):
+            bounds = np.broadcast_to(self._coef_bound, problem.norms.shape)
+        else:
+            bounds = data_bounds(problem, objective, self._coef_bound)
         if bounds is None:
             return
         self._relaxation = Relaxation.of(problem, self._alpha, bounds)

@@ -25,8 +25,8 @@ STRATEGIES = ("portfolio", "path", "irl1", "fbs")
 
 # Weighted lassos, steps of the splitting, and the move, in standard deviations of y, that ends both.
 _LASSOS, _MAX_STEPS, _SETTLED = 50, 1000, 1e-5
-# Columns that join the pool at a time, and how often.
-_MOST_NEW, _EXTENSIONS = 32, 20
+# Columns of the first pool, those that join at a time, and how often.
+_FIRST, _MOST_NEW, _EXTENSIONS = 64, 32, 20
 # Shares of alpha at which reweighting is started as well.
 _SMALLER = (1.0, 0.5, 0.25)
 # A forward path that goes on to this share of alpha and is then pruned is a backward one.
@@ -87,7 +87,10 @@ class Relaxed:
         self._scale = 1.0 / np.sqrt(1.0 + problem.ridge)
         self._correlation = self._scale * problem.correlation
         self._settled = _SETTLED * problem.sq_y**0.5
-        self._columns = np.flatnonzero(problem.usable & (problem.known_rows[1] >= 0))
+        self._gram = np.empty((0, 0))
+        known = np.flatnonzero(problem.usable & (problem.known_rows[1] >= 0))
+        strongest = np.argsort(-np.abs(self._correlation[known]), kind="stable")[:_FIRST]
+        self._take(np.sort(known[strongest]))
 
     def reweighted(self, alpha: float) -> IndexArray:
         """Return the support of iteratively reweighted l1, started at zero."""
@@ -112,19 +115,19 @@ class Relaxed:
         if columns.size:
             inner = coef[columns]
             method(
-                self._gram(), self._correlation[columns], self._thresholds(alpha)[columns], inner,
+                self._gram, self._correlation[columns], self._thresholds(alpha)[columns], inner,
                 max_iter, self._settled,
             )  # fmt: skip
             coef[columns] = inner
 
-    def _gram(self) -> FloatArray:
-        """Return that of the pool, with a unit diagonal."""
-        columns, scale = self._columns, self._scale[self._columns]
+    def _take(self, columns: IndexArray) -> None:
+        """Make these the pool, and their Gram matrix known, with a unit diagonal."""
+        scale = self._scale[columns]
         self._problem.know(columns)
         rows, place = self._problem.known_rows
-        gram = rows[place[columns][:, None], columns] * scale * scale[:, None]
-        gram.flat[:: columns.size + 1] = 1.0
-        return gram
+        self._columns = columns
+        self._gram = rows[place[columns][:, None], columns] * scale * scale[:, None]
+        self._gram.flat[:: columns.size + 1] = 1.0
 
     def _extend(self, alpha: float, coef: FloatArray) -> bool:
         """Take in the columns that would enter most; return whether there are any."""
@@ -136,7 +139,8 @@ class Relaxed:
         entering = np.flatnonzero(excess > self._settled)
         if entering.size > _MOST_NEW:
             entering = entering[np.argpartition(-excess[entering], _MOST_NEW)[:_MOST_NEW]]
-        self._columns = np.union1d(self._columns, entering)
+        if entering.size:
+            self._take(np.union1d(self._columns, entering))
         return entering.size > 0
 
     def _thresholds(self, alpha: float) -> FloatArray:
