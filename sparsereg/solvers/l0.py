@@ -215,6 +215,8 @@ def stationarity(
 
 # A relative gap at which a solution is as good as proven, so that no other start is tried.
 _CLOSED = 1e-8
+# As many first starts that end at the same support end the search as well.
+_AGREEING = 5
 # An objective by updates of the refit may be off by this share.
 _ROUNDING = 1e-6
 # Prices tried to prove a size, each one for what the last one found of other sizes.
@@ -234,26 +236,28 @@ def _search(
     if alpha == 0:
         best = problem.fit(np.flatnonzero(problem.usable), coef_bound)
         return best, [*history, Stage("least squares", problem.objective(best, alpha))], 0
-    refit, seen = Refit(problem), set[bytes]()
+    refit, ends = Refit(problem), dict[bytes, bytes]()  # of each start, where its moves end
+    reached = list[bytes]()
     for name, start in starting_supports(problem, alpha, strategy, root):
         objective = history[-1].objective
-        if _key(start) not in seen:
-            seen.add(_key(start))
+        if _key(start) not in ends:
             refit.move_to(start)
             moves += refit.descend(alpha, max_moves) if max_moves else 0
-            found = refit.support
-            known = _key(found) != _key(start) and _key(found) in seen
-            seen.add(_key(found))
-            # a bound on the coefficients only adds to what the refit has without
-            if not known and refit.objective(alpha) < objective * (1.0 + _ROUNDING):
-                coef = problem.fit(found, coef_bound)
+            end = _key(refit.support)
+            # a bound on the coefficients only adds to the objective of the refit without
+            if end not in reached and refit.objective(alpha) < objective * (1.0 + _ROUNDING):
+                coef = problem.fit(refit.support, coef_bound)
                 value = problem.objective(coef, alpha)
                 if value < objective:
                     best, objective = coef, value
+            ends[_key(start)] = end
+        reached.append(ends[_key(start)])
         history.append(Stage(f"{name}, moves" if max_moves else name, objective))
         if strategy == "portfolio":
-            root.solve(objective) if len(history) == 2 else None
-            if root.lower is not None and objective - root.lower <= _CLOSED * objective:
+            if len(reached) == 1:
+                root.solve(objective)
+            closed = root.lower is not None and objective - root.lower <= _CLOSED * objective
+            if closed or (len(reached) >= _AGREEING and len(set(reached)) == 1):
                 break
     return best, history, moves
 

@@ -98,7 +98,8 @@ class DualPoint(NamedTuple):
         if size is None:
             best = self._best_scale(relaxation)
         else:
-            best = minimize_scalar(lambda a: -value(a), bounds=(0.0, _LARGEST_SCALE), method="bounded").x
+            ends = (0.0, _LARGEST_SCALE)
+            best = minimize_scalar(lambda a: -value(a), bounds=ends, method="bounded").x
         return max(value(float(best)), value(1.0), 0.0)
 
     def _best_scale(self, relaxation: Relaxation) -> float:
@@ -276,9 +277,9 @@ class RootBound:
             return
         problem = self._problem
         self._objective = objective
-        import os
-        n_usable = int(np.count_nonzero(problem.usable))
-        if problem.l2 > 0 and n_usable > problem.work.max_rank and not os.environ.get("KEEP"):
+        bounds: FloatArray | None
+        if problem.l2 > 0 and np.count_nonzero(problem.usable) > problem.work.max_rank:
+            # what the data imply is beyond the knots that the ridge alone makes: measured
             bounds = np.broadcast_to(self._coef_bound, problem.norms.shape)
         else:
             bounds = data_bounds(problem, objective, self._coef_bound)

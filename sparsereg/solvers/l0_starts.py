@@ -1,9 +1,10 @@
 """Supports to start a local search for l0 problems from, by routes that end in different basins.
 
 - Forward: columns enter one at a time as alpha comes down, with the moves that pay at each alpha.
-- Reweighted l1 on CEL0, from zero (:mod:`sparsereg.solvers.reweighted_l1`). Starting from smaller
-  alphas adds supports that the descent prunes.
-- Forward-backward splitting on CEL0, from zero (:mod:`sparsereg.solvers.forward_backward`).
+- The perspective relaxation, solved for its bound, rounded.
+- Reweighted l1 on CEL0, from zero, and forward-backward splitting: compiled, on the Gram matrix of
+  a pool of columns (:mod:`sparsereg.backends.numba.l0_starts`). Smaller alphas add supports that
+  the descent prunes.
 
 CEL0 is the exact continuous relaxation of Soubies, Blanc-Feraud and Aubert, "A continuous exact l0
 penalty (CEL0) for least squares regularized problem", SIAM J. Imaging Sciences, 2015; exact
@@ -23,12 +24,20 @@ from sparsereg.solvers.subset import SubsetProblem
 
 STRATEGIES = ("portfolio", "path", "irl1", "fbs")
 
-# Weighted lassos, steps of the splitting, and the move, in standard deviations of y, that ends both.
+# Weighted lassos, steps of the splitting, the move in standard deviations of y that ends both.
 _LASSOS, _MAX_STEPS, _SETTLED = 50, 1000, 1e-5
 # Columns of the first pool, those that join at a time, and how often.
-_FIRST, _MOST_NEW, _EXTENSIONS = 64, 32, 20
-# Shares of alpha at which reweighting is started as well.
-_SMALLER = (1.0, 0.5, 0.25)
+_FIRST, _MOST_NEW, _EXTENSIONS = 128, 32, 20
+# Routes at smaller alphas, as shares of alpha, those first that find most.
+_SMALLER = (
+    ("reweighted l1", 0.25),
+    ("reweighted l1", 0.5),
+    ("forward-backward splitting", 0.25),
+    ("reweighted l1", 0.1),
+    ("forward-backward splitting", 0.5),
+    ("reweighted l1", 0.7),
+    ("reweighted l1", 0.35),
+)
 # A forward path that goes on to this share of alpha and is then pruned is a backward one.
 _BEYOND = 0.25
 # An event of a forward path lies this much below the alpha at which a column begins to pay.
@@ -59,11 +68,14 @@ def starting_supports(
             yield "forward path, beyond", forward(problem, _BEYOND * alpha)
     relaxed = Relaxed(problem)
     if everything or strategy == "irl1":
-        for share in _SMALLER if everything else _SMALLER[:1]:
-            label = "" if share == 1.0 else f" at {share:g} alpha"
-            yield f"reweighted l1{label}", relaxed.reweighted(share * alpha)
+        yield "reweighted l1", relaxed.reweighted(alpha)
     if everything or strategy == "fbs":
         yield "forward-backward splitting", relaxed.splitting(alpha)
+    for name, share in _SMALLER if everything else ():
+        route = relaxed.reweighted if name == "reweighted l1" else relaxed.splitting
+        support = route(share * alpha)
+        if 2 * support.size <= problem.max_size:  # pruning what nearly interpolates takes long
+            yield f"{name} at {share:g} alpha", support
 
 
 def forward(problem: SubsetProblem, alpha: float) -> IndexArray:

@@ -28,7 +28,7 @@ _POWER_STEPS, _SHARE = 30, 0.99
 
 @kernel()
 def reweight(gram, correlation, thresholds, coef, max_rounds, settled):
-    """Move ``coef`` to where the weighted lassos settle, up to so many of them; return their number.
+    """Move ``coef`` to where the weighted lassos settle, up to so many; return their number.
 
     They have settled when no coefficient moves by more than ``settled``.
     """
@@ -39,7 +39,9 @@ def reweight(gram, correlation, thresholds, coef, max_rounds, settled):
     unlimited = np.full(m, np.inf)
     gradient = np.empty(m)
     _refresh(gram, correlation, coef, gradient)
-    for n_rounds in range(1, max_rounds + 1):
+    n_rounds = 0
+    while n_rounds < max_rounds:
+        n_rounds += 1
         for j in range(m):
             before[j] = coef[j]
             weights[j] = max(thresholds[j] - abs(coef[j]), 0.0)
