@@ -180,29 +180,3 @@ class SubsetPrimitives(Protocol):
         or -1); fixes further columns in ``state`` where one side of them is beyond ``cutoff``.
         Formulas are in :mod:`sparsereg.backends.numba.l0_relaxation`.
         """
-
-    def reweight_l0(
-        self,
-        gram: FloatArray,
-        correlation: FloatArray,
-        thresholds: FloatArray,
-        coef: FloatArray,
-        max_rounds: int,
-        settled: float,
-    ) -> int:
-        """Reweighted l1 on CEL0, ``coef`` in place, on a Gram matrix with a unit diagonal.
-
-        It has settled when no coefficient moves by more than ``settled``. Returns the number of
-        weighted lassos. Formulas are in :mod:`sparsereg.backends.numba.l0_starts`.
-        """
-
-    def split_l0(
-        self,
-        gram: FloatArray,
-        correlation: FloatArray,
-        thresholds: FloatArray,
-        coef: FloatArray,
-        max_steps: int,
-        settled: float,
-    ) -> int:
-        """Forward-backward splitting on CEL0, likewise; return the number of steps."""

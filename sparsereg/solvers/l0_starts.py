@@ -3,7 +3,7 @@
 - Forward: columns enter one at a time as alpha comes down, with the moves that pay at each alpha.
 - The perspective relaxation, solved for its bound, rounded.
 - Reweighted l1 on CEL0, from zero, and forward-backward splitting: compiled, on the Gram matrix of
-  a pool of columns (:mod:`sparsereg.backends.numba.l0_starts`). Smaller alphas add supports that
+  a pool of columns (:mod:`sparsereg.backends.numba.starts`). Smaller alphas add supports that
   the descent prunes.
 
 CEL0 is the exact continuous relaxation of Soubies, Blanc-Feraud and Aubert, "A continuous exact l0
@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from sparsereg.backends.protocol import FloatArray, IndexArray
+from sparsereg.backends.protocol import FloatArray, IndexArray, KernelForm
+from sparsereg.penalties.base import Kind
 from sparsereg.solvers.l0_certificate import RootBound
 from sparsereg.solvers.refit_swaps import Refit
 from sparsereg.solvers.subset import SubsetProblem
@@ -109,7 +110,7 @@ class Relaxed:
         coef = np.zeros(self._problem.n_features)
         for max_rounds in (1, _LASSOS):  # the first lasso on all columns it needs
             for _ in range(_EXTENSIONS):
-                self._run(self._backend.reweight_l0, alpha, coef, max_rounds)
+                self._run(self._backend.gram_reweight, alpha, coef, max_rounds)
                 if not self._extend(alpha, coef):
                     break
         return self._support(alpha, coef)
@@ -117,7 +118,7 @@ class Relaxed:
     def splitting(self, alpha: float) -> IndexArray:
         """Return the support of forward-backward splitting, started at zero."""
         coef = np.zeros(self._problem.n_features)
-        self._run(self._backend.split_l0, alpha, coef, _MAX_STEPS)
+        self._run(self._backend.gram_split, alpha, coef, _MAX_STEPS)
         return self._support(alpha, coef)
 
     def _run(
@@ -126,10 +127,8 @@ class Relaxed:
         columns = self._columns
         if columns.size:
             inner = coef[columns]
-            method(
-                self._gram, self._correlation[columns], self._thresholds(alpha)[columns], inner,
-                max_iter, self._settled,
-            )  # fmt: skip
+            form = self._form(alpha).at(columns)
+            method(self._gram, self._correlation[columns], inner, form, max_iter, self._settled)
             coef[columns] = inner
 
     def _take(self, columns: IndexArray) -> None:
@@ -154,6 +153,12 @@ class Relaxed:
         if entering.size:
             self._take(np.union1d(self._columns, entering))
         return entering.size > 0
+
+    def _form(self, alpha: float) -> KernelForm:
+        """Return CEL0 at curvature 1: slope s_j at zero, falling by one per unit up to s_j."""
+        thresholds = self._thresholds(alpha)
+        scales = np.divide(1.0, thresholds, out=np.ones_like(thresholds), where=thresholds > 0)
+        return KernelForm(int(Kind.FIRM), np.array([1.0, 1.0, 0.0, 0.0]), thresholds**2, scales)
 
     def _thresholds(self, alpha: float) -> FloatArray:
         return np.sqrt(2.0 * alpha * self._problem.costs)

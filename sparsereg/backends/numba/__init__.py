@@ -20,7 +20,6 @@ from sparsereg.backends.numba import (
     gram_blocks,
     homotopy,
     l0_relaxation,
-    l0_starts,
     local_path,
     masks,
     matrices,
@@ -30,6 +29,7 @@ from sparsereg.backends.numba import (
     reach,
     refit,
     reports,
+    starts,
 )
 from sparsereg.backends.protocol import (
     ActiveSet,
@@ -268,6 +268,28 @@ class NumbaBackend:
         )  # fmt: skip
         return steps, changed
 
+    def gram_reweight(  # noqa: D102
+        self,
+        gram: FloatArray,
+        correlation: FloatArray,
+        coef: FloatArray,
+        form: KernelForm,
+        max_rounds: int,
+        settled: float,
+    ) -> int:
+        return starts.reweight(gram, correlation, coef, *form, max_rounds, settled)
+
+    def gram_split(  # noqa: D102
+        self,
+        gram: FloatArray,
+        correlation: FloatArray,
+        coef: FloatArray,
+        form: KernelForm,
+        max_steps: int,
+        settled: float,
+    ) -> int:
+        return starts.split(gram, correlation, coef, *form, max_steps, settled)
+
     def penalty_terms(  # noqa: D102
         self, coef: FloatArray, form: KernelForm
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -467,28 +489,6 @@ class NumbaBackend:
             gram, correlation, sq_y, costs, slopes, knots, ridge, bounds, state, coef, gradient,
             cutoff, tol, max_rounds, rounding,
         )  # fmt: skip
-
-    def reweight_l0(  # noqa: D102
-        self,
-        gram: FloatArray,
-        correlation: FloatArray,
-        thresholds: FloatArray,
-        coef: FloatArray,
-        max_rounds: int,
-        settled: float,
-    ) -> int:
-        return l0_starts.reweight(gram, correlation, thresholds, coef, max_rounds, settled)
-
-    def split_l0(  # noqa: D102
-        self,
-        gram: FloatArray,
-        correlation: FloatArray,
-        thresholds: FloatArray,
-        coef: FloatArray,
-        max_steps: int,
-        settled: float,
-    ) -> int:
-        return l0_starts.split(gram, correlation, thresholds, coef, max_steps, settled)
 
     def accumulate_reports(  # noqa: D102
         self,
