@@ -26,7 +26,7 @@ from sparsereg.solvers.subset import SubsetProblem
 STRATEGIES = ("portfolio", "path", "irl1", "fbs")
 
 # Weighted lassos, steps of the splitting, the move in standard deviations of y that ends both.
-_LASSOS, _MAX_STEPS, _SETTLED = 50, 1000, 1e-5
+_LASSOS, _MAX_STEPS, _SETTLED = 50, 300, 1e-4
 # Columns of the first pool, those that join at a time, and how often.
 _FIRST, _MOST_NEW, _EXTENSIONS = 128, 32, 20
 # Routes at smaller alphas, as shares of alpha, those first that find most.

@@ -5,8 +5,8 @@ the current point lies above the objective and touches it there: solving it lowe
 The slopes are those of the relaxation (:meth:`sparsereg.penalties.base.Penalty.relaxed_slope`),
 which are finite at zero also for lq and l0. Each lasso is solved exactly and moves all coefficients
 together, which is where it differs from coordinate descent: coordinate descent on the relaxation is
-coordinate descent on the penalty itself. The first lasso brings in the columns; the others are solved on their Gram
-matrix (:mod:`sparsereg.backends.numba.starts`), until none is missing.
+coordinate descent on the penalty itself. The first lasso brings in the columns; the others are
+solved on their Gram matrix (:mod:`sparsereg.backends.numba.starts`), until none is missing.
 
 Sources: Candes, Wakin and Boyd, J. Fourier Analysis and Applications, 2008; Zou and Li, "One-step
 sparse estimates in nonconcave penalized likelihood models", Annals of Statistics, 2008; Soubies,

@@ -7,8 +7,8 @@ Both lower (1/2) w'G w - c'w + penalty(w), c the correlations with y, q = c - G 
 - *Splitting* takes gradient steps of length t = .99 / (largest eigenvalue of G), each followed by
   the prox of the penalty.
 
-Sources: Zou and Li, Annals of Statistics, 2008 (reweighting); Soubies, Blanc-Feraud and Aubert, SIAM
-J. Imaging Sciences, 2015 (the relaxation of l0); Attouch, Bolte and Svaiter, Mathematical
+Sources: Zou and Li, Annals of Statistics, 2008 (reweighting); Soubies, Blanc-Feraud and Aubert,
+SIAM J. Imaging Sciences, 2015 (the relaxation of l0); Attouch, Bolte and Svaiter, Mathematical
 Programming, 2013 (splitting).
 """
 
@@ -19,9 +19,9 @@ import numpy as np
 from sparsereg.backends.numba.jit import REASSOCIATE, kernel
 from sparsereg.backends.numba.l0_relaxation import descend
 from sparsereg.backends.numba.penalty_kernels import (
-    prox_vector,
+    prox_column,
     relaxed_slope_vector,
-    value_vector,
+    value_column,
 )
 
 # Passes of a weighted lasso, and the step that ends it, beside that of reweighting.
@@ -77,26 +77,45 @@ def split(gram, correlation, coef, kind, params, weights, scales, max_steps, set
     gradient = np.empty(m)
     new_gradient = np.empty(m)
     _refresh(gram, correlation, coef, gradient)
-    objective = -0.5 * np.sum(coef * (correlation + gradient))
-    objective += np.sum(value_vector(kind, params, weights, scales, coef))
+    objective = _objective(correlation, coef, gradient, kind, params, weights, scales)
     slack = _SLACK * settled * settled
+    moved = np.empty(m)
+    zero_up_to = np.zeros(m)  # targets whose prox is known to be zero: most of them, soon
     n_steps = 0
     while n_steps < max_steps:
         n_steps += 1
-        moved = prox_vector(kind, params, weights, scales, coef + step * gradient, step)
+        sq_length = 0.0
+        for j in range(m):
+            target = coef[j] + step * gradient[j]
+            moved[j] = 0.0
+            if abs(target) > zero_up_to[j] and weights[j] < np.inf:
+                moved[j] = prox_column(kind, params, weights, scales, j, target, step)
+                if moved[j] == 0.0 and (target > 0.0 or params[2] == 0.0):
+                    zero_up_to[j] = abs(target)
+            sq_length += (moved[j] - coef[j]) ** 2
         _refresh(gram, correlation, moved, new_gradient)
-        new_objective = -0.5 * np.sum(moved * (correlation + new_gradient))
-        new_objective += np.sum(value_vector(kind, params, weights, scales, moved))
-        if new_objective > objective + slack:
+        reached = _objective(correlation, moved, new_gradient, kind, params, weights, scales)
+        if reached > objective + slack:
             step *= 0.5
+            zero_up_to[:] = 0.0
             continue
-        sq_length = np.sum((moved - coef) ** 2)
         coef[:] = moved
         gradient[:] = new_gradient
-        objective = new_objective
+        objective = reached
         if sq_length <= step * settled * settled:
             break
     return n_steps
+
+
+@kernel()
+def _objective(correlation, coef, gradient, kind, params, weights, scales):
+    """Return the objective, less what it is at zero."""
+    total = 0.0
+    for j in range(coef.shape[0]):
+        if coef[j] != 0.0:
+            total -= 0.5 * coef[j] * (correlation[j] + gradient[j])
+            total += value_column(kind, params, weights, scales, j, coef[j])
+    return total
 
 
 @kernel(fastmath=REASSOCIATE)
