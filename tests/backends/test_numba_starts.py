@@ -43,7 +43,7 @@ def test_where_reweighting_settles_the_next_lasso_is_the_same(penalty):
     gradient = correlation - gram @ coef
     inside = coef != 0
     assert np.count_nonzero(inside) > 1
-    np.testing.assert_allclose(gradient[inside], (np.sign(coef) * slopes)[inside], atol=1e-8)
+    np.testing.assert_allclose(gradient[inside], np.sign(coef[inside]) * slopes[inside], atol=1e-8)
     assert np.all(np.abs(gradient[~inside]) <= slopes[~inside] + 1e-8)
 
 
