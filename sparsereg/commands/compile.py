@@ -123,6 +123,7 @@ def _fits_of_local_models(rng: np.random.Generator) -> None:
         sparse_path(dense, y, penalties.MCP(), n_alphas=5)
         for name in ("LogSum", "TransformedL1", "CappedL1", "CEL0"):
             SparseRegressor(getattr(penalties, name)(0.1)).fit(dense, y)
+        penalties.MCP().prox(y, 1.0)
 
 
 def _fits_of_l0(rng: np.random.Generator) -> None:
@@ -131,6 +132,7 @@ def _fits_of_l0(rng: np.random.Generator) -> None:
     for X, y in _problems(rng):
         L0Regressor(0.1).fit(X, y)
         L0Regressor(0.1, l2=0.1, exact=True).fit(X, y)
+        L0Regressor(0.001, l2=0.1).fit(X, y)  # a support that is not empty
         l0_path(X, y, max_size=5)
 
 
