@@ -127,12 +127,14 @@ def _fits_of_local_models(rng: np.random.Generator) -> None:
 
 
 def _fits_of_l0(rng: np.random.Generator) -> None:
+    from scipy import sparse
+
     from sparsereg import L0Regressor, l0_path
 
     for X, y in _problems(rng):
         L0Regressor(0.1).fit(X, y)
         L0Regressor(0.1, l2=0.1, exact=True).fit(X, y)
-        L0Regressor(0.001, l2=0.1).fit(X, y)  # a support that is not empty
+        L0Regressor(0.001, l2=0.1).fit(sparse.csc_array(X), y)
         l0_path(X, y, max_size=5)
 
 

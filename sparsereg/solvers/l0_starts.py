@@ -117,8 +117,11 @@ class Relaxed:
 
     def splitting(self, alpha: float) -> IndexArray:
         """Return the support of forward-backward splitting, started at zero."""
-        coef = np.zeros(self._problem.n_features)
-        self._run(self._backend.gram_split, alpha, coef, _MAX_STEPS)
+        for _ in range(_EXTENSIONS):
+            coef = np.zeros(self._problem.n_features)
+            self._run(self._backend.gram_split, alpha, coef, _MAX_STEPS)
+            if not self._extend(alpha, coef):
+                break
         return self._support(alpha, coef)
 
     def _run(
