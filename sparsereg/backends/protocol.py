@@ -433,6 +433,48 @@ class Backend(SubsetPrimitives, ReportPrimitives, MixturePrimitives, PatternPrim
         changed : ndarray of bool, of shape (K,)
         """
 
+    def gram_reweight(
+        self,
+        gram: FloatArray,
+        correlation: FloatArray,
+        coef: FloatArray,
+        form: KernelForm,
+        max_rounds: int,
+        settled: float,
+    ) -> int:
+        """Solve lassos weighted by the slopes of the relaxed penalty until these settle.
+
+        Parameters
+        ----------
+        gram : ndarray of shape (>= m, >= m)
+        correlation : ndarray of shape (m,)
+            The negative gradient where all coefficients are zero.
+        coef : ndarray of shape (m,)
+            The start; changed in place.
+        form : KernelForm
+            Of the m columns; any sign is allowed.
+        max_rounds : int
+            Weighted lassos at most.
+        settled : float
+            Move of a coefficient times the norm of its column that ends it.
+
+        Returns
+        -------
+        int
+            The number of weighted lassos.
+        """
+
+    def gram_split(
+        self,
+        gram: FloatArray,
+        correlation: FloatArray,
+        coef: FloatArray,
+        form: KernelForm,
+        max_steps: int,
+        settled: float,
+    ) -> int:
+        """Take forward-backward steps until they settle; parameters as above. Returns the steps."""
+
     def penalty_terms(
         self, coef: FloatArray, form: KernelForm
     ) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -123,14 +123,18 @@ def _fits_of_local_models(rng: np.random.Generator) -> None:
         sparse_path(dense, y, penalties.MCP(), n_alphas=5)
         for name in ("LogSum", "TransformedL1", "CappedL1", "CEL0"):
             SparseRegressor(getattr(penalties, name)(0.1)).fit(dense, y)
+        penalties.MCP().prox(y, 1.0)
 
 
 def _fits_of_l0(rng: np.random.Generator) -> None:
+    from scipy import sparse
+
     from sparsereg import L0Regressor, l0_path
 
     for X, y in _problems(rng):
         L0Regressor(0.1).fit(X, y)
         L0Regressor(0.1, l2=0.1, exact=True).fit(X, y)
+        L0Regressor(0.001, l2=0.1).fit(sparse.csc_array(X), y)
         l0_path(X, y, max_size=5)
 
 

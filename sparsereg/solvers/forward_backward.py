@@ -45,17 +45,21 @@ def split_forward_backward(work: Workspace, penalty: Penalty, max_iter: int) -> 
     if not columns.size:
         return 0
     with single_threaded_blas():
-        operator = _operator(work, columns)
-        coef, n_iter = _iterate(work, penalty, columns, operator, max_iter)
+        if columns.size == len(work.pool):
+            coef = np.zeros_like(work.coef)
+            inner = coef[columns]
+            n_iter = work.backend.gram_split(
+                work.pool.gram, work.slopes_at_zero[columns], inner, terms.form.at(columns),
+                max_iter, _SETTLED * work.sq_y**0.5,
+            )  # fmt: skip
+            coef[columns] = inner
+        else:
+            coef, n_iter = _iterate(work, penalty, columns, _operator(work, columns), max_iter)
     work.move_to(coef)
     return n_iter
 
 
 def _operator(work: Workspace, columns: IndexArray) -> Operator:
-    if columns.size == len(work.pool):
-        gram = work.pool.gram[: columns.size, : columns.size]
-        return lambda v: gram @ v
-
     def multiply(v: FloatArray) -> FloatArray:
         image = work.backend.fitted(work.design, columns, v)
         return work.backend.xtr(work.design, image, columns)

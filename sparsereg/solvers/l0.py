@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sparsereg.backends.protocol import FloatArray
+from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.solvers.blas import single_threaded_blas
 from sparsereg.solvers.branch_and_bound import Exact, branch_and_bound
 from sparsereg.solvers.l0_certificate import (
     DualPoint,
+    RootBound,
     dual_point,
-    root_bound,
     size_bound,
 )
 from sparsereg.solvers.l0_path import SupportPool, search_size
@@ -97,7 +97,8 @@ def minimize_l0(
         within ``tol`` of it, ``max_nodes`` and ``time_limit``.
     """
     with single_threaded_blas():
-        coef, history, moves = _search(problem, alpha, strategy, max_moves, coef_bound)
+        root = RootBound(problem, alpha, coef_bound)
+        coef, history, moves = _search(problem, alpha, strategy, max_moves, coef_bound, root)
         objective = history[-1].objective
         found: Exact | None = None
         if exact and alpha > 0:
@@ -112,7 +113,9 @@ def minimize_l0(
         if found is not None:
             lower = found.lower_bound
         elif alpha > 0:
-            lower = root_bound(problem, alpha, point, objective, coef_bound)
+            root.solve(objective)
+            root.include(point)
+            lower = root.lower
         return L0Solution(
             coef, objective, lower, stationarity(problem, coef, point, alpha, coef_bound),
             tuple(history), point, moves, found.n_nodes if found else 0,
@@ -210,33 +213,54 @@ def stationarity(
     return float(np.sqrt(2.0 * np.max(gains[movable], initial=0.0) / problem.sq_y))
 
 
+# A relative gap at which a solution is as good as proven, so that no other start is tried.
+_CLOSED = 1e-8
+# As many first starts that end at the same support end the search as well.
+_AGREEING = 5
+# An objective by updates of the refit may be off by this share.
+_ROUNDING = 1e-6
 # Prices tried to prove a size, each one for what the last one found of other sizes.
 _MAX_PRICES = 10
 
 
 def _search(
-    problem: SubsetProblem, alpha: float, strategy: str, max_moves: int, coef_bound: float
+    problem: SubsetProblem,
+    alpha: float,
+    strategy: str,
+    max_moves: int,
+    coef_bound: float,
+    root: RootBound,
 ) -> tuple[FloatArray, list[Stage], int]:
     best, moves = problem.fit(problem.free, coef_bound), 0
     history = [Stage("null model", problem.objective(best, alpha))]
     if alpha == 0:
         best = problem.fit(np.flatnonzero(problem.usable), coef_bound)
         return best, [*history, Stage("least squares", problem.objective(best, alpha))], 0
-    refit, seen = Refit(problem), set[bytes]()
-    for name, support in starting_supports(problem, alpha, strategy, coef_bound):
-        refit.move_to(support)
-        stages = [(name, refit.support)]
-        if max_moves:
-            moves += refit.descend(alpha, max_moves)
-            stages.append((f"{name}, moves", refit.support))
-        for stage, found in stages:
-            found = np.sort(found)
-            objective = history[-1].objective
-            if found.tobytes() not in seen:
-                seen.add(found.tobytes())
-                coef = problem.fit(found, coef_bound)
+    refit, ends = Refit(problem), dict[bytes, bytes]()  # of each start, where its moves end
+    reached = list[bytes]()
+    for name, start in starting_supports(problem, alpha, strategy, root):
+        objective = history[-1].objective
+        if _key(start) not in ends:
+            refit.move_to(start)
+            moves += refit.descend(alpha, max_moves) if max_moves else 0
+            end = _key(refit.support)
+            # a bound on the coefficients only adds to the objective of the refit without
+            if end not in reached and refit.objective(alpha) < objective * (1.0 + _ROUNDING):
+                coef = problem.fit(refit.support, coef_bound)
                 value = problem.objective(coef, alpha)
                 if value < objective:
                     best, objective = coef, value
-            history.append(Stage(stage, objective))
+            ends[_key(start)] = end
+        reached.append(ends[_key(start)])
+        history.append(Stage(f"{name}, moves" if max_moves else name, objective))
+        if strategy == "portfolio":
+            if len(reached) == 1:
+                root.solve(objective)
+            closed = root.lower is not None and objective - root.lower <= _CLOSED * objective
+            if closed or (len(reached) >= _AGREEING and len(set(reached)) == 1):
+                break
     return best, history, moves
+
+
+def _key(support: IndexArray) -> bytes:
+    return np.sort(support).tobytes()

@@ -30,7 +30,9 @@ ROUNDING = 16 * np.finfo(np.float64).eps
 # Margin of coefficient bounds from the data.
 _MARGIN = 1e-3
 # Relaxation: relative gap, rounds of descent, columns of the first working set.
-_GAP, _ROUNDS, _FIRST = 1e-8, 200, 200
+_GAP, _ROUNDS, _FIRST = 1e-8, 200, 50
+# Scales of a dual point that are looked at.
+_LARGEST_SCALE = 2.0
 # A size is proven by bounds from the data if there are at most so many columns: the inverse of
 # their Gram matrix costs more than the search where there are many.
 _FEW = 100
@@ -90,11 +92,41 @@ class DualPoint(NamedTuple):
         With a size, of the objective without costs over supports of so many columns with a cost.
         """
 
-        def negative(scale: float) -> float:
-            return -self.at_scale(scale, relaxation, n, sq_y, size)
+        def value(scale: float) -> float:
+            return self.at_scale(scale, relaxation, n, sq_y, size)
 
-        best = minimize_scalar(negative, bounds=(0.0, 2.0), method="bounded")
-        return max(-float(best.fun), -negative(1.0), 0.0)
+        if size is None:
+            best = self._best_scale(relaxation)
+        else:
+            ends = (0.0, _LARGEST_SCALE)
+            best = minimize_scalar(lambda a: -value(a), bounds=ends, method="bounded").x
+        return max(value(float(best)), value(1.0), 0.0)
+
+    def _best_scale(self, relaxation: Relaxation) -> float:
+        """Return the scale at which D is largest, 1 where D is not finite.
+
+        In a, a term of the sum is zero up to slope / |h|, then a^2 h^2 / (2 ridge) - cost, and from
+        ridge bound / |h| on a straight line: D' decreases from piece to piece.
+        """
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            size = np.abs(self.gradient)
+            begins = relaxation.slope / size
+            near = np.flatnonzero((size > 0) & (relaxation.bound > 0) & ~(begins >= _LARGEST_SCALE))
+            size, begins = size[near], begins[near]
+            ridge, limit = relaxation.ridge[near], relaxation.bound[near]
+            bends = np.maximum(np.where(ridge > 0, ridge * limit, 0.0) / size, begins)
+            square = np.where(bends > begins, size**2 / ridge, 0.0)
+            line = np.where(bends < np.inf, limit * size, 0.0)
+            # curvature and slope of D after each of these scales
+            scales = np.concatenate([[0.0], begins, bends])
+            order = np.argsort(scales, kind="stable")
+            scales = np.append(scales[order], _LARGEST_SCALE)
+            curvature = np.cumsum(np.concatenate([[self.sq_norm], square, -square])[order])
+            rise = np.cumsum(np.concatenate([[self.with_y], np.zeros(size.size), -line])[order])
+            tops = rise / curvature
+            piece = int(np.argmax(tops <= scales[1:]))
+            best = max(float(tops[piece]), float(scales[piece]))
+        return min(best, _LARGEST_SCALE) if np.isfinite(best) else 1.0
 
     def at_scale(
         self, scale: float, relaxation: Relaxation, n: int, sq_y: float, size: int | None = None
@@ -181,13 +213,15 @@ def solve_relaxation(
         excess = np.abs(gradient) - relaxation.slope
         excess[~problem.usable | (relaxation.bound == 0)] = -np.inf
         excess[chosen] = -np.inf
-        violating = np.flatnonzero(excess > gap**0.5 * problem.sq_y**0.5)
-        if not violating.size:
+        violating = excess > gap**0.5 * problem.sq_y**0.5
+        if not np.any(violating):
             break
+        known = problem.known_rows[1] >= 0
+        new = np.flatnonzero(violating & ~known)
         room = max(_FIRST, 2 * int(np.count_nonzero(coef)))
-        if violating.size > room:
-            violating = violating[np.argpartition(-excess[violating], room)[:room]]
-        chosen = np.sort(np.concatenate([np.flatnonzero(coef), violating]))
+        if new.size > room:
+            new = new[np.argpartition(-excess[new], room)[:room]]
+        chosen = np.sort(np.concatenate([np.flatnonzero((coef != 0) | (violating & known)), new]))
         rows = problem.gram_rows(chosen)
         part, inner = relaxation.at(chosen), np.zeros(chosen.size)
         inner[:] = coef[chosen]
@@ -212,6 +246,63 @@ def relaxed_dual_point(
     return relaxed, dual_point(problem, relaxed * problem.per_norm)
 
 
+class RootBound:
+    """A proven lower bound of an l0 problem by its relaxation, better the lower an objective known.
+
+    Parameters
+    ----------
+    problem : SubsetProblem
+    alpha : float
+    coef_bound : float or ndarray of shape (p,)
+        |w_j| <= coef_bound is part of the problem.
+
+    Attributes
+    ----------
+    lower : float or None
+        The bound; None where nothing can be proven.
+    """
+
+    def __init__(
+        self, problem: SubsetProblem, alpha: float, coef_bound: float | FloatArray = np.inf
+    ):
+        self._problem, self._alpha, self._coef_bound = problem, alpha, coef_bound
+        self._objective = np.inf
+        self._relaxation: Relaxation | None = None
+        self._relaxed = np.empty(0)
+        self.lower: float | None = None
+
+    def solve(self, objective: float) -> None:
+        """Solve the relaxation of all w with at most this objective, which some w has."""
+        if objective >= self._objective:
+            return
+        problem = self._problem
+        self._objective = objective
+        bounds: FloatArray | None
+        if problem.l2 > 0 and np.count_nonzero(problem.usable) > problem.work.max_rank:
+            # what the data imply is beyond the knots that the ridge alone makes: measured
+            bounds = np.broadcast_to(self._coef_bound, problem.norms.shape)
+        else:
+            bounds = data_bounds(problem, objective, self._coef_bound)
+        if bounds is None:
+            return
+        self._relaxation = Relaxation.of(problem, self._alpha, bounds)
+        self._relaxed, point = relaxed_dual_point(problem, self._relaxation)
+        self.include(point)
+
+    def include(self, point: DualPoint) -> None:
+        """Raise the bound to that of a dual point, if that is higher."""
+        if self._relaxation is not None:
+            n = self._problem.work.design.shape[0]
+            bound = point.bound(self._relaxation, n, self._problem.sq_y)
+            self.lower = min(max(bound, self.lower or 0.0), self._objective)
+
+    def rounded(self) -> IndexArray | None:
+        """Return the columns that the relaxation takes rather than not, None without one."""
+        if self._relaxation is None:
+            return None
+        return np.flatnonzero(np.abs(self._relaxed) > 0.5 * self._relaxation.knot)
+
+
 def root_bound(
     problem: SubsetProblem,
     alpha: float,
@@ -232,14 +323,10 @@ def root_bound(
     coef_bound : float or ndarray of shape (p,)
         |w_j| <= coef_bound is part of the problem.
     """
-    bounds = data_bounds(problem, objective, coef_bound)
-    if bounds is None:
-        return None
-    relaxation = Relaxation.of(problem, alpha, bounds)
-    n = problem.work.design.shape[0]
-    points = [relaxed_dual_point(problem, relaxation)[1], point]
-    best = max(each.bound(relaxation, n, problem.sq_y) for each in points)
-    return min(best, objective)
+    root = RootBound(problem, alpha, coef_bound)
+    root.solve(objective)
+    root.include(point)
+    return root.lower
 
 
 def size_bound(

@@ -69,6 +69,19 @@ def test_any_dual_point_gives_a_lower_bound(seed, scale):
     assert bound <= optimum(X, y, alpha, 0.1) * (1 + 1e-14)
 
 
+@given(st.integers(0, 10_000), st.floats(0.001, 1.0), st.sampled_from([np.inf, 0.3]))
+@settings(max_examples=40)
+def test_no_scale_of_a_dual_point_gives_more_than_its_bound(seed, share, coef_bound):
+    X, y = correlated(seed, 12, P, 0.5, n_nonzero=2, scales=True)
+    problem = subset_problem(X, y, 0.1)
+    w = np.random.default_rng(seed).standard_normal(P) / problem.norms
+    point = dual_point(problem, w * problem.sq_y**0.5)
+    relaxation = Relaxation.of(problem, share * problem.alpha_max(), coef_bound)
+    bound = point.bound(relaxation, 12, problem.sq_y)
+    grid = [point.at_scale(a, relaxation, 12, problem.sq_y) for a in np.linspace(0, 2, 2001)]
+    assert bound >= max(grid) - 1e-12 * problem.sq_y
+
+
 def test_a_clear_signal_is_proven_optimal_by_the_root_bound():
     # no coefficient of the relaxation lies between 0 and its knot, sqrt(2 alpha / l2) = 1
     rng = np.random.default_rng(0)

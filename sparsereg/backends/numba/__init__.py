@@ -30,6 +30,7 @@ from sparsereg.backends.numba import (
     reach,
     refit,
     reports,
+    starts,
 )
 from sparsereg.backends.protocol import (
     ActiveSet,
@@ -271,6 +272,28 @@ class NumbaBackend:
             rough, goal, lower, steps, changed,
         )  # fmt: skip
         return steps, changed
+
+    def gram_reweight(  # noqa: D102
+        self,
+        gram: FloatArray,
+        correlation: FloatArray,
+        coef: FloatArray,
+        form: KernelForm,
+        max_rounds: int,
+        settled: float,
+    ) -> int:
+        return starts.reweight(gram, correlation, coef, *form, max_rounds, settled)
+
+    def gram_split(  # noqa: D102
+        self,
+        gram: FloatArray,
+        correlation: FloatArray,
+        coef: FloatArray,
+        form: KernelForm,
+        max_steps: int,
+        settled: float,
+    ) -> int:
+        return starts.split(gram, correlation, coef, *form, max_steps, settled)
 
     def penalty_terms(  # noqa: D102
         self, coef: FloatArray, form: KernelForm
