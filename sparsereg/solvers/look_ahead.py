@@ -40,8 +40,8 @@ _MAX_ALPHAS = 12
 # Walks from where columns were missing; more of these than this, or than there are in the pool, are
 # left to the ordinary solve.
 _ATTEMPTS, _FEW = 4, 64
-# A step with more active-set changes per alpha than this is worth a pass of its own.
-_MANY_CHANGES = 60
+# So many changes of the active set, as often as at the last alpha, are worth a pass.
+_CHANGES_PER_PASS = 400
 _RULES = FewRowsRules(_NEARLY, FAR, FAR_SHARE, INSIDE, _MAX_ALPHAS, _ATTEMPTS, _FEW)
 
 
@@ -75,8 +75,7 @@ class LookAhead:
         work = self._work
         residual = None if work.on_gram else work.residual
         self._before, self._last = self._last, _Known(alpha, residual, work.gradient)
-        if n_iter > _MANY_CHANGES:
-            self._size = 1
+        self._size = min(self._size, max(_CHANGES_PER_PASS // max(n_iter, 1), 1))
 
     def _has_slope(self) -> bool:
         """Whether the last change of alpha was down, so that the gradient's can be extended."""
