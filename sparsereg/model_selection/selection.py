@@ -10,6 +10,9 @@ import numpy.typing as npt
 
 Selection = str | Callable[[np.ndarray, np.ndarray], int]
 
+# Mean scores that differ by no more than this share are equal: rounding makes such differences.
+_EQUAL = 1e-10
+
 
 def select_alpha(alphas: npt.ArrayLike, scores: npt.ArrayLike, selection: Selection) -> int:
     """Return the index of the chosen alpha.
@@ -21,9 +24,9 @@ def select_alpha(alphas: npt.ArrayLike, scores: npt.ArrayLike, selection: Select
     scores : array-like of shape (n_alphas, n_folds)
         Greater is better.
     selection : {"min", "1se"} or callable
-        "min" takes the best mean score (the largest alpha of equals). "1se" takes the largest
-        alpha whose mean score is within one standard error (over folds) of the best. A callable
-        gets ``(alphas, scores)`` and returns an index.
+        "min" takes the best mean score (the largest alpha of those equal to ten digits). "1se"
+        takes the largest alpha whose mean score is within one standard error (over folds) of the
+        best. A callable gets ``(alphas, scores)`` and returns an index.
 
     Returns
     -------
@@ -61,10 +64,11 @@ def select_alpha(alphas: npt.ArrayLike, scores: npt.ArrayLike, selection: Select
             "small for this scorer, or have no sample weight: use fewer folds."
         )
     best = int(np.nanargmax(means))
-    if selection == "min":
-        return best
     n_folds = scores.shape[1]
-    error = float(scores[best].std(ddof=1)) / np.sqrt(n_folds) if n_folds > 1 else 0.0
+    error = 0.0
+    if selection == "1se" and n_folds > 1:
+        error = float(scores[best].std(ddof=1)) / np.sqrt(n_folds)
+    error = max(error, _EQUAL * abs(float(means[best])))
     return int(np.flatnonzero(means >= means[best] - error)[0])
 
 

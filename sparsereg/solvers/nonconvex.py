@@ -112,6 +112,11 @@ def solve(
         history.append(Stage(name, used, best.objective, best.stationarity))
     assert best is not None
     work.move_to(best.coef.copy())
+    if _POLISHED * tol < best.stationarity <= tol:
+        # starts that were solved roughly end within the tolerance: one more step is exact there
+        best = _descend_well(work, penalty, _POLISHED, tol, max_iter)
+        used += best.n_iter
+        history[-1] = Stage(history[-1].stage, used, best.objective, best.stationarity)
     return replace(best, n_iter=used, history=tuple(history))
 
 

@@ -20,6 +20,7 @@ from sklearn.model_selection import (
 )
 
 from sparsereg import ElasticNet, ElasticNetCV, Lasso, LassoCV, lasso_path
+from sparsereg.model_selection import select_alpha
 
 N, P = 40, 12
 RNG = np.random.default_rng(5)
@@ -475,3 +476,10 @@ def test_training_folds_of_one_row_predict_it(n):
     model = LassoCV(cv=splits, n_alphas=3).fit(X[:n], Y[:n])
     expected = np.mean((Y[1:n] - Y[0]) ** 2)
     np.testing.assert_allclose(model.mse_path_, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("selection", ["min", "1se"])
+def test_of_scores_that_only_rounding_tells_apart_the_largest_alpha_is_chosen(selection):
+    scores = -np.array([[2.0, 2.0], [1.0, 1.0 + 1e-13], [1.0, 1.0]])
+    assert select_alpha([3.0, 2.0, 1.0], scores, selection) == 1
+    assert select_alpha([3.0, 2.0, 1.0], scores * [[1.0], [1.0 + 1e-6], [1.0]], selection) == 2

@@ -77,7 +77,7 @@ ESTIMATORS = [
     SparseRegressor(penalties.L0(alpha=0.1), strategy="irl1"),
     SparseRegressor(penalties.LogSum(alpha=0.1, eps=0.1)),
     SparseRegressor(penalties.L1(alpha=0.1)),
-    SparseRegressorCV(cv=3, n_alphas=10),
+    SparseRegressorCV(cv=3, n_alphas=10, tol=1e-10),
     SparseRegressorCV(penalties.Lq(q=0.5), cv=3, n_alphas=10, selection="1se", n_jobs=2),
     SparseRegressorCV(penalties.SCAD(), n_alphas=10, selection="ebic"),
 ]
