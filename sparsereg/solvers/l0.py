@@ -236,17 +236,23 @@ def _search(
     if alpha == 0:
         best = problem.fit(np.flatnonzero(problem.usable), coef_bound)
         return best, [*history, Stage("least squares", problem.objective(best, alpha))], 0
+    # moves know no bound on the coefficients: with one, what they leave may be the better one, and
+    # that they agree says little
+    bounded = bool(np.isfinite(coef_bound))
     refit, ends = Refit(problem), dict[bytes, bytes]()  # of each start, where its moves end
     reached = list[bytes]()
     for name, start in starting_supports(problem, alpha, strategy, root):
         objective = history[-1].objective
         if _key(start) not in ends:
             refit.move_to(start)
+            supports = [refit.support.copy()] if bounded and max_moves else []
             moves += refit.descend(alpha, max_moves) if max_moves else 0
             end = _key(refit.support)
             # a bound on the coefficients only adds to the objective of the refit without
             if end not in reached and refit.objective(alpha) < objective * (1.0 + _ROUNDING):
-                coef = problem.fit(refit.support, coef_bound)
+                supports.append(refit.support)
+            for support in supports:
+                coef = problem.fit(support, coef_bound)
                 value = problem.objective(coef, alpha)
                 if value < objective:
                     best, objective = coef, value
@@ -257,7 +263,8 @@ def _search(
             if len(reached) == 1:
                 root.solve(objective)
             closed = root.lower is not None and objective - root.lower <= _CLOSED * objective
-            if closed or (len(reached) >= _AGREEING and len(set(reached)) == 1):
+            agreed = not bounded and len(reached) >= _AGREEING and len(set(reached)) == 1
+            if closed or agreed:
                 break
     return best, history, moves
 

@@ -280,6 +280,12 @@ def _descend_in_sight(
         level, wanted = _descend(work, restriction, last_level)
         if not make_pool(work, restriction, wanted, on_the_way=True):
             return last_level, used
+        columns = work.pool.columns
+        late = columns[~near[columns]]  # wanted by what the last pass over X saw of them
+        if late.size:
+            gradient = work.gradient.copy()
+            gradient[late] = work.backend.xtr(work.design, work.residual, late)
+            work.gradient = gradient
         used += solve_on_pool(
             work, restriction.at(level), work.pool.columns, goal, descent=last_level / level
         )

@@ -92,6 +92,20 @@ def test_a_coefficient_bound_binds():
     assert 0 < model.lower_bound_ <= model.objective_
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_with_a_coefficient_bound_the_portfolio_is_as_good_as_each_start(seed):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((12, 8))
+    y = X @ np.where(rng.random(8) < 0.5, rng.standard_normal(8), 0.0) + rng.standard_normal(12)
+    settings = {"alpha": 1e-3 * y.var(), "coef_bound": 0.3}
+    best = min(
+        L0Regressor(strategy=route, n_swaps=n_swaps, **settings).fit(X, y).objective_
+        for route in ("path", "irl1", "fbs")
+        for n_swaps in (0, "auto")
+    )
+    assert L0Regressor(**settings).fit(X, y).objective_ <= best * (1 + 1e-9)
+
+
 @every_estimator
 @pytest.mark.parametrize("form", ["csr", "csc", "fortran", "float32", "integer weights"])
 def test_forms_of_the_same_data_give_the_same_model(model, form):
