@@ -45,8 +45,9 @@ _FAR_DOWN = 30.0
 # The Gram matrix of all p columns is worth a pass over X for every so many of them. A fit saves two
 # passes by it, a path one for every so many alphas.
 _COLUMNS_PER_PASS, _SAVED_PASSES, _ALPHAS_PER_PASS = 100, 2, 10
-# Products in single precision pay for another pass over X from so many columns and entries on.
-_ROUGH_COLUMNS, _ROUGH_SIZE = 128, 1_000_000
+# Products in single precision pay for another pass over X from so many columns and entries on,
+# where means of at most so many standard deviations leave the passes exact.
+_ROUGH_COLUMNS, _ROUGH_SIZE, _ROUGH_OFFSET = 128, 1_000_000, 1e3
 # A relative gap at which a solution counts as exact.
 EXACT = 1e-10
 # There is no Gram matrix of more sparse columns than this, or half as many again where their rank,
@@ -106,9 +107,8 @@ def solve(
     Solution
     """
     with single_threaded_blas():
-        n, p = work.design.shape
-        tall = work.whole_gram_fits and p >= _ROUGH_COLUMNS and n * p >= _ROUGH_SIZE
-        work.pool.is_rough = work.pool.is_rough or (alone and tall and not len(work.pool))
+        if alone and not len(work.pool):
+            work.pool.is_rough = work.pool.is_rough or _rough_will_do(work)
         take_whole_gram(work, penalty, n_alphas=1)
         return _solve(work, penalty, tol * work.sq_y, max_iter, settle)
 
@@ -321,6 +321,15 @@ def _choose(
 def _most_new(work: Workspace) -> tuple[int, float]:
     passes_are_dear = work.design.is_sparse or work.whole_gram_fits
     return _MOST_NEW_IF_DEAR if passes_are_dear else _MOST_NEW
+
+
+def _rough_will_do(work: Workspace) -> bool:
+    """Whether X is tall and large, and the gradient in double precision exact enough."""
+    n, p = work.design.shape
+    tall = work.whole_gram_fits and p >= _ROUGH_COLUMNS and n * p >= _ROUGH_SIZE
+    moving = work.design.sqnorms > 0
+    offsets = work.design.means[moving] ** 2 <= _ROUGH_OFFSET**2 * work.design.sqnorms[moving]
+    return tall and bool(np.all(offsets))
 
 
 def _largest_pool(work: Workspace) -> int:

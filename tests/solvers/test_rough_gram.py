@@ -80,3 +80,10 @@ def test_columns_that_single_precision_cannot_tell_apart_are_multiplied_in_doubl
 def test_what_is_solved_again_keeps_double_precision(roughly):
     Lasso(0.05 * ALPHA_MAX).fit(X, np.column_stack([Y, Y[::-1]]))
     assert set(roughly) == {"double"}
+
+
+@pytest.mark.parametrize(("offset", "precision"), [(100.0, "single"), (1e5, "double")])
+def test_far_from_zero_products_are_in_double_precision(roughly, offset, precision):
+    data = np.asfortranarray(np.hstack([X + offset, np.full((N, 1), 5.0)]))  # one is constant
+    assert Lasso(0.05 * ALPHA_MAX, tol=1e-8).fit(data, Y).converged_
+    assert set(roughly) == {precision}
