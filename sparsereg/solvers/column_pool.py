@@ -13,6 +13,7 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf
 
 from sparsereg.backends.protocol import ActiveSet, Backend, Design, FloatArray, IndexArray
+from sparsereg.solvers.reserved import LARGE, reserved_square
 
 # A pivot below this share of its diagonal means that the columns are dependent.
 _DEPENDENT = 1e-10
@@ -23,6 +24,8 @@ _MOST_AT_ONCE = 512
 # A Gram matrix that has to grow gets room for this share of columns to spare, and
 # below so many columns doubles: small ones are not copied again and again.
 _SPARE, _DOUBLED = 0.0625, 400
+# A large Gram matrix that has to grow gets addresses for so many times the columns.
+_RESERVED = 4
 # A factor has room for so many columns from the start.
 _FIRST_ROOM = 64
 # Rows that are copied at a time when columns are dropped.
@@ -131,6 +134,8 @@ class ColumnPool:
 class Square:
     """A square array that changes its size in place, so that there never are two of it.
 
+    From four megabytes on it grows into addresses that are reserved, and nothing is moved.
+
     Parameters
     ----------
     array : ndarray of shape (c, c), optional
@@ -140,6 +145,7 @@ class Square:
     def __init__(self, array: FloatArray | None = None):
         # one memory order, so that kernels are compiled once
         self.array = np.empty((0, 0)) if array is None else np.ascontiguousarray(array)
+        self._is_reserved = False
 
     def grow(self, used: int, size: int, largest: int) -> None:
         """Make room for ``size`` rows and columns, and some more; the first ``used`` stay."""
@@ -147,6 +153,9 @@ class Square:
         if size <= old:
             return
         new = min(max(size, int((1 + _SPARE) * old), min(2 * old, _DOUBLED)), largest)
+        if 8 * new**2 >= LARGE:
+            self._reserve(min(_RESERVED * new, largest), used)
+            return
         self._resize(new)
         # from the end, as many rows at a time as do not overlap with where they go
         flat, last = self.array.ravel(), used
@@ -158,16 +167,26 @@ class Square:
 
     def keep_only(self, positions: IndexArray) -> None:
         """Keep the rows and columns at increasing positions."""
-        flat, size = self.array.ravel(), positions.size
+        size = positions.size
+        stays = self._is_reserved and 8 * size**2 >= LARGE
+        flat, width = self.array.ravel(), len(self.array) if stays else size
         for start in range(0, size, _ROWS_MOVED):  # none goes where one is still to be read
             rows = self.array[positions[start : start + _ROWS_MOVED, None], positions]
-            flat[start * size : start * size + rows.size] = rows.ravel()
+            first, last = start * width, (start + len(rows)) * width
+            flat[first:last].reshape(-1, width)[:, :size] = rows
         del flat
-        self._resize(size)
+        if not stays:
+            self._resize(size)
+
+    def _reserve(self, size: int, used: int) -> None:
+        """Move to a buffer of which only what is written to takes memory."""
+        wider = reserved_square(size)
+        wider[:used, :used] = self.array[:used, :used]
+        self.array, self._is_reserved = wider, True
 
     def _resize(self, size: int) -> None:
         """Give the buffer a new size; its first numbers stay, one after another."""
-        array = self.array
+        array, self._is_reserved = self.array, False
         self.array = np.empty((0, 0))
         try:
             array.resize((size, size))
