@@ -283,6 +283,17 @@ class KeptActiveSet:
         state.sign[active] = np.where(free[active], 1.0, np.sign(coef[active]))
         state.n_active = active.size
 
+    def rewind(self, coef: FloatArray) -> None:
+        """Keep the factor up to the first column whose coefficient is zero.
+
+        After a walk that went too far, what it appended is at the end. The others of the support
+        are to be appended again.
+        """
+        state = self._state
+        at_zero = np.flatnonzero(coef[state.active[: max(state.n_active, 0)]] == 0)
+        if at_zero.size:
+            state.n_active = int(at_zero[0])
+
     def forget(self) -> None:
         """Say that coefficients were moved by somebody else."""
         self._state.n_active = -1

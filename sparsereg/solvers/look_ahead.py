@@ -114,13 +114,14 @@ class LookAhead:
                 yield stretch
             if not rest:
                 return
-            work.active_set.forget()
             if not 0 < missing.size <= max(_FEW, len(work.pool)):
                 break
+            work.active_set.rewind(work.coef[work.pool.columns])
             with single_threaded_blas():
                 fits = make_pool(work, self._unit, missing)
             if not fits:
                 break
+        work.active_set.forget()
         self._size = 1
 
     def _walk_few_rows(self, alphas: Sequence[float], size: int, tol: float) -> Stretch | None:

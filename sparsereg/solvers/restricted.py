@@ -239,6 +239,9 @@ def _prepare(
         if bound_again or np.count_nonzero(stays_free) < np.count_nonzero(free):
             state.n_active = -1
     work.active_set.had_free = any_free
+    rewound = 0 <= state.n_active < np.count_nonzero(coef)
+    if rewound and (l2 > 0 or state.n_active < _NEWTON_FROM):  # only Newton steps append the rest
+        state.n_active = -1
     if state.n_active < 0:
         work.active_set.factorize(coef, gap.l2, free)
     return state, free, coef.size if l2 > 0 else min(coef.size, work.max_rank)

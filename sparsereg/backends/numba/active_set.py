@@ -64,15 +64,20 @@ def _watch(
 
 
 @kernel()
-def _compact(gram, active, k, watched, q, max_rank, slot):
-    """Copy the rows of the active columns at the watched ones, with room for more of both."""
-    m = gram.shape[0]
-    near = np.empty((min(max_rank, k + k // 8 + 64), min(m, q + q // 8 + 64)))
+def _compact(memory, gram, active, k, watched, q, max_rank, slot):
+    """Copy the rows of the active columns at the watched ones, with room for more of both.
+
+    Returns (memory, rows): they are written over what is there, if that has room.
+    """
+    most, width = min(max_rank, k + k // 8 + 64), min(gram.shape[0], q + q // 8 + 64)
+    if memory.size < most * width:
+        memory = np.empty(most * width)
+    near = memory[: most * width].reshape(most, width)
     for i in range(near.shape[0]):
         slot[i] = i
     for i in range(k):
         add_row(near, i, gram, active[i], watched, q)
-    return near
+    return memory, near
 
 
 @kernel(inline="always")
@@ -128,6 +133,25 @@ def _enter(
     return True
 
 
+@kernel()
+def _complete(gram, coef, l2, max_rank, factor, active, sign, inside, k, entering):
+    """Append what is in the support but not active; return the number of active columns, or -1."""
+    n_entering = np.int64(0)
+    for j in range(coef.shape[0]):
+        if coef[j] != 0.0 and not inside[j]:
+            entering[n_entering] = j
+            n_entering += 1
+            inside[j] = True
+            sign[j] = np.sign(coef[j])
+    if not n_entering:
+        return k
+    if k + n_entering > max_rank:
+        return -1
+    if not append_together(factor, active, k, gram, l2, entering, n_entering):
+        return -1
+    return k + n_entering
+
+
 @kernel(inline="always")
 def _leave(
     near, slot, gram, gradient, coef, factor, active, inside, k, watched, is_watched, q, position
@@ -155,18 +179,18 @@ def _leave(
 
 @kernel()
 def _solve_at(
-    level, last_level, near, slot, gram, gradient, coef, fixed, slope, l2, free, positive, max_rank,
+    level, last_level, memory, near, slot, gram, gradient, coef, fixed, slope, l2, free, positive, max_rank,
     factor, active, sign, inside, k, watched, is_watched, q, move, drift, entering,
 ):  # fmt: skip
     """Go to the solution at one level, as far as the watched columns tell.
 
-    Returns (status, changes, k, q, near); where the step was too long everything is as it was.
+    Returns (status, changes, k, q, memory, near); where the step was too long everything is as it was.
     """
     changes = 0
     last_changes = 0
     for attempt in range(_MAX_ROUNDS):
         if k > near.shape[0] or q > near.shape[1]:
-            near = _compact(gram, active, k, watched, q, max_rank, slot)
+            memory, near = _compact(memory, gram, active, k, watched, q, max_rank, slot)
         _step(
             near, slot, gradient, coef, fixed, slope, l2, level, free, factor, active, sign, k,
             watched, q, move, drift,
@@ -183,7 +207,7 @@ def _solve_at(
                 n_leaving += 1
         n_changes = int(n_entering) + n_leaving
         if n_changes == 0:
-            return _SOLVED, changes, k, q, near
+            return _SOLVED, changes, k, q, memory, near
         if attempt == 0 and n_changes > _MANY_CHANGES + _MANY_SHARE * k and level != last_level:
             for c in range(q):
                 gradient[watched[c]] -= drift[c]
@@ -192,7 +216,7 @@ def _solve_at(
                 coef[a] -= move[i]
                 bound = 0.0 if free[a] else sign[a] * (fixed[a] + last_level * slope[a])
                 gradient[a] = l2[a] * coef[a] + bound
-            return _TOO_LONG, changes, k, q, near
+            return _TOO_LONG, changes, k, q, memory, near
         if attempt > 0 and n_changes > max(last_changes, _FEW_CHANGES):
             break  # it diverges
         last_changes = n_changes
@@ -212,7 +236,7 @@ def _solve_at(
             ):  # fmt: skip
                 break
             k += n_entering
-    return _FAILED, changes, k, q, near
+    return _FAILED, changes, k, q, memory, near
 
 
 @kernel()
@@ -232,7 +256,8 @@ def jump(
     coefs, changes : (a, m), (a,)
         Filled with the solutions at the others, and the active-set changes of each. Between looks
         at all columns, a solution may miss one that it should have: its gap says so.
-    gram, gradient, coef, ... : as for :func:`sparsereg.backends.numba.homotopy.follow`
+    gram, gradient, coef, ... : as for :func:`sparsereg.backends.numba.homotopy.follow`; what is
+        missing of the support in the active set is appended
 
     Returns
     -------
@@ -252,10 +277,13 @@ def jump(
     rows = np.empty(m, dtype=np.int64)
     entering = np.empty(m, dtype=np.int64)
     slot = np.empty(m, dtype=np.int64)
-    near = np.empty((0, 0))
+    memory, near = np.empty(0), np.empty((0, 0))
     q = np.int64(0)
     for i in range(k):
         inside[active[i]] = True
+    k = _complete(gram, coef, l2, max_rank, factor, active, sign, inside, k, entering)
+    if k < 0:
+        return 0, levels[0], -1
 
     n_levels = levels.shape[0]
     changes[:] = 0
@@ -289,10 +317,10 @@ def jump(
                         inside, k, watched, q, entering, n_entering,
                     ):  # fmt: skip
                         k += n_entering
-                        status, used, k, q, near = _solve_at(
-                            current, current, near, slot, gram, gradient, coef, fixed, slope, l2,
-                            free, positive, max_rank, factor, active, sign, inside, k, watched,
-                            is_watched, q, move, drift, entering,
+                        status, used, k, q, memory, near = _solve_at(
+                            current, current, memory, near, slot, gram, gradient, coef, fixed,
+                            slope, l2, free, positive, max_rank, factor, active, sign, inside, k,
+                            watched, is_watched, q, move, drift, entering,
                         )  # fmt: skip
                         changes[max(n_solved - 2, 0)] += used + n_entering
                     if status != _SOLVED:
@@ -311,12 +339,11 @@ def jump(
                 gram, gradient, fixed, slope, stretch_end, free, positive, inside, is_watched,
                 watched,
             )  # fmt: skip
-            near = np.empty((0, 0))  # not both at once
-            near = _compact(gram, active, k, watched, q, max_rank, slot)
-        status, used, k, q, near = _solve_at(
-            target, current, near, slot, gram, gradient, coef, fixed, slope, l2, free, positive,
-            max_rank, factor, active, sign, inside, k, watched, is_watched, q, move, drift,
-            entering,
+            memory, near = _compact(memory, gram, active, k, watched, q, max_rank, slot)
+        status, used, k, q, memory, near = _solve_at(
+            target, current, memory, near, slot, gram, gradient, coef, fixed, slope, l2, free,
+            positive, max_rank, factor, active, sign, inside, k, watched, is_watched, q, move,
+            drift, entering,
         )  # fmt: skip
         if status == _TOO_LONG and stride > _SHORTEST:
             stride = 0.5 * min(stride, np.log(current / target))

@@ -17,8 +17,6 @@ from sparsereg.backends.numba.jit import REASSOCIATE, kernel
 
 # A pivot below this share of its diagonal means that the column depends on the active ones.
 _DEPENDENT = 1e-11
-# Columns of the factor that are used at a time where several columns are appended.
-_PANEL = 64
 
 
 @kernel(inline="always")
@@ -104,47 +102,44 @@ def append(factor, active, k, max_rank, gram, l2, j, row):
 
 
 @kernel(fastmath={"contract"})
-def _solve_lower_together(factor, b, k):
-    """Solve U' X = B in place, for B of shape (k, m): a panel of columns of U after another.
-
-    What the rows above contribute to a panel is a matrix product.
-    """
-    room, m = _room(factor), b.shape[1]
-    packed, product = np.empty(_PANEL * k), np.empty((_PANEL, m))
-    for first in range(0, k, _PANEL):
-        width = min(_PANEL, k - first)
-        if first:
-            panel = packed[: first * width].reshape(first, width)
-            for i in range(first):
-                start = diagonal(room, i) + first - i
-                row, known = panel[i], factor[start : start + width]
-                for c in range(width):
-                    row[c] = known[c]
-            np.dot(panel.T, b[:first], product[:width])
-        for j in range(width):
-            value = b[first + j]
-            if first:
-                known = product[j]
-                for c in range(m):
-                    value[c] -= known[c]
-            i = 0
-            while i + 4 <= j:
-                a0, a1, a2, a3 = b[first + i], b[first + i + 1], b[first + i + 2], b[first + i + 3]
-                u0 = factor[diagonal(room, first + i) + j - i]
-                u1 = factor[diagonal(room, first + i + 1) + j - i - 1]
-                u2 = factor[diagonal(room, first + i + 2) + j - i - 2]
-                u3 = factor[diagonal(room, first + i + 3) + j - i - 3]
-                for c in range(m):
-                    value[c] -= (u0 * a0[c] + u1 * a1[c]) + (u2 * a2[c] + u3 * a3[c])
-                i += 4
-            while i < j:
-                u, known = factor[diagonal(room, first + i) + j - i], b[first + i]
-                for c in range(m):
-                    value[c] -= u * known[c]
-                i += 1
-            scale = 1.0 / factor[diagonal(room, first + j)]
-            for c in range(m):
-                value[c] *= scale
+def _solve_lower_together(factor, rows, b, k):
+    """Solve U' x = row[:k] in place for each of the first b rows, four rows of U at a time."""
+    room = _room(factor)
+    i = 0
+    while i + 4 <= k:
+        f0, f1 = factor[diagonal(room, i) :], factor[diagonal(room, i + 1) :]
+        f2, f3 = factor[diagonal(room, i + 2) :], factor[diagonal(room, i + 3) :]
+        u01, u02, u03, u12, u13, u23 = f0[1], f0[2], f0[3], f1[1], f1[2], f2[1]
+        r0, r1, r2, r3 = f0[4 : k - i], f1[3 : k - i - 1], f2[2 : k - i - 2], f3[1 : k - i - 3]
+        for c in range(b):
+            x = rows[c, i : i + 4]
+            x0 = x[0] / f0[0]
+            x1 = (x[1] - x0 * u01) / f1[0]
+            x2 = (x[2] - x0 * u02 - x1 * u12) / f2[0]
+            x3 = (x[3] - x0 * u03 - x1 * u13 - x2 * u23) / f3[0]
+            x[0], x[1], x[2], x[3] = x0, x1, x2, x3
+        # two right-hand sides at a time share what is read of U
+        for c in range(0, b - 1, 2):
+            x, y = rows[c, i : i + 4], rows[c + 1, i : i + 4]
+            x0, x1, x2, x3 = x[0], x[1], x[2], x[3]
+            y0, y1, y2, y3 = y[0], y[1], y[2], y[3]
+            rest, other = rows[c, i + 4 : k], rows[c + 1, i + 4 : k]
+            for t in range(k - i - 4):
+                u0, u1, u2, u3 = r0[t], r1[t], r2[t], r3[t]
+                rest[t] -= (x0 * u0 + x1 * u1) + (x2 * u2 + x3 * u3)
+                other[t] -= (y0 * u0 + y1 * u1) + (y2 * u2 + y3 * u3)
+        if b % 2:
+            x, rest = rows[b - 1, i : i + 4], rows[b - 1, i + 4 : k]
+            x0, x1, x2, x3 = x[0], x[1], x[2], x[3]
+            for t in range(k - i - 4):
+                rest[t] -= (x0 * r0[t] + x1 * r1[t]) + (x2 * r2[t] + x3 * r3[t])
+        i += 4
+    for c in range(b):  # at most three are left
+        for j in range(i, k):
+            value = rows[c, j]
+            for t in range(i, j):
+                value -= rows[c, t] * factor[diagonal(room, t) + j - t]
+            rows[c, j] = value / factor[diagonal(room, j)]
 
 
 @kernel(fastmath=REASSOCIATE)
@@ -153,19 +148,28 @@ def append_together(factor, active, k, gram, l2, columns, b):
 
     If they are not, the factor of the first k columns is as it was.
     """
-    new = np.empty((k, b))
-    for i in range(k):
-        row, known = new[i], gram[active[i]]
-        for c in range(b):
-            row[c] = known[columns[c]]
-    _solve_lower_together(factor, new, k)
-    rest = np.zeros((b, b))  # lower triangle of the Schur complement, then its factor
-    if k:
-        np.dot(new.T, new, rest)
+    rows = np.empty((b, k))
     for c in range(b):
-        known = gram[columns[c]]
-        for d in range(c + 1):
-            rest[c, d] = known[columns[d]] - rest[c, d]
+        for i in range(k):
+            rows[c, i] = gram[columns[c], active[i]]
+    _solve_lower_together(factor, rows, b, k)
+    rest = np.empty((b, b))  # lower triangle of the Schur complement, then its factor
+    for c in range(b):
+        row, known = rows[c], gram[columns[c]]
+        for d in range(0, c + 1, 4):  # four products at a time read rows[c] once
+            last = b - 1
+            r0, r1 = rows[d], rows[min(d + 1, last)]
+            r2, r3 = rows[min(d + 2, last)], rows[min(d + 3, last)]
+            t0 = t1 = t2 = t3 = 0.0
+            for i in range(k):
+                value = row[i]
+                t0 += value * r0[i]
+                t1 += value * r1[i]
+                t2 += value * r2[i]
+                t3 += value * r3[i]
+            totals = (t0, t1, t2, t3)
+            for e in range(min(4, c + 1 - d)):
+                rest[c, d + e] = known[columns[d + e]] - totals[e]
         rest[c, c] += l2[columns[c]]
     for c in range(b):
         for d in range(c):
@@ -182,10 +186,9 @@ def append_together(factor, active, k, gram, l2, columns, b):
         rest[c, c] = np.sqrt(pivot)
     room = _room(factor)
     for i in range(k):
-        start, row = diagonal(room, i) + k - i, new[i]
-        known = factor[start : start + b]
+        end = diagonal(room, i) + k - i
         for c in range(b):
-            known[c] = row[c]
+            factor[end + c] = rows[c, i]
     for c in range(b):
         active[k + c] = columns[c]
         for d in range(c + 1):

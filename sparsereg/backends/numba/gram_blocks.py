@@ -201,25 +201,32 @@ def _is_far_from_zero(design: SparseDesign, columns: IndexArray) -> bool:
 
 @kernel()
 def _rows_of_columns(data, indices, indptr, weights, n, columns):
-    """Return some columns, weighted, in compressed rows: their starts, positions and values."""
+    """Return some columns, weighted, in compressed rows: their starts, positions and values.
+
+    Rows without weight are left empty: in a fold, those that do not train.
+    """
+    weighted = weights.shape[0] > 0
     ends = np.zeros(n + 1, dtype=np.int64)
     for j in columns:
         for k in range(indptr[j], indptr[j + 1]):
-            ends[np.uintp(indices[k]) + np.uintp(1)] += 1
+            row = np.uintp(indices[k])
+            if not weighted or weights[row] != 0.0:
+                ends[row + np.uintp(1)] += 1
     for i in range(n):
         ends[i + 1] += ends[i]
     starts = ends.copy()
     positions = np.empty(ends[n], dtype=np.uint32)
     values = np.empty(ends[n])
-    weighted = weights.shape[0] > 0
     for c in range(columns.shape[0]):
         j = columns[c]
         for k in range(indptr[j], indptr[j + 1]):
             row = np.uintp(indices[k])
-            e = starts[row]
-            positions[e] = c
-            values[e] = data[k] * (weights[row] if weighted else 1.0)
-            starts[row] = e + 1
+            weight = weights[row] if weighted else 1.0
+            if weight != 0.0:
+                e = starts[row]
+                positions[e] = c
+                values[e] = data[k] * weight
+                starts[row] = e + 1
     return ends, positions, values
 
 

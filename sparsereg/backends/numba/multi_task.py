@@ -207,36 +207,36 @@ def xtv_columns_tasks(X, v, columns, start, stop, out):
         k += 1
 
 
-@kernel()
+@kernel(fastmath=REASSOCIATE)
 def _xtv_csc_tasks(data, indices, indptr, v, columns, start, stop, out):
     tasks = v.shape[1]
     total = np.empty(tasks)
     for c in range(start, stop):
-        j = columns[c]
+        first, last = indptr[columns[c]], indptr[columns[c] + 1]
+        values, rows = data[first:last], indices[first:last]
         if tasks == 2:  # in registers
             a = b = 0.0
-            for k in range(indptr[j], indptr[j + 1]):
-                i = indices[k]
-                a += data[k] * v[i, 0]
-                b += data[k] * v[i, 1]
+            for k in range(last - first):
+                i = np.uintp(rows[k])
+                a += values[k] * v[i, 0]
+                b += values[k] * v[i, 1]
             out[0, c], out[1, c] = a, b
             continue
         total[:] = 0.0
-        for k in range(indptr[j], indptr[j + 1]):
-            i = indices[k]
-            x = float(data[k])
+        for k in range(last - first):
+            row, x = v[np.uintp(rows[k])], float(values[k])
             for t in range(tasks):
-                total[t] += x * v[i, t]
+                total[t] += x * row[t]
         for t in range(tasks):
             out[t, c] = total[t]
 
 
-@kernel()
+@kernel(fastmath={"contract"})
 def _xw_csc_tasks(data, indices, indptr, columns, coef, out):
     for c in range(columns.shape[0]):
-        j = columns[c]
-        for k in range(indptr[j], indptr[j + 1]):
-            i = indices[k]
-            x = float(data[k])
-            for t in range(coef.shape[1]):
-                out[i, t] += x * coef[c, t]
+        first, last = indptr[columns[c]], indptr[columns[c] + 1]
+        values, rows, multiples = data[first:last], indices[first:last], coef[c]
+        for k in range(last - first):
+            row, x = out[np.uintp(rows[k])], float(values[k])
+            for t in range(multiples.shape[0]):
+                row[t] += x * multiples[t]
