@@ -49,31 +49,67 @@ def pivot_of(factor, i):
     return factor[diagonal(_room(factor), i)]
 
 
+@kernel(inline="always")
+def _four_rows(factor, room, i, k):
+    """Return what rows i to i + 3 have in columns i + 4 to k, and their corner."""
+    f0, f1 = factor[diagonal(room, i) :], factor[diagonal(room, i + 1) :]
+    f2, f3 = factor[diagonal(room, i + 2) :], factor[diagonal(room, i + 3) :]
+    rows = (f0[4 : k - i], f1[3 : k - i - 1], f2[2 : k - i - 2], f3[1 : k - i - 3])
+    diagonals = (f0[0], f1[0], f2[0], f3[0])
+    return rows, diagonals, (f0[1], f0[2], f0[3], f1[1], f1[2], f2[1])
+
+
 @kernel(fastmath={"contract"})
 def solve_lower(factor, b, k):
-    """Solve U' x = b[:k] in place."""
+    """Solve U' x = b[:k] in place, four rows of U at a time."""
     room = _room(factor)
-    for i in range(k):
-        start = diagonal(room, i)
-        value = b[i] / factor[start]
-        b[i] = value
-        if value != 0.0:
-            row, rest = factor[start + 1 : start + k - i], b[i + 1 : k]
-            for c in range(k - i - 1):
-                rest[c] -= value * row[c]
+    i = 0
+    while i + 4 <= k:
+        (r0, r1, r2, r3), (d0, d1, d2, d3), corner = _four_rows(factor, room, i, k)
+        u01, u02, u03, u12, u13, u23 = corner
+        x0 = b[i] / d0
+        x1 = (b[i + 1] - x0 * u01) / d1
+        x2 = (b[i + 2] - x0 * u02 - x1 * u12) / d2
+        x3 = (b[i + 3] - x0 * u03 - x1 * u13 - x2 * u23) / d3
+        b[i], b[i + 1], b[i + 2], b[i + 3] = x0, x1, x2, x3
+        if x0 != 0.0 or x1 != 0.0 or x2 != 0.0 or x3 != 0.0:
+            rest = b[i + 4 : k]
+            for c in range(k - i - 4):
+                rest[c] -= (x0 * r0[c] + x1 * r1[c]) + (x2 * r2[c] + x3 * r3[c])
+        i += 4
+    for j in range(i, k):  # at most three are left
+        start = diagonal(room, j)
+        b[j] /= factor[start]
+        for c in range(j + 1, k):
+            b[c] -= b[j] * factor[start + c - j]
 
 
 @kernel(fastmath=REASSOCIATE)
 def solve_upper(factor, b, k):
-    """Solve U x = b[:k] in place."""
+    """Solve U x = b[:k] in place, four rows of U at a time."""
     room = _room(factor)
-    for i in range(k - 1, -1, -1):
-        start = diagonal(room, i)
-        row, rest = factor[start + 1 : start + k - i], b[i + 1 : k]
+    for j in range(k - 1, k - k % 4 - 1, -1):
+        start = diagonal(room, j)
         total = 0.0
-        for c in range(k - i - 1):
-            total += row[c] * rest[c]
-        b[i] = (b[i] - total) / factor[start]
+        for c in range(j + 1, k):
+            total += factor[start + c - j] * b[c]
+        b[j] = (b[j] - total) / factor[start]
+    for i in range(k - k % 4 - 4, -1, -4):
+        (r0, r1, r2, r3), (d0, d1, d2, d3), corner = _four_rows(factor, room, i, k)
+        u01, u02, u03, u12, u13, u23 = corner
+        rest = b[i + 4 : k]
+        t0 = t1 = t2 = t3 = 0.0
+        for c in range(k - i - 4):
+            value = rest[c]
+            t0 += r0[c] * value
+            t1 += r1[c] * value
+            t2 += r2[c] * value
+            t3 += r3[c] * value
+        x3 = (b[i + 3] - t3) / d3
+        x2 = (b[i + 2] - t2 - u23 * x3) / d2
+        x1 = (b[i + 1] - t1 - u12 * x2 - u13 * x3) / d1
+        x0 = (b[i] - t0 - u01 * x1 - u02 * x2 - u03 * x3) / d0
+        b[i], b[i + 1], b[i + 2], b[i + 3] = x0, x1, x2, x3
 
 
 @kernel()
@@ -107,29 +143,33 @@ def _solve_lower_together(factor, rows, b, k):
     room = _room(factor)
     i = 0
     while i + 4 <= k:
-        f0, f1 = factor[diagonal(room, i) :], factor[diagonal(room, i + 1) :]
-        f2, f3 = factor[diagonal(room, i + 2) :], factor[diagonal(room, i + 3) :]
-        u01, u02, u03, u12, u13, u23 = f0[1], f0[2], f0[3], f1[1], f1[2], f2[1]
-        r0, r1, r2, r3 = f0[4 : k - i], f1[3 : k - i - 1], f2[2 : k - i - 2], f3[1 : k - i - 3]
+        (r0, r1, r2, r3), (d0, d1, d2, d3), corner = _four_rows(factor, room, i, k)
+        u01, u02, u03, u12, u13, u23 = corner
         for c in range(b):
             x = rows[c, i : i + 4]
-            x0 = x[0] / f0[0]
-            x1 = (x[1] - x0 * u01) / f1[0]
-            x2 = (x[2] - x0 * u02 - x1 * u12) / f2[0]
-            x3 = (x[3] - x0 * u03 - x1 * u13 - x2 * u23) / f3[0]
+            x0 = x[0] / d0
+            x1 = (x[1] - x0 * u01) / d1
+            x2 = (x[2] - x0 * u02 - x1 * u12) / d2
+            x3 = (x[3] - x0 * u03 - x1 * u13 - x2 * u23) / d3
             x[0], x[1], x[2], x[3] = x0, x1, x2, x3
-        # two right-hand sides at a time share what is read of U
-        for c in range(0, b - 1, 2):
+        # four right-hand sides at a time share what is read of U
+        for c in range(0, b - 3, 4):
             x, y = rows[c, i : i + 4], rows[c + 1, i : i + 4]
+            z, w = rows[c + 2, i : i + 4], rows[c + 3, i : i + 4]
             x0, x1, x2, x3 = x[0], x[1], x[2], x[3]
             y0, y1, y2, y3 = y[0], y[1], y[2], y[3]
-            rest, other = rows[c, i + 4 : k], rows[c + 1, i + 4 : k]
+            z0, z1, z2, z3 = z[0], z[1], z[2], z[3]
+            w0, w1, w2, w3 = w[0], w[1], w[2], w[3]
+            rest_x, rest_y = rows[c, i + 4 : k], rows[c + 1, i + 4 : k]
+            rest_z, rest_w = rows[c + 2, i + 4 : k], rows[c + 3, i + 4 : k]
             for t in range(k - i - 4):
                 u0, u1, u2, u3 = r0[t], r1[t], r2[t], r3[t]
-                rest[t] -= (x0 * u0 + x1 * u1) + (x2 * u2 + x3 * u3)
-                other[t] -= (y0 * u0 + y1 * u1) + (y2 * u2 + y3 * u3)
-        if b % 2:
-            x, rest = rows[b - 1, i : i + 4], rows[b - 1, i + 4 : k]
+                rest_x[t] -= (x0 * u0 + x1 * u1) + (x2 * u2 + x3 * u3)
+                rest_y[t] -= (y0 * u0 + y1 * u1) + (y2 * u2 + y3 * u3)
+                rest_z[t] -= (z0 * u0 + z1 * u1) + (z2 * u2 + z3 * u3)
+                rest_w[t] -= (w0 * u0 + w1 * u1) + (w2 * u2 + w3 * u3)
+        for c in range(b - b % 4, b):
+            x, rest = rows[c, i : i + 4], rows[c, i + 4 : k]
             x0, x1, x2, x3 = x[0], x[1], x[2], x[3]
             for t in range(k - i - 4):
                 rest[t] -= (x0 * r0[t] + x1 * r1[t]) + (x2 * r2[t] + x3 * r3[t])
