@@ -128,6 +128,34 @@ def test_a_path_by_newton_steps_is_the_exact_one(rho, ridge):
     assert state.n_active == np.count_nonzero(coef)
 
 
+def test_what_is_missing_of_the_support_is_appended():
+    gram, correlation = lasso_gram(n=150, p=60, rho=0.5, seed=5)
+    l2, ones, free = np.zeros(60), np.ones(60), np.zeros(60, dtype=bool)
+    levels = np.max(np.abs(correlation)) * np.geomspace(0.1, 0.01, 8)
+    start, gradient = np.zeros(60), correlation.copy()
+    state = ActiveSet.with_room(60, 60)
+    bounds = (levels[0] * ones, l2, free, False, 60, 1000, 0.0)
+    assert backend.homotopy(gram, gradient, start, *bounds, state)[0]
+
+    def path(state):
+        coef, slopes = start.copy(), gradient.copy()
+        coefs, _, _ = backend.active_set_path(
+            gram, slopes, coef, np.zeros(60), ones, levels, 0.3, l2, free, False, 60, state
+        )
+        return coefs
+
+    def head(kept):
+        active = state.active[:kept]
+        sign = np.zeros(60)
+        sign[active] = state.sign[active]
+        return ActiveSet(state.factor.copy(), state.active.copy(), sign, kept)
+
+    expected = path(head(state.n_active))
+    assert len(expected) == 7
+    for kept in (state.n_active - 1, 5, 0):
+        np.testing.assert_allclose(path(head(kept)), expected, rtol=1e-9, atol=1e-13)
+
+
 def test_positive_coefficients_and_free_columns_are_respected():
     gram, correlation = lasso_gram(n=150, p=60, rho=0.5, seed=6)
     l2, ones = np.zeros(60), np.ones(60)

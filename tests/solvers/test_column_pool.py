@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import mmap
+
 import numpy as np
 import pytest
 from scipy import sparse
 
 from sparsereg.backends.numba import backend
-from sparsereg.solvers.column_pool import ColumnPool, KeptActiveSet
+from sparsereg.solvers.column_pool import ColumnPool, KeptActiveSet, Square
+from sparsereg.solvers.reserved import reserved_square
 
 N, P = 25, 14
 X = np.random.default_rng(2).standard_normal((N, P))
@@ -239,3 +242,62 @@ def make_pool_of(X):
     pool.complete()
     assert pool.is_complete
     return pool
+
+
+def test_a_rewound_active_set_keeps_what_comes_before_the_first_zero():
+    pool = new_pool()
+    pool.add(np.arange(P))
+    kept, coef = KeptActiveSet(pool, N - 1), np.ones(P)
+    state = kept.for_solve(0.0)
+    state.active[:P], state.n_active = np.arange(P)[::-1], P
+    kept.rewind(coef)
+    assert state.n_active == P
+    coef[[2, 7]] = 0.0
+    kept.rewind(coef)
+    assert state.n_active == P - 8  # columns P - 1, ..., 8
+    kept.forget()
+    kept.rewind(coef)
+    assert state.n_active == -1
+
+
+@pytest.fixture(scope="module")
+def large():
+    """Return a square of five megabytes."""
+    return np.random.default_rng(5).standard_normal((800, 800))
+
+
+def test_a_large_square_grows_and_shrinks_where_it_is(large):
+    size = len(large)
+    square = Square(large[:700, :700].copy())
+    square.grow(700, size, 5000)
+    place = square.array.ctypes.data
+    np.testing.assert_array_equal(square.array[:700, :700], large[:700, :700])
+    square.array[:size, :size] = large
+    square.grow(size, size + 300, 5000)
+    kept = np.flatnonzero(np.arange(size) % 20)
+    square.keep_only(kept)
+    assert square.array.ctypes.data == place
+    np.testing.assert_array_equal(square.array[:760, :760], large[np.ix_(kept, kept)])
+
+
+@pytest.mark.parametrize("n_kept", [0, 1, 100, 700])
+def test_a_square_that_is_large_no_longer_gives_its_memory_back(large, n_kept):
+    square = Square()
+    square.grow(0, len(large), 5000)
+    square.array[: len(large), : len(large)] = large
+    square.keep_only(np.arange(n_kept))
+    assert square.array.shape == (n_kept, n_kept)
+    np.testing.assert_array_equal(square.array, large[:n_kept, :n_kept])
+
+
+def test_a_square_has_addresses_for_no_more_than_the_largest():
+    square = Square()
+    square.grow(0, 800, 900)
+    assert square.array.shape == (900, 900)
+
+
+def test_without_mappings_of_memory_squares_come_from_numpy(monkeypatch):
+    monkeypatch.delattr(mmap, "MAP_PRIVATE", raising=False)
+    square = reserved_square(30)
+    assert square.shape == (30, 30)
+    assert not square.any()

@@ -179,12 +179,13 @@ def _leave(
 
 @kernel()
 def _solve_at(
-    level, last_level, memory, near, slot, gram, gradient, coef, fixed, slope, l2, free, positive, max_rank,
-    factor, active, sign, inside, k, watched, is_watched, q, move, drift, entering,
+    level, last_level, memory, near, slot, gram, gradient, coef, fixed, slope, l2, free, positive,
+    max_rank, factor, active, sign, inside, k, watched, is_watched, q, move, drift, entering,
 ):  # fmt: skip
     """Go to the solution at one level, as far as the watched columns tell.
 
-    Returns (status, changes, k, q, memory, near); where the step was too long everything is as it was.
+    Returns (status, changes, k, q, memory, near). Where the step was too long everything is as it
+    was.
     """
     changes = 0
     last_changes = 0
