@@ -134,7 +134,7 @@ class ColumnPool:
 class Square:
     """A square array that changes its size in place, so that there never are two of it.
 
-    From four megabytes on it grows into addresses that are reserved, and nothing is moved.
+    From a megabyte on it grows into addresses that are reserved, and nothing is moved.
 
     Parameters
     ----------

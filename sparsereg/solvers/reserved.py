@@ -15,7 +15,7 @@ import numpy as np
 from sparsereg.backends.protocol import FloatArray
 
 # Smaller arrays come from NumPy: they are not worth a mapping of their own.
-LARGE = 4 << 20
+LARGE = 1 << 20
 
 
 def reserved_square(size: int) -> FloatArray:
