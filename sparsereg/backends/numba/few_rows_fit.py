@@ -1,0 +1,193 @@
+"""A single fit on data of few rows: down to its bounds in one call.
+
+The bounds come down in levels, as in :mod:`sparsereg.solvers.working_set`. How the gradient changed
+with the last level tells at which level each column will reach its bound, and so how far the next
+level can be without many of them; these enter the pool, the homotopy goes there, and one pass over
+X shows the gradient. Only the last level has to be right, which its duality gap shows: columns
+that were missing before enter late.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sparsereg.backends.numba.few_rows_pool import (
+    FIRST_ROOM,
+    all_gradients,
+    residuals_of,
+    room_for,
+    take,
+    take_in,
+    widened,
+)
+from sparsereg.backends.numba.gap import dual_gap
+from sparsereg.backends.numba.homotopy import DONE, follow
+from sparsereg.backends.numba.jit import kernel
+from sparsereg.backends.numba.reach import dot
+
+# A level is at least this share of the last one, and at most the other, unless it is the final one,
+# to which there is no step smaller than this.
+_STEEPEST, _FLATTEST, _FINAL = 0.5, 0.9, 1.1
+# A level brings in so many new columns; so many where it is not known yet how the gradient changes.
+_MOST_NEW, _MOST_AT_FIRST = 16, 32
+# Columns are taken in that are expected to come this near their bound.
+_NEARLY = 0.97
+# Changes of the active set, per column of the pool, beyond which the homotopy is cycling.
+_EVENTS_PER_FEATURE = 10
+
+
+@kernel()
+def descend(
+    X, row_step, column_step, weights, means, sqnorms, y, centered, l1, l2, may_move, positive,
+    max_rank, coef, residual, gradient, good_start, goal, noise, scale_y, gaps, events, sizes,
+):  # fmt: skip
+    """Solve from a point on, whatever it is.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n p,)
+        The memory of X, in either order: ``x_ij`` is at ``i * row_step + j * column_step``.
+    row_step, column_step : int
+    weights, y : ndarray of shape (n,)
+        The weights add up to n; y is centered if there is an intercept.
+    means, sqnorms : ndarray of shape (p,)
+        Of the columns.
+    centered : bool
+    l1, l2 : ndarray of shape (p,)
+        Strengths; l1 is positive wherever ``may_move``.
+    may_move : ndarray of bool of shape (p,)
+    positive : bool
+    max_rank : int
+    coef, residual, gradient : ndarray of shape (p,), (n,), (p,)
+        The starting point; overwritten by the solution.
+    good_start, goal : float
+        The gap with which the starting point is left as it is, and the one to reach.
+    noise, scale_y : float
+        How :mod:`sparsereg.solvers.duality` measures rounding.
+    gaps, events, sizes : ndarray of shape (1 + K,)
+        Take the gap at the start and after each of at most K passes, the changes of the active set
+        until then, and how many columns were in the pool.
+
+    Returns
+    -------
+    int
+        Number of passes; -1 if the goal was not reached.
+    """
+    n, p = y.shape[0], means.shape[0]
+    x = (X, row_step, column_step)
+    ridge = False
+    for j in range(p):
+        ridge |= l2[j] > 0.0
+    most = room_for(n, p)
+    room = min(FIRST_ROOM, most)
+    pool, inside = np.empty(room, dtype=np.int64), np.zeros(p, dtype=np.bool_)
+    rows, gram = np.empty((room, n)), np.empty((room, room))
+    rank = room if ridge else max_rank
+    factor, active = np.empty(rank * (rank + 1) // 2), np.zeros(rank, dtype=np.int64)
+    sign, n_active = np.zeros(room), np.int64(-1)
+    wanted, reach, listed = np.empty(p, np.int64), np.empty(p), np.empty(p, np.int64)
+    last, gradients, left = gradient.copy(), np.empty((1, p)), np.empty((1, n))
+    weighted, m, n_events = np.empty((1, n)), np.int64(0), np.int64(0)
+    level, last_level = 1.0, np.inf
+    sq_residual = 0.0
+    for i in range(n):
+        weighted[0, i] = weights[i] * residual[i]
+        sq_residual += weighted[0, i] * residual[i] / n
+    for j in range(p):
+        if may_move[j]:
+            size = gradient[j] if positive else abs(gradient[j])
+            level = max(level, size / l1[j])
+
+    passes = 0
+    while True:
+        # 1. the gap
+        gaps[passes], _ = dual_gap(
+            coef, gradient, 1.0, l1, l2, sqnorms, positive, sq_residual, scale_y, noise, listed
+        )
+        events[passes], sizes[passes] = n_events, m
+        if gaps[passes] <= (goal if passes else good_start):
+            return passes
+        if passes == gaps.shape[0] - 1:
+            return -1
+        passes += 1
+        # 2. the next level, and the columns that are expected to matter there
+        before = level
+        level, n_wanted = _choose(
+            coef, gradient, last, level, last_level, l1, may_move, positive, inside, wanted, reach
+        )
+        if before == 1.0 and n_wanted == 0 and passes > 1:
+            return -1  # rounding
+        if before > level:
+            last_level = before
+        if m + n_wanted > most:
+            return -1
+        if m + n_wanted > pool.shape[0]:
+            pool, rows, gram, sign = widened(pool, rows, gram, sign, m, m + n_wanted, most)
+            if ridge:
+                rank, n_active = pool.shape[0], np.int64(-1)
+                factor, active = np.empty(rank * (rank + 1) // 2), np.zeros(rank, np.int64)
+        take_in(x, weights, means, wanted[:n_wanted], pool, m, inside, rows, gram)
+        m += n_wanted
+        # 3. the solution on the pool
+        columns, slopes = pool[:m], np.empty(m)
+        for c in range(m):
+            slopes[c] = dot(rows[c], weighted[0]) / n
+        at, l1_now = take(coef, columns), take(l1, columns)
+        for c in range(m):
+            l1_now[c] *= level
+        status, changes, n_active = follow(
+            gram, slopes, at, l1_now, take(l2, columns), np.zeros(m, dtype=np.bool_), positive,
+            min(m, rank), _EVENTS_PER_FEATURE * m + 100, 0.0, factor, active, sign, n_active,
+        )  # fmt: skip
+        if status != DONE:
+            return -1
+        n_events += changes
+        for c in range(m):
+            coef[columns[c]] = at[c]
+        # 4. what it leaves: a pass over X
+        weighted, squares = residuals_of(y, at.reshape(1, m), rows, weights, centered, left)
+        all_gradients(x, means, weighted, gradients)
+        sq_residual = squares[0]
+        residual[:] = left[0]
+        last[:] = gradient
+        gradient[:] = gradients[0]
+
+
+@kernel()
+def _choose(
+    coef, gradient, last, level, last_level, l1, may_move, positive, inside, wanted, reach
+):  # fmt: skip
+    """Return the next level and how many columns are ``wanted`` there."""
+    lowest = _STEEPEST * level
+    if lowest < _FINAL:
+        lowest = 1.0
+    # 1. the columns near their bounds at the lowest level there may be
+    rate = 1.0 / (last_level - level) if level > 1.0 else 0.0  # 0 at first
+    ahead = rate * (level - lowest)
+    n_near = np.int64(0)
+    for j in range(coef.shape[0]):
+        if inside[j] or not may_move[j]:
+            continue
+        expected = gradient[j] + ahead * (gradient[j] - last[j])
+        size = expected if positive else abs(expected)
+        if not (size >= _NEARLY * lowest * l1[j] or coef[j] != 0.0):
+            continue
+        wanted[n_near], reach[n_near] = j, np.inf
+        if coef[j] == 0.0:  # the level t at which g + slope (level - t) is t l1
+            side = 1.0 if expected > 0.0 else -1.0
+            g, slope = side * gradient[j], side * rate * (gradient[j] - last[j])
+            t = (g + slope * level) / (l1[j] + slope) if l1[j] + slope > 0.0 else lowest
+            reach[n_near] = level if g >= level * l1[j] else min(max(t, lowest), level)
+        n_near += 1
+    # 2. a level that few of them reach, and those that do
+    room = _MOST_NEW if rate > 0.0 else _MOST_AT_FIRST
+    new = lowest
+    if n_near > room and level > 1.0:
+        new = max(lowest, min(np.sort(reach[:n_near])[n_near - room - 1], _FLATTEST * level))
+        new = 1.0 if new < _FINAL else new
+    n_wanted = np.int64(0)
+    for c in range(n_near):
+        if reach[c] >= _NEARLY * new:
+            wanted[n_wanted] = wanted[c]
+            n_wanted += 1
+    return new, n_wanted

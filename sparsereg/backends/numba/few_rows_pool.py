@@ -1,0 +1,183 @@
+"""What solving on few rows in one call is made of: a pool of columns, and passes over X.
+
+The pool lies here as rows: ``rows[k]`` is column ``pool[k]`` of X, centered, and ``gram`` has the
+products ``sum_i s_i rows[k, i] rows[l, i] / n``. It grows with what it holds.
+
+X comes as its memory and two steps, which serve both orders, and loops take the place of array
+expressions, which take long to compile.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sparsereg.backends.numba.jit import REASSOCIATE, kernel
+from sparsereg.backends.numba.reach import add_multiple, dot
+
+# Room for so many columns in the pool at first, and at the end, with so many per row more.
+FIRST_ROOM, _ROOM, _ROOM_PER_ROW = 128, 250, 8
+# Columns at a time where X lies by rows: what is added to stays in cache.
+_BLOCK = 512
+
+
+@kernel()
+def room_for(n, p):
+    """Return how many columns the pool has room for."""
+    return min(p, _ROOM + _ROOM_PER_ROW * n)
+
+
+@kernel()
+def widened(pool, rows, gram, sign, m, needed, most):
+    """Return the pool with room for ``needed`` columns and some more; the first m stay."""
+    room = min(max(needed, pool.shape[0] + pool.shape[0] // 2), most)
+    new_pool, new_rows = np.empty(room, dtype=np.int64), np.empty((room, rows.shape[1]))
+    new_gram, new_sign = np.empty((room, room)), np.zeros(room)
+    for c in range(m):
+        new_pool[c], new_sign[c] = pool[c], sign[c]
+        new_rows[c, :] = rows[c]
+        new_gram[c, :m] = gram[c, :m]
+    return new_pool, new_rows, new_gram, new_sign
+
+
+@kernel()
+def residuals_of(y, coefs, rows, weights, centered, out):
+    """Put ``y - coefs @ rows`` into ``out``; return it times the weights, and its mean squares."""
+    n = y.shape[0]
+    weighted, squares = np.empty((coefs.shape[0], n)), np.empty(coefs.shape[0])
+    for k in range(coefs.shape[0]):
+        residual = out[k]
+        residual[:] = y
+        for c in range(coefs.shape[1]):
+            if coefs[k, c] != 0.0:
+                add_multiple(-coefs[k, c], rows[c], residual)
+        mean = dot(weights, residual) / n if centered else 0.0
+        for i in range(n):
+            residual[i] -= mean
+            weighted[k, i] = weights[i] * residual[i]
+        squares[k] = dot(weighted[k], residual) / n
+    return weighted, squares
+
+
+@kernel()
+def take(values, positions):
+    """Return the values at the positions."""
+    out = np.empty(positions.shape[0])
+    for c in range(positions.shape[0]):
+        out[c] = values[positions[c]]
+    return out
+
+
+@kernel()
+def take_in(x, weights, means, new, pool, m, inside, rows, gram):
+    """Append columns to the pool that has m of them."""
+    X, row_step, column_step = x
+    n = weights.shape[0]
+    weighted = np.empty(n)
+    for c in range(new.shape[0]):
+        j, at = new[c], m + c
+        pool[at], inside[j] = j, True
+        for i in range(n):
+            rows[at, i] = X[i * row_step + j * column_step] - means[j]
+            weighted[i] = weights[i] * rows[at, i]
+        for d in range(at + 1):
+            gram[at, d] = dot(weighted, rows[d]) / n
+            gram[d, at] = gram[at, d]
+
+
+@kernel()
+def keep_near(
+    pool, m, inside, rows, gram, active, sign, n_active, expected, coef, l1, far, far_share
+):  # fmt: skip
+    """Drop columns at zero that are far from their bound, if they are many; return how many stay.
+
+    The active columns are found at their new positions.
+    """
+    kept, moved, size = np.empty(m, dtype=np.int64), np.full(m, -1), np.int64(0)
+    for c in range(n_active):
+        moved[active[c]] = 0
+    for c in range(m):
+        j = pool[c]
+        if coef[j] != 0.0 or moved[c] == 0 or expected[j] >= far * l1[j]:
+            kept[size] = c
+            moved[c] = size
+            size += 1
+    if m - size <= far_share * m:
+        return m
+    for c in range(m):
+        inside[pool[c]] = False
+    for c in range(size):
+        old = kept[c]
+        pool[c], sign[c] = pool[old], sign[old]
+        rows[c, :] = rows[old]
+        inside[pool[c]] = True
+        for d in range(size):
+            gram[c, d] = gram[old, kept[d]]
+    for c in range(n_active):
+        active[c] = moved[active[c]]
+    return size
+
+
+@kernel()
+def gradients_of(x, means, weighted, columns, out):
+    """Put X_c[:, columns]' (s r) / n for the rows s r of ``weighted`` into the rows of out."""
+    X, row_step, column_step = x
+    n = weighted.shape[1]
+    totals = np.empty(weighted.shape[0])
+    for k in range(weighted.shape[0]):
+        totals[k] = weighted[k].sum()
+    column = np.empty(n)
+    for c in range(columns.shape[0]):
+        start = columns[c] * column_step
+        if row_step == 1:
+            read = X[start : start + n]
+            for k in range(weighted.shape[0]):
+                out[k, c] = (dot(read, weighted[k]) - means[columns[c]] * totals[k]) / n
+        else:
+            for i in range(n):
+                column[i] = X[start + i * row_step]
+            for k in range(weighted.shape[0]):
+                out[k, c] = (dot(column, weighted[k]) - means[columns[c]] * totals[k]) / n
+
+
+@kernel(fastmath=REASSOCIATE)
+def all_gradients(x, means, weighted, out):
+    """Put X_c' (s r) / n for the rows s r of ``weighted`` into the rows of out."""
+    X, row_step, column_step = x
+    n, p = weighted.shape[1], means.shape[0]
+    for k in range(weighted.shape[0]):
+        v, slopes = weighted[k], out[k]
+        if row_step == 1:
+            for j in range(p):
+                column, total = X[j * n : j * n + n], 0.0
+                for i in range(n):
+                    total += column[i] * v[i]
+                slopes[j] = total
+        else:
+            for start in range(0, p, _BLOCK):
+                part = slopes[start : min(start + _BLOCK, p)]
+                _add_rows(X, p, v, start, part)
+        total = v.sum()
+        for j in range(p):
+            slopes[j] = (slopes[j] - means[j] * total) / n
+
+
+@kernel(fastmath={"contract"})
+def _add_rows(X, p, v, start, out):
+    """Put ``v' X[:, start:...]`` of X by rows into out, four rows at a time."""
+    n, m = v.shape[0], out.shape[0]
+    out[:] = 0.0
+    i = 0
+    while i + 4 <= n:
+        a, b, c, d = v[i], v[i + 1], v[i + 2], v[i + 3]
+        at = i * p + start
+        first, second = X[at : at + m], X[at + p : at + p + m]
+        third, fourth = X[at + 2 * p : at + 2 * p + m], X[at + 3 * p : at + 3 * p + m]
+        for j in range(m):
+            out[j] += (a * first[j] + b * second[j]) + (c * third[j] + d * fourth[j])
+        i += 4
+    while i < n:
+        a, at = v[i], i * p + start
+        first = X[at : at + m]
+        for j in range(m):
+            out[j] += a * first[j]
+        i += 1
