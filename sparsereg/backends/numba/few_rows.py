@@ -20,6 +20,7 @@ from sparsereg.backends.numba.few_rows_pool import (
     take,
     take_in,
     widened,
+    width_for,
 )
 from sparsereg.backends.numba.gap import dual_gaps
 from sparsereg.backends.numba.homotopy import DONE, follow
@@ -88,7 +89,7 @@ def follow_path(
     most = room_for(n, p)
     room = min(FIRST_ROOM, most)
     pool, inside = np.empty(room, dtype=np.int64), np.zeros(p, dtype=np.bool_)
-    rows, gram = np.empty((room, n)), np.empty((room, room))
+    rows, gram = np.empty((room, width_for(n))), np.empty((room, room))
     rank = room if ridge else max_rank
     factor, active = np.empty(rank * (rank + 1) // 2), np.zeros(rank, dtype=np.int64)
     sign, n_active = np.zeros(room), np.int64(-1)
@@ -174,7 +175,7 @@ def follow_path(
                 seen_coefs[k, :m] = coefs[k]
                 seen_gradients[k, m:] = outside[k]
                 for c in range(m):
-                    seen_gradients[k, c] = dot(rows[c], weighted[k]) / n
+                    seen_gradients[k, c] = dot(rows[c, :n], weighted[k]) / n
             of_levels, scales = dual_gaps(
                 seen_coefs, seen_gradients, now, take(l1, seen), take(l2, seen),
                 take(sqnorms, seen), positive, sq_residuals, scale_y, noise,
@@ -237,7 +238,7 @@ def _walk(
     for i in range(n):
         weighted[i] = weights[i] * residual[i]
     for c in range(m):
-        slopes[c] = dot(rows[c], weighted) / n
+        slopes[c] = dot(rows[c, :n], weighted) / n
     l1_now, l2_now = np.empty(m), np.empty(m)
     for k in range(levels.shape[0]):
         for c in range(m):

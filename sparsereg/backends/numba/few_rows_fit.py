@@ -19,6 +19,7 @@ from sparsereg.backends.numba.few_rows_pool import (
     take,
     take_in,
     widened,
+    width_for,
 )
 from sparsereg.backends.numba.gap import dual_gap
 from sparsereg.backends.numba.homotopy import DONE, follow
@@ -29,7 +30,7 @@ from sparsereg.backends.numba.reach import dot
 # to which there is no step smaller than this.
 _STEEPEST, _FLATTEST, _FINAL = 0.5, 0.9, 1.1
 # A level brings in so many new columns; so many where it is not known yet how the gradient changes.
-_MOST_NEW, _MOST_AT_FIRST = 16, 32
+_MOST_NEW, _MOST_AT_FIRST = 24, 32
 # Columns are taken in that are expected to come this near their bound.
 _NEARLY = 0.97
 # Changes of the active set, per column of the pool, beyond which the homotopy is cycling.
@@ -81,7 +82,7 @@ def descend(
     most = room_for(n, p)
     room = min(FIRST_ROOM, most)
     pool, inside = np.empty(room, dtype=np.int64), np.zeros(p, dtype=np.bool_)
-    rows, gram = np.empty((room, n)), np.empty((room, room))
+    rows, gram = np.empty((room, width_for(n))), np.empty((room, room))
     rank = room if ridge else max_rank
     factor, active = np.empty(rank * (rank + 1) // 2), np.zeros(rank, dtype=np.int64)
     sign, n_active = np.zeros(room), np.int64(-1)
@@ -131,7 +132,7 @@ def descend(
         # 3. the solution on the pool
         columns, slopes = pool[:m], np.empty(m)
         for c in range(m):
-            slopes[c] = dot(rows[c], weighted[0]) / n
+            slopes[c] = dot(rows[c, :n], weighted[0]) / n
         at, l1_now = take(coef, columns), take(l1, columns)
         for c in range(m):
             l1_now[c] *= level

@@ -18,12 +18,20 @@ from sparsereg.backends.numba.reach import add_multiple, dot
 FIRST_ROOM, _ROOM, _ROOM_PER_ROW = 128, 250, 8
 # Columns at a time where X lies by rows: what is added to stays in cache.
 _BLOCK = 512
+# Rows of the pool end with zeros up to a multiple of this.
+_MULTIPLE = 8
 
 
 @kernel()
 def room_for(n, p):
     """Return how many columns the pool has room for."""
     return min(p, _ROOM + _ROOM_PER_ROW * n)
+
+
+@kernel()
+def width_for(n):
+    """Return how long the rows of the pool are: a multiple of what is multiplied at once."""
+    return (n + _MULTIPLE - 1) // _MULTIPLE * _MULTIPLE
 
 
 @kernel()
@@ -49,7 +57,7 @@ def residuals_of(y, coefs, rows, weights, centered, out):
         residual[:] = y
         for c in range(coefs.shape[1]):
             if coefs[k, c] != 0.0:
-                add_multiple(-coefs[k, c], rows[c], residual)
+                add_multiple(-coefs[k, c], rows[c, :n], residual)
         mean = dot(weights, residual) / n if centered else 0.0
         for i in range(n):
             residual[i] -= mean
@@ -72,16 +80,49 @@ def take_in(x, weights, means, new, pool, m, inside, rows, gram):
     """Append columns to the pool that has m of them."""
     X, row_step, column_step = x
     n = weights.shape[0]
-    weighted = np.empty(n)
     for c in range(new.shape[0]):
-        j, at = new[c], m + c
-        pool[at], inside[j] = j, True
+        j, row = new[c], rows[m + c]
+        pool[m + c], inside[j] = j, True
         for i in range(n):
-            rows[at, i] = X[i * row_step + j * column_step] - means[j]
-            weighted[i] = weights[i] * rows[at, i]
-        for d in range(at + 1):
-            gram[at, d] = dot(weighted, rows[d]) / n
-            gram[d, at] = gram[at, d]
+            row[i] = X[i * row_step + j * column_step] - means[j]
+        row[n:] = 0.0
+    weighted = np.zeros((4, rows.shape[1]))
+    for first in range(m, m + new.shape[0], 4):
+        size = min(4, m + new.shape[0] - first)
+        for c in range(size):
+            for i in range(n):
+                weighted[c, i] = weights[i] * rows[first + c, i]
+        _multiply(weighted, rows, first, size, n, gram)
+
+
+@kernel(fastmath=REASSOCIATE)
+def _multiply(weighted, rows, first, size, n, gram):
+    """Put the products of up to four weighted rows with all up to them into gram, two at a time.
+
+    What a product reads is used for eight of them, and rows without a rest need no loop for it.
+    """
+    w0, w1, w2, w3 = weighted[0], weighted[1], weighted[2], weighted[3]
+    last = first + size - 1
+    totals = np.empty((2, 4))
+    for d in range(0, last + 1, 2):
+        r, q = rows[d], rows[min(d + 1, last)]
+        s0 = s1 = s2 = s3 = t0 = t1 = t2 = t3 = 0.0
+        for i in range(r.shape[0]):
+            u, v = r[i], q[i]
+            s0 += u * w0[i]
+            s1 += u * w1[i]
+            s2 += u * w2[i]
+            s3 += u * w3[i]
+            t0 += v * w0[i]
+            t1 += v * w1[i]
+            t2 += v * w2[i]
+            t3 += v * w3[i]
+        totals[0, 0], totals[0, 1], totals[0, 2], totals[0, 3] = s0, s1, s2, s3
+        totals[1, 0], totals[1, 1], totals[1, 2], totals[1, 3] = t0, t1, t2, t3
+        for e in range(min(2, last + 1 - d)):
+            for c in range(size):
+                if d + e <= first + c:
+                    gram[first + c, d + e] = gram[d + e, first + c] = totals[e, c] / n
 
 
 @kernel()
