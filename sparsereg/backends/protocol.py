@@ -172,12 +172,12 @@ class FewRowsPath(NamedTuple):
 
 
 class FewRowsFit(NamedTuple):
-    """How a fit went: at the start and after each pass over X.
+    """How a fit went: at the start, and after each pass over X at the final bounds.
 
     Attributes
     ----------
-    gaps : ndarray of shape (1 + K,)
-    events, sizes : ndarray of int of shape (1 + K,)
+    gaps : ndarray of shape (K,)
+    events, sizes : ndarray of int of shape (K,)
         Active-set changes until then, and columns in the pool.
     """
 

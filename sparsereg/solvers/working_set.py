@@ -334,10 +334,11 @@ def _most_new(work: Workspace) -> tuple[int, float]:
 def _rough_will_do(work: Workspace) -> bool:
     """Whether X is tall and large, and the gradient in double precision exact enough."""
     n, p = work.design.shape
-    tall = work.whole_gram_fits and p >= _ROUGH_COLUMNS and n * p >= _ROUGH_SIZE
+    if not (work.whole_gram_fits and p >= _ROUGH_COLUMNS and n * p >= _ROUGH_SIZE):
+        return False
     moving = work.design.sqnorms > 0
     offsets = work.design.means[moving] ** 2 <= _ROUGH_OFFSET**2 * work.design.sqnorms[moving]
-    return tall and bool(np.all(offsets))
+    return bool(np.all(offsets))
 
 
 def _largest_pool(work: Workspace) -> int:

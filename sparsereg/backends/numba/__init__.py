@@ -412,14 +412,14 @@ class NumbaBackend:
         weights = np.ones(y.size) if design.sample_weight is None else design.sample_weight
         gaps, sizes = np.empty(1 + max_passes), np.empty(1 + max_passes, dtype=np.int64)
         events = np.empty_like(sizes)
-        passes = few_rows_fit.descend(
+        n_seen = few_rows_fit.descend(
             *_memory(design.X), weights, design.means, design.sqnorms, y, centered, l1, l2,
             may_move, positive, max_rank, coef, residual, gradient, good_start, goal, noise,
             scale_y, gaps, events, sizes,
         )  # fmt: skip
-        if passes < 0:
+        if not n_seen:
             return None
-        return FewRowsFit(gaps[: passes + 1], events[: passes + 1], sizes[: passes + 1])
+        return FewRowsFit(gaps[:n_seen], events[:n_seen], sizes[:n_seen])
 
     def active_set_path(  # noqa: D102
         self,

@@ -66,13 +66,13 @@ def descend(
     noise, scale_y : float
         How :mod:`sparsereg.solvers.duality` measures rounding.
     gaps, events, sizes : ndarray of shape (1 + K,)
-        Take the gap at the start and after each of at most K passes, the changes of the active set
-        until then, and how many columns were in the pool.
+        Take the gap at the start and after each of at most K passes that is at the final level, the
+        changes of the active set until then, and how many columns were in the pool.
 
     Returns
     -------
     int
-        Number of passes; -1 if the goal was not reached.
+        Number of gaps; 0 if the goal was not reached.
     """
     n, p = y.shape[0], means.shape[0]
     x = (X, row_step, column_step)
@@ -99,17 +99,19 @@ def descend(
             size = gradient[j] if positive else abs(gradient[j])
             level = max(level, size / l1[j])
 
-    passes = 0
+    passes, n_seen = 0, 0
     while True:
         # 1. the gap
-        gaps[passes], _ = dual_gap(
-            coef, gradient, 1.0, l1, l2, sqnorms, positive, sq_residual, scale_y, noise, listed
-        )
-        events[passes], sizes[passes] = n_events, m
-        if gaps[passes] <= (goal if passes else good_start):
-            return passes
+        if passes == 0 or level == 1.0:
+            gap, _ = dual_gap(
+                coef, gradient, 1.0, l1, l2, sqnorms, positive, sq_residual, scale_y, noise, listed
+            )
+            gaps[n_seen], events[n_seen], sizes[n_seen] = gap, n_events, m
+            n_seen += 1
+            if gap <= (goal if passes else good_start):
+                return n_seen
         if passes == gaps.shape[0] - 1:
-            return -1
+            return 0
         passes += 1
         # 2. the next level, and the columns that are expected to matter there
         before = level
@@ -117,11 +119,11 @@ def descend(
             coef, gradient, last, level, last_level, l1, may_move, positive, inside, wanted, reach
         )
         if before == 1.0 and n_wanted == 0 and passes > 1:
-            return -1  # rounding
+            return 0  # rounding
         if before > level:
             last_level = before
         if m + n_wanted > most:
-            return -1
+            return 0
         if m + n_wanted > pool.shape[0]:
             pool, rows, gram, sign = widened(pool, rows, gram, sign, m, m + n_wanted, most)
             if ridge:
@@ -141,7 +143,7 @@ def descend(
             min(m, rank), _EVENTS_PER_FEATURE * m + 100, 0.0, factor, active, sign, n_active,
         )  # fmt: skip
         if status != DONE:
-            return -1
+            return 0
         n_events += changes
         for c in range(m):
             coef[columns[c]] = at[c]
