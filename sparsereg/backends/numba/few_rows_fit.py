@@ -14,6 +14,7 @@ import numpy as np
 from sparsereg.backends.numba.few_rows_pool import (
     FIRST_ROOM,
     all_gradients,
+    keep_near,
     residuals_of,
     room_for,
     take,
@@ -33,6 +34,7 @@ _STEEPEST, _FLATTEST, _FINAL = 0.5, 0.9, 1.1
 _MOST_NEW, _MOST_AT_FIRST = 24, 32
 # Columns are taken in that are expected to come this near their bound.
 _NEARLY = 0.97
+_FAR, _FAR_SHARE = 0.85, 0.1
 # Changes of the active set, per column of the pool, beyond which the homotopy is cycling.
 _EVENTS_PER_FEATURE = 10
 
@@ -86,6 +88,7 @@ def descend(
     rank = room if ridge else max_rank
     factor, active = np.empty(rank * (rank + 1) // 2), np.zeros(rank, dtype=np.int64)
     sign, n_active = np.zeros(room), np.int64(-1)
+    expected = np.empty(p)
     wanted, reach, listed = np.empty(p, np.int64), np.empty(p), np.empty(p, np.int64)
     last, gradients, left = gradient.copy(), np.empty((1, p)), np.empty((1, n))
     weighted, m, n_events = np.empty((1, n)), np.int64(0), np.int64(0)
@@ -116,12 +119,15 @@ def descend(
         # 2. the next level, and the columns that are expected to matter there
         before = level
         level, n_wanted = _choose(
-            coef, gradient, last, level, last_level, l1, may_move, positive, inside, wanted, reach
+            coef, gradient, last, level, last_level, l1, may_move, positive, inside, wanted, reach, expected
         )
         if before == 1.0 and n_wanted == 0 and passes > 1:
             return 0  # rounding
         if before > level:
             last_level = before
+        m = keep_near(
+            pool, m, inside, rows, gram, active, sign, n_active, expected, coef, l1, _FAR, _FAR_SHARE
+        )
         if m + n_wanted > most:
             return 0
         if m + n_wanted > pool.shape[0]:
@@ -158,7 +164,7 @@ def descend(
 
 @kernel()
 def _choose(
-    coef, gradient, last, level, last_level, l1, may_move, positive, inside, wanted, reach
+    coef, gradient, last, level, last_level, l1, may_move, positive, inside, wanted, reach, expected
 ):  # fmt: skip
     """Return the next level and how many columns are ``wanted`` there."""
     lowest = _STEEPEST * level
@@ -169,15 +175,17 @@ def _choose(
     ahead = rate * (level - lowest)
     n_near = np.int64(0)
     for j in range(coef.shape[0]):
-        if inside[j] or not may_move[j]:
+        if not may_move[j]:
             continue
-        expected = gradient[j] + ahead * (gradient[j] - last[j])
-        size = expected if positive else abs(expected)
+        value = gradient[j] + ahead * (gradient[j] - last[j])
+        size = value if positive else abs(value)
+        expected[j] = size / lowest
+        if inside[j]: continue
         if not (size >= _NEARLY * lowest * l1[j] or coef[j] != 0.0):
             continue
         wanted[n_near], reach[n_near] = j, np.inf
         if coef[j] == 0.0:  # the level t at which g + slope (level - t) is t l1
-            side = 1.0 if expected > 0.0 else -1.0
+            side = 1.0 if value > 0.0 else -1.0
             g, slope = side * gradient[j], side * rate * (gradient[j] - last[j])
             t = (g + slope * level) / (l1[j] + slope) if l1[j] + slope > 0.0 else lowest
             reach[n_near] = level if g >= level * l1[j] else min(max(t, lowest), level)

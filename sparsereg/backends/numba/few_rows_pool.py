@@ -180,26 +180,36 @@ def gradients_of(x, means, weighted, columns, out):
                 out[k, c] = (dot(column, weighted[k]) - means[columns[c]] * totals[k]) / n
 
 
-@kernel(fastmath=REASSOCIATE)
+@kernel()
 def all_gradients(x, means, weighted, out):
-    """Put X_c' (s r) / n for the rows s r of ``weighted`` into the rows of out."""
+    """Put X_c' (s r) / n for the rows s r of ``weighted``, one or two, into the rows of out."""
     X, row_step, column_step = x
-    n, p = weighted.shape[1], means.shape[0]
-    for k in range(weighted.shape[0]):
-        v, slopes = weighted[k], out[k]
-        if row_step == 1:
-            for j in range(p):
-                column, total = X[j * n : j * n + n], 0.0
-                for i in range(n):
-                    total += column[i] * v[i]
-                slopes[j] = total
-        else:
-            for start in range(0, p, _BLOCK):
-                part = slopes[start : min(start + _BLOCK, p)]
-                _add_rows(X, p, v, start, part)
-        total = v.sum()
+    K, n, p = weighted.shape[0], weighted.shape[1], means.shape[0]
+    v, w, slopes, others = weighted[0], weighted[K - 1], out[0], out[K - 1]
+    if row_step == 1 and K == 1:
+        for j in range(p):
+            slopes[j] = dot(X[j * n : j * n + n], v)
+    elif row_step == 1:
+        for j in range(p):
+            slopes[j], others[j] = _two_dots(X[j * n : j * n + n], v, w)
+    else:
+        for start in range(0, p, _BLOCK):
+            for k in range(K):  # the other finds the block in cache
+                _add_rows(X, p, weighted[k], start, out[k, start : min(start + _BLOCK, p)])
+    for k in range(K):
+        slopes, total = out[k], weighted[k].sum()
         for j in range(p):
             slopes[j] = (slopes[j] - means[j] * total) / n
+
+
+@kernel(fastmath=REASSOCIATE)
+def _two_dots(a, b, c):
+    """Return a'b and a'c."""
+    first = second = 0.0
+    for i in range(a.shape[0]):
+        first += a[i] * b[i]
+        second += a[i] * c[i]
+    return first, second
 
 
 @kernel(fastmath={"contract"})
