@@ -16,18 +16,29 @@ from sparsereg.solvers.problem import Solution, Step, Stretch
 from sparsereg.solvers.restriction import Restriction
 from sparsereg.solvers.workspace import Point, Points, Workspace
 
-# Up to so many rows and numbers in X: beyond, passes are worth threads.
+# Paths up to so many rows and numbers in X, and fits, in which passes over X are a smaller part:
+# beyond, they are worth threads, and large factors blocks of columns.
 _ROWS, _NUMBERS = 160, 2_000_000
+_ROWS_OF_FITS, _NUMBERS_OF_FITS = 640, 8_000_000
 # Passes over X after which a fit is left to the drivers.
 _MAX_PASSES = 100
 
 
-def has_few_rows(work: Workspace) -> bool:
+def walks_few_rows(work: Workspace) -> bool:
     """Whether the paths of a workspace are walked by one call."""
+    return _in_one_call(work, _ROWS, _NUMBERS)
+
+
+def fits_few_rows(work: Workspace) -> bool:
+    """Whether single solves on a workspace are tried in one call."""
+    return _in_one_call(work, _ROWS_OF_FITS, _NUMBERS_OF_FITS)
+
+
+def _in_one_call(work: Workspace, rows: int, numbers: int) -> bool:
     if work.design.is_sparse or work.backend.shares_passes or work.on_gram:
         return False
     n, p = work.design.shape
-    return n <= _ROWS and n * p <= _NUMBERS and work.design.X.dtype == np.float64  # type: ignore[attr-defined]
+    return n <= rows and n * p <= numbers and work.design.X.dtype == np.float64  # type: ignore[attr-defined]
 
 
 def fit_few_rows(

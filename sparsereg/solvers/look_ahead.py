@@ -25,7 +25,7 @@ import numpy.typing as npt
 from sparsereg.backends.protocol import FewRowsRules, FloatArray, IndexArray
 from sparsereg.penalties.elastic_net import ElasticNet
 from sparsereg.solvers.blas import single_threaded_blas
-from sparsereg.solvers.few_rows import has_few_rows, walk_few_rows
+from sparsereg.solvers.few_rows import walks_few_rows, walk_few_rows
 from sparsereg.solvers.problem import Stretch
 from sparsereg.solvers.reach import INSIDE, within_reach
 from sparsereg.solvers.restricted import walk_path
@@ -100,7 +100,7 @@ class LookAhead:
             return  # not descending, or not on a logarithmic scale
         if self._unit.free.size:
             return
-        if self._has_slope() and has_few_rows(work):
+        if self._has_slope() and walks_few_rows(work):
             with single_threaded_blas():
                 found = self._walk_few_rows(alphas, size, tol)
             if found is not None:

@@ -128,7 +128,7 @@ def test_paths_that_drop_far_columns_have_the_same_solutions(form, positive, mon
         keep_only(pool, wanted)
 
     monkeypatch.setattr(ColumnPool, "keep_only", counted)
-    monkeypatch.setattr("sparsereg.solvers.look_ahead.has_few_rows", lambda work: False)
+    monkeypatch.setattr("sparsereg.solvers.look_ahead.walks_few_rows", lambda work: False)
     monkeypatch.setattr(working_set, "FAR_SHARE", 0.01)
     data = FORMS[form](CHANGING)
     how = {"positive": positive, "tol": 1e-10, "fit_intercept": True, "eps": 1e-2}
