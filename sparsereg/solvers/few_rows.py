@@ -16,22 +16,21 @@ from sparsereg.solvers.problem import Solution, Step, Stretch
 from sparsereg.solvers.restriction import Restriction
 from sparsereg.solvers.workspace import Point, Points, Workspace
 
-# Paths up to so many rows and numbers in X, and fits, in which passes over X are a smaller part:
-# beyond, they are worth threads, and large factors blocks of columns.
-_ROWS, _NUMBERS = 160, 2_000_000
-_ROWS_OF_FITS, _NUMBERS_OF_FITS = 640, 8_000_000
+# So many rows and numbers in X at most: with more, threads pay in passes over X, and blocks of columns
+# in factors. Fits make fewer passes than paths, and change the active set less often.
+_OF_PATHS, _OF_FITS = (160, 2_000_000), (640, 8_000_000)
 # Passes over X after which a fit is left to the drivers.
 _MAX_PASSES = 100
 
 
 def walks_few_rows(work: Workspace) -> bool:
     """Whether the paths of a workspace are walked by one call."""
-    return _in_one_call(work, _ROWS, _NUMBERS)
+    return _in_one_call(work, *_OF_PATHS)
 
 
 def fits_few_rows(work: Workspace) -> bool:
     """Whether single solves on a workspace are tried in one call."""
-    return _in_one_call(work, _ROWS_OF_FITS, _NUMBERS_OF_FITS)
+    return _in_one_call(work, *_OF_FITS)
 
 
 def _in_one_call(work: Workspace, rows: int, numbers: int) -> bool:

@@ -47,7 +47,8 @@ def path(X, y, penalty=None, weights=None, fit_intercept=True, alphas=50):
 
 def step_by_step(monkeypatch, *args, **kwargs):
     with monkeypatch.context() as patch:
-        patch.setattr(few_rows, "_ROWS", 0)
+        patch.setattr(few_rows, "_OF_PATHS", (0, 0))
+        patch.setattr(few_rows, "_OF_FITS", (0, 0))
         return path(*args, **kwargs)[2]
 
 
