@@ -27,7 +27,7 @@ def _same_secrets(monkeypatch):
 
 @pytest.fixture
 def step_by_step(monkeypatch):
-    """Leave data of few rows to the drivers, which take them step by step as they do larger data."""
+    """Leave data of few rows to the drivers, which go step by step as on larger data."""
     from sparsereg.solvers import few_rows
 
     for limits in ("_OF_PATHS", "_OF_FITS"):

@@ -577,7 +577,6 @@ class Backend(SubsetPrimitives, ReportPrimitives, MixturePrimitives, PatternPrim
         centered: bool,
         l1: FloatArray,
         l2: FloatArray,
-        may_move: npt.NDArray[np.bool_],
         positive: bool,
         max_rank: int,
         coef: FloatArray,
@@ -589,7 +588,9 @@ class Backend(SubsetPrimitives, ReportPrimitives, MixturePrimitives, PatternPrim
         noise: float,
         scale_y: float,
     ) -> FewRowsFit | None:
-        """Solve from a point on, on dense X of few rows; l1 is positive wherever ``may_move``.
+        """Solve from a point on, on dense X of few rows; l1 is positive.
+
+        It is infinite where a coefficient may not move.
 
         ``coef``, ``residual`` and ``gradient`` of shape (p,), (n,), (p,) are overwritten by those
         of the solution. A start with the gap ``good_start`` is left as it is. Returns None where

@@ -16,8 +16,8 @@ from sparsereg.solvers.problem import Solution, Step, Stretch
 from sparsereg.solvers.restriction import Restriction
 from sparsereg.solvers.workspace import Point, Points, Workspace
 
-# So many rows and numbers in X at most: with more, threads pay in passes over X, and blocks of columns
-# in factors. Fits make fewer passes than paths, and change the active set less often.
+# So many rows and numbers in X at most: with more, threads pay in passes over X, and blocks of
+# columns in factors. Fits make fewer passes than paths, and change the active set less often.
 _OF_PATHS, _OF_FITS = (160, 2_000_000), (640, 8_000_000)
 # Passes over X after which a fit is left to the drivers.
 _MAX_PASSES = 100
@@ -37,7 +37,7 @@ def _in_one_call(work: Workspace, rows: int, numbers: int) -> bool:
     if work.design.is_sparse or work.backend.shares_passes or work.on_gram:
         return False
     n, p = work.design.shape
-    return n <= rows and n * p <= numbers and work.design.X.dtype == np.float64  # type: ignore[attr-defined]
+    return n <= rows and n * p <= numbers
 
 
 def fit_few_rows(
@@ -62,11 +62,14 @@ def fit_few_rows(
     bounded = restriction.all_bounded or restriction.l1[restriction.usable].all()
     if not (bounded and restriction.usable.size):
         return None
+    l1 = restriction.l1
+    if restriction.usable.size < l1.size:
+        l1 = np.where(restriction.may_move, l1, np.inf)
     coef, residual, gradient = work.coef.copy(), work.residual.copy(), work.gradient.copy()
     found = work.backend.few_rows_fit(
-        work.design, work.y, work.centered, restriction.l1, restriction.l2, restriction.may_move,
-        restriction.positive, work.max_rank, coef, residual, gradient, min(max_iter, _MAX_PASSES),
-        good_start, goal, ROUNDING * work.y.size**0.5, work.sq_y**0.5,
+        work.design, work.y, work.centered, l1, restriction.l2, restriction.positive, work.max_rank,
+        coef, residual, gradient, min(max_iter, _MAX_PASSES), good_start, goal,
+        ROUNDING * work.y.size**0.5, work.sq_y**0.5,
     )  # fmt: skip
     if found is None:
         return None

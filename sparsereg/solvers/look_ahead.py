@@ -25,7 +25,7 @@ import numpy.typing as npt
 from sparsereg.backends.protocol import FewRowsRules, FloatArray, IndexArray
 from sparsereg.penalties.elastic_net import ElasticNet
 from sparsereg.solvers.blas import single_threaded_blas
-from sparsereg.solvers.few_rows import walks_few_rows, walk_few_rows
+from sparsereg.solvers.few_rows import walk_few_rows, walks_few_rows
 from sparsereg.solvers.problem import Stretch
 from sparsereg.solvers.reach import INSIDE, within_reach
 from sparsereg.solvers.restricted import walk_path

@@ -397,7 +397,6 @@ class NumbaBackend:
         centered: bool,
         l1: FloatArray,
         l2: FloatArray,
-        may_move: npt.NDArray[np.bool_],
         positive: bool,
         max_rank: int,
         coef: FloatArray,
@@ -414,7 +413,7 @@ class NumbaBackend:
         events = np.empty_like(sizes)
         n_seen = few_rows_fit.descend(
             *_memory(design.X), weights, design.means, design.sqnorms, y, centered, l1, l2,
-            may_move, positive, max_rank, coef, residual, gradient, good_start, goal, noise,
+            positive, max_rank, coef, residual, gradient, good_start, goal, noise,
             scale_y, gaps, events, sizes,
         )  # fmt: skip
         if not n_seen:

@@ -79,7 +79,7 @@ def follow_path(
     nearly, far, far_share, inside_share, most_at_once, attempts, few = rules
     n, p, K = y.shape[0], means.shape[0], levels.shape[0]
     x = (X, row_step, column_step)
-    ridge = False
+    ridge = l2[0] > 0.0
     lengths, roots = np.empty(p), np.empty(n)
     for j in range(p):
         lengths[j] = np.sqrt(sqnorms[j])

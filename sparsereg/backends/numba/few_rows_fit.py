@@ -32,8 +32,11 @@ from sparsereg.backends.numba.reach import dot
 _STEEPEST, _FLATTEST, _FINAL = 0.5, 0.9, 1.1
 # A level brings in so many new columns; so many where it is not known yet how the gradient changes.
 _MOST_NEW, _MOST_AT_FIRST = 24, 32
+# The level between them is found to one part in so many powers of two.
+_HALVINGS = 6
 # Columns are taken in that are expected to come this near their bound.
 _NEARLY = 0.97
+# Those at zero that are expected below this share leave, if they are such a share of the pool.
 _FAR, _FAR_SHARE = 0.85, 0.1
 # Changes of the active set, per column of the pool, beyond which the homotopy is cycling.
 _EVENTS_PER_FEATURE = 10
@@ -41,8 +44,8 @@ _EVENTS_PER_FEATURE = 10
 
 @kernel()
 def descend(
-    X, row_step, column_step, weights, means, sqnorms, y, centered, l1, l2, may_move, positive,
-    max_rank, coef, residual, gradient, good_start, goal, noise, scale_y, gaps, events, sizes,
+    X, row_step, column_step, weights, means, sqnorms, y, centered, l1, l2, positive, max_rank,
+    coef, residual, gradient, good_start, goal, noise, scale_y, gaps, events, sizes,
 ):  # fmt: skip
     """Solve from a point on, whatever it is.
 
@@ -57,8 +60,7 @@ def descend(
         Of the columns.
     centered : bool
     l1, l2 : ndarray of shape (p,)
-        Strengths; l1 is positive wherever ``may_move``.
-    may_move : ndarray of bool of shape (p,)
+        Strengths; l1 is positive, and infinite where a coefficient may not move.
     positive : bool
     max_rank : int
     coef, residual, gradient : ndarray of shape (p,), (n,), (p,)
@@ -78,7 +80,7 @@ def descend(
     """
     n, p = y.shape[0], means.shape[0]
     x = (X, row_step, column_step)
-    ridge = False
+    ridge = l2[0] > 0.0
     for j in range(p):
         ridge |= l2[j] > 0.0
     most = room_for(n, p)
@@ -98,9 +100,10 @@ def descend(
         weighted[0, i] = weights[i] * residual[i]
         sq_residual += weighted[0, i] * residual[i] / n
     for j in range(p):
-        if may_move[j]:
-            size = gradient[j] if positive else abs(gradient[j])
-            level = max(level, size / l1[j])
+        size = gradient[j] if positive else abs(gradient[j])
+        level = max(level, size / l1[j])
+    if not level < np.inf:
+        return 0
 
     passes, n_seen = 0, 0
     while True:
@@ -119,15 +122,16 @@ def descend(
         # 2. the next level, and the columns that are expected to matter there
         before = level
         level, n_wanted = _choose(
-            coef, gradient, last, level, last_level, l1, may_move, positive, inside, wanted, reach, expected
+            coef, gradient, last, level, last_level, l1, positive, inside, wanted, reach, expected
         )
         if before == 1.0 and n_wanted == 0 and passes > 1:
             return 0  # rounding
         if before > level:
             last_level = before
         m = keep_near(
-            pool, m, inside, rows, gram, active, sign, n_active, expected, coef, l1, _FAR, _FAR_SHARE
-        )
+            pool, m, inside, rows, gram, active, sign, n_active, expected, coef, l1, _FAR,
+            _FAR_SHARE,
+        )  # fmt: skip
         if m + n_wanted > most:
             return 0
         if m + n_wanted > pool.shape[0]:
@@ -164,7 +168,7 @@ def descend(
 
 @kernel()
 def _choose(
-    coef, gradient, last, level, last_level, l1, may_move, positive, inside, wanted, reach, expected
+    coef, gradient, last, level, last_level, l1, positive, inside, wanted, reach, expected
 ):  # fmt: skip
     """Return the next level and how many columns are ``wanted`` there."""
     lowest = _STEEPEST * level
@@ -175,13 +179,10 @@ def _choose(
     ahead = rate * (level - lowest)
     n_near = np.int64(0)
     for j in range(coef.shape[0]):
-        if not may_move[j]:
-            continue
         value = gradient[j] + ahead * (gradient[j] - last[j])
         size = value if positive else abs(value)
         expected[j] = size / lowest
-        if inside[j]: continue
-        if not (size >= _NEARLY * lowest * l1[j] or coef[j] != 0.0):
+        if inside[j] or not (size >= _NEARLY * lowest * l1[j] or coef[j] != 0.0):
             continue
         wanted[n_near], reach[n_near] = j, np.inf
         if coef[j] == 0.0:  # the level t at which g + slope (level - t) is t l1
@@ -190,12 +191,21 @@ def _choose(
             t = (g + slope * level) / (l1[j] + slope) if l1[j] + slope > 0.0 else lowest
             reach[n_near] = level if g >= level * l1[j] else min(max(t, lowest), level)
         n_near += 1
-    # 2. a level that few of them reach, and those that do
+    # 2. a level that few of them reach, by bisection, and those that do
     room = _MOST_NEW if rate > 0.0 else _MOST_AT_FIRST
     new = lowest
     if n_near > room and level > 1.0:
-        new = max(lowest, min(np.sort(reach[:n_near])[n_near - room - 1], _FLATTEST * level))
-        new = 1.0 if new < _FINAL else new
+        low, high = lowest, _FLATTEST * level
+        for _ in range(_HALVINGS):
+            middle = 0.5 * (low + high)
+            n_beyond = 0
+            for c in range(n_near):
+                n_beyond += reach[c] >= middle
+            if n_beyond > room:
+                low = middle
+            else:
+                high = middle
+        new = 1.0 if high < _FINAL else max(high, lowest)
     n_wanted = np.int64(0)
     for c in range(n_near):
         if reach[c] >= _NEARLY * new:

@@ -133,7 +133,9 @@ def keep_near(
 
     The active columns are found at their new positions.
     """
-    kept, moved, size = np.empty(m, dtype=np.int64), np.full(m, -1), np.int64(0)
+    kept, moved, size = np.empty(m, dtype=np.int64), np.empty(m, dtype=np.int64), np.int64(0)
+    for c in range(m):
+        moved[c] = -1
     for c in range(n_active):
         moved[active[c]] = 0
     for c in range(m):
@@ -183,7 +185,7 @@ def gradients_of(x, means, weighted, columns, out):
 @kernel()
 def all_gradients(x, means, weighted, out):
     """Put X_c' (s r) / n for the rows s r of ``weighted``, one or two, into the rows of out."""
-    X, row_step, column_step = x
+    X, row_step, _ = x
     K, n, p = weighted.shape[0], weighted.shape[1], means.shape[0]
     v, w, slopes, others = weighted[0], weighted[K - 1], out[0], out[K - 1]
     if row_step == 1 and K == 1:
