@@ -13,6 +13,7 @@ import numpy as np
 from sparsereg.backends.numba.few_rows_pool import (
     FIRST_ROOM,
     all_gradients,
+    copy,
     gradients_of,
     keep_near,
     residuals_of,
@@ -147,8 +148,8 @@ def follow_path(
             for k in range(2):
                 end = found[first + k] if k < n_ends else found[first]
                 if k == n_ends:
-                    known_gradients[1, :] = known_gradients[0]
-                known_gradients[2 + k, :] = last_gradients[k]
+                    copy(known_gradients[0], known_gradients[1])
+                copy(last_gradients[k], known_gradients[2 + k])
                 for i in range(n):
                     known[k, i] = roots[i] * end[i]
                     known[2 + k, i] = roots[i] * last_residuals[k, i]
@@ -161,19 +162,20 @@ def follow_path(
                 known, known_gradients, points, lengths, bounds, l1, positive, noise
             )
             seen, size = np.empty(p, dtype=np.int64), m
-            seen[:m] = columns
+            for c in range(m):
+                seen[c] = columns[c]
             for j in range(p):
                 if reached[j] and may_move[j] and not inside[j]:
                     seen[size] = j
                     size += 1
-            seen = seen[:size].copy()
+            seen = seen[:size]
             seen_coefs, seen_gradients = np.zeros((walked, size)), np.empty((walked, size))
             others = seen[m:]
             outside = np.empty((walked, others.shape[0]))
             gradients_of(x, means, weighted, others, outside)
             for k in range(walked):
-                seen_coefs[k, :m] = coefs[k]
-                seen_gradients[k, m:] = outside[k]
+                copy(coefs[k], seen_coefs[k])
+                copy(outside[k], seen_gradients[k, m:])
                 for c in range(m):
                     seen_gradients[k, c] = dot(rows[c, :n], weighted[k]) / n
             of_levels, scales = dual_gaps(
@@ -197,11 +199,11 @@ def follow_path(
                 if k < first and k < n_right - 1:
                     continue  # its gradient is not known, and not needed
                 last_levels[0], last_levels[1] = last_levels[1], now[k]
-                last_residuals[0, :] = last_residuals[1]
-                last_residuals[1, :] = found[k]
-                last_gradients[0, :] = last_gradients[1]
+                copy(last_residuals[1], last_residuals[0])
+                copy(found[k], last_residuals[1])
+                copy(last_gradients[1], last_gradients[0])
                 if k >= first:
-                    last_gradients[1, :] = known_gradients[k - first]
+                    copy(known_gradients[k - first], last_gradients[1])
                 else:
                     all_gradients(x, means, weighted[k : k + 1], last_gradients[1:])
             if n_right:
@@ -251,5 +253,5 @@ def _walk(
         )  # fmt: skip
         if status != DONE:
             return k, n_active
-        coefs[k, :] = at
+        copy(at, coefs[k])
     return levels.shape[0], n_active

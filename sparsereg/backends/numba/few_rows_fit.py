@@ -14,6 +14,7 @@ import numpy as np
 from sparsereg.backends.numba.few_rows_pool import (
     FIRST_ROOM,
     all_gradients,
+    copy,
     keep_near,
     residuals_of,
     room_for,
@@ -92,7 +93,7 @@ def descend(
     sign, n_active = np.zeros(room), np.int64(-1)
     expected = np.empty(p)
     wanted, reach, listed = np.empty(p, np.int64), np.empty(p), np.empty(p, np.int64)
-    last, gradients, left = gradient.copy(), np.empty((1, p)), np.empty((1, n))
+    last, gradients, left = np.zeros(p), np.empty((1, p)), np.empty((1, n))
     weighted, m, n_events = np.empty((1, n)), np.int64(0), np.int64(0)
     level, last_level = 1.0, np.inf
     sq_residual = 0.0
@@ -161,9 +162,9 @@ def descend(
         weighted, squares = residuals_of(y, at.reshape(1, m), rows, weights, centered, left)
         all_gradients(x, means, weighted, gradients)
         sq_residual = squares[0]
-        residual[:] = left[0]
-        last[:] = gradient
-        gradient[:] = gradients[0]
+        copy(left[0], residual)
+        copy(gradient, last)
+        copy(gradients[0], gradient)
 
 
 @kernel()

@@ -23,6 +23,13 @@ _MULTIPLE = 8
 
 
 @kernel()
+def copy(values, out):
+    """Put the values into out, which may be longer: assigning arrays takes seconds to compile."""
+    for i in range(values.shape[0]):
+        out[i] = values[i]
+
+
+@kernel()
 def room_for(n, p):
     """Return how many columns the pool has room for."""
     return min(p, _ROOM + _ROOM_PER_ROW * n)
@@ -42,8 +49,8 @@ def widened(pool, rows, gram, sign, m, needed, most):
     new_gram, new_sign = np.empty((room, room)), np.zeros(room)
     for c in range(m):
         new_pool[c], new_sign[c] = pool[c], sign[c]
-        new_rows[c, :] = rows[c]
-        new_gram[c, :m] = gram[c, :m]
+        copy(rows[c], new_rows[c])
+        copy(gram[c, :m], new_gram[c])
     return new_pool, new_rows, new_gram, new_sign
 
 
@@ -54,7 +61,7 @@ def residuals_of(y, coefs, rows, weights, centered, out):
     weighted, squares = np.empty((coefs.shape[0], n)), np.empty(coefs.shape[0])
     for k in range(coefs.shape[0]):
         residual = out[k]
-        residual[:] = y
+        copy(y, residual)
         for c in range(coefs.shape[1]):
             if coefs[k, c] != 0.0:
                 add_multiple(-coefs[k, c], rows[c, :n], residual)
@@ -151,7 +158,7 @@ def keep_near(
     for c in range(size):
         old = kept[c]
         pool[c], sign[c] = pool[old], sign[old]
-        rows[c, :] = rows[old]
+        copy(rows[old], rows[c])
         inside[pool[c]] = True
         for d in range(size):
             gram[c, d] = gram[old, kept[d]]
