@@ -26,7 +26,7 @@ import numpy as np
 from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.penalties.elastic_net import ElasticNet
 from sparsereg.solvers.blas import single_threaded_blas
-from sparsereg.solvers.few_rows import fit_few_rows, fits_few_rows
+from sparsereg.solvers.few_rows import fit_few_rows, fits_few_rows, walks_few_rows
 from sparsereg.solvers.problem import Solution, Step
 from sparsereg.solvers.residual_descent import CG_STEPS, MAX_EPOCHS, descend_on_residual
 from sparsereg.solvers.restricted import solve_on_pool
@@ -122,7 +122,8 @@ def _solve(
     everything = slice(None) if usable.size == work.coef.size else usable
     whole = restriction.gap(work, everything)
     work.start_feasible(restriction.may_move, restriction.free, restriction.positive)
-    if fits_few_rows(work):
+    # a path that is not walked in one call goes on from the pool of its first solves
+    if walks_few_rows(work) if settle else fits_few_rows(work):
         good_start = min(target, EXACT * work.sq_y) if settle else target
         found = fit_few_rows(
             work, restriction, goal=target, good_start=good_start, max_iter=max_iter

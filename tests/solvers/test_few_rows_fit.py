@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sparsereg import ElasticNet, Lasso
+from sparsereg import ElasticNet, Lasso, lasso_path
 from sparsereg.exceptions import ConvergenceWarning
 from sparsereg.solvers import few_rows, working_set
 
@@ -49,10 +49,10 @@ def gap(model, X, y, sample_weight=None):
     s = np.ones(len(y)) if sample_weight is None else sample_weight * len(y) / sample_weight.sum()
     residual = y - X @ w - model.intercept_
     v = np.ones(w.size) if model.penalty_weights is None else model.penalty_weights
-    l1, l2 = model.alpha * model.l1_ratio * v, model.alpha * (1 - model.l1_ratio) * v
     used = np.isfinite(v)
     assert not w[~used].any()
-    X, w, l1, l2 = X[:, used], w[used], l1[used], l2[used]
+    X, w, v = X[:, used], w[used], v[used]
+    l1, l2 = model.alpha * model.l1_ratio * v, model.alpha * (1 - model.l1_ratio) * v
     slopes = X.T @ (s * residual) / len(y)
     size = np.maximum(slopes, 0.0) if model.positive else np.abs(slopes)
     if model.l1_ratio == 1:
@@ -186,3 +186,13 @@ def test_the_start_is_not_written_to():
     before = start.copy()
     model.set_params(alpha=0.01 * ALPHA_MAX).fit(X, Y)
     np.testing.assert_array_equal(start, before)
+
+
+def test_a_path_on_more_rows_goes_on_from_the_pool(outcomes):
+    rng = np.random.default_rng(3)
+    data = rng.standard_normal((180, 200))
+    y = data[:, :20].sum(axis=1) + rng.standard_normal(180)
+    lasso_path(data, y, n_alphas=10)
+    assert outcomes == []
+    Lasso(0.01).fit(data, y)
+    assert outcomes == [True]
