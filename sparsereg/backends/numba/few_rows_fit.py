@@ -92,7 +92,7 @@ def descend(
     factor, active = np.empty(rank * (rank + 1) // 2), np.zeros(rank, dtype=np.int64)
     sign, n_active = np.zeros(room), np.int64(-1)
     expected = np.empty(p)
-    wanted, reach, listed = np.empty(p, np.int64), np.empty(p), np.empty(p, np.int64)
+    wanted, reach = np.empty(p, np.int64), np.empty(p)
     last, gradients, left = np.zeros(p), np.empty((1, p)), np.empty((1, n))
     weighted, m, n_events = np.empty((1, n)), np.int64(0), np.int64(0)
     level, last_level = 1.0, np.inf
@@ -111,7 +111,7 @@ def descend(
         # 1. the gap
         if passes == 0 or level == 1.0:
             gap, _ = dual_gap(
-                coef, gradient, 1.0, l1, l2, sqnorms, positive, sq_residual, scale_y, noise, listed
+                coef, gradient, 1.0, l1, l2, sqnorms, positive, sq_residual, scale_y, noise, wanted
             )
             gaps[n_seen], events[n_seen], sizes[n_seen] = gap, n_events, m
             n_seen += 1
