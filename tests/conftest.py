@@ -23,3 +23,12 @@ def _same_secrets(monkeypatch):
     generator = random.Random(0)
     monkeypatch.setattr(secrets, "randbits", generator.getrandbits)
     monkeypatch.setattr(secrets, "randbelow", generator.randrange)
+
+
+@pytest.fixture
+def step_by_step(monkeypatch):
+    """Leave data of few rows to the drivers, which go step by step as on larger data."""
+    from sparsereg.solvers import few_rows
+
+    for limits in ("_OF_PATHS", "_OF_FITS"):
+        monkeypatch.setattr(few_rows, limits, (0, 0))

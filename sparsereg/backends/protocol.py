@@ -171,6 +171,21 @@ class FewRowsPath(NamedTuple):
     events: npt.NDArray[np.int64]
 
 
+class FewRowsFit(NamedTuple):
+    """How a fit went: at the start, and after each pass over X at the final bounds.
+
+    Attributes
+    ----------
+    gaps : ndarray of shape (K,)
+    events, sizes : ndarray of int of shape (K,)
+        Active-set changes until then, and columns in the pool.
+    """
+
+    gaps: FloatArray
+    events: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64]
+
+
 @runtime_checkable
 class Backend(SubsetPrimitives, ReportPrimitives, MixturePrimitives, PatternPrimitives, Protocol):
     """The primitives of the hot loops. All vectors are float64, whatever X is stored in."""
@@ -553,6 +568,34 @@ class Backend(SubsetPrimitives, ReportPrimitives, MixturePrimitives, PatternPrim
         last solutions found. Ends where a level does not reach the gap ``goal``; what rounding does
         to gaps is measured by ``noise`` and ``scale_y`` (:mod:`sparsereg.solvers.duality`). Not
         called where ``shares_passes`` is True.
+        """
+
+    def few_rows_fit(
+        self,
+        design: Any,
+        y: FloatArray,
+        centered: bool,
+        l1: FloatArray,
+        l2: FloatArray,
+        positive: bool,
+        max_rank: int,
+        coef: FloatArray,
+        residual: FloatArray,
+        gradient: FloatArray,
+        max_passes: int,
+        good_start: float,
+        goal: float,
+        noise: float,
+        scale_y: float,
+    ) -> FewRowsFit | None:
+        """Solve from a point on, on dense X of few rows; l1 is positive.
+
+        It is infinite where a coefficient may not move.
+
+        ``coef``, ``residual`` and ``gradient`` of shape (p,), (n,), (p,) are overwritten by those
+        of the solution. A start with the gap ``good_start`` is left as it is. Returns None where
+        the gap ``goal`` is not reached in so many passes over X; the three then mean nothing.
+        The rest is as in ``few_rows_path``.
         """
 
     def active_set_path(

@@ -184,7 +184,8 @@ dual_gap_ : float or ndarray of shape (n_targets,)
 n_iter_ : int or list of int
     Steps taken between the passes over X: active-set changes and coordinate-descent epochs.
 history_ : list of (n_iter, dual_gap, working_set_size)
-    State after each pass over X; a list of them for each of several targets.
+    State after each pass over X, or on few rows at the start and the end; a list of them for each
+    of several targets.
 converged_ : bool
     Whether the tolerance was reached (for every target).
 """,

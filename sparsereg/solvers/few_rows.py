@@ -1,7 +1,7 @@
-"""Paths on data of few rows: all alphas that are left, in one call of the backend.
+"""Fits and paths on data of few rows: in one call of the backend each.
 
 There the calls between kernels cost more than the kernels. What the one call does is what
-:mod:`sparsereg.solvers.look_ahead` does step by step.
+:mod:`sparsereg.solvers.working_set` and :mod:`sparsereg.solvers.look_ahead` do step by step.
 """
 
 from __future__ import annotations
@@ -12,20 +12,75 @@ import numpy as np
 
 from sparsereg.backends.protocol import FewRowsRules, FloatArray
 from sparsereg.solvers.duality import ROUNDING
-from sparsereg.solvers.problem import Stretch
+from sparsereg.solvers.problem import Solution, Step, Stretch
 from sparsereg.solvers.restriction import Restriction
 from sparsereg.solvers.workspace import Point, Points, Workspace
 
-# Up to so many rows and numbers in X: beyond, passes are worth threads.
-_ROWS, _NUMBERS = 160, 2_000_000
+# So many rows and numbers in X at most: with more, threads pay in passes over X, and blocks of
+# columns in factors. Fits make fewer passes than paths, and change the active set less often.
+_OF_PATHS, _OF_FITS = (160, 2_000_000), (640, 8_000_000)
+# Passes over X after which a fit is left to the drivers.
+_MAX_PASSES = 100
 
 
-def has_few_rows(work: Workspace) -> bool:
+def walks_few_rows(work: Workspace) -> bool:
     """Whether the paths of a workspace are walked by one call."""
+    return _in_one_call(work, *_OF_PATHS)
+
+
+def fits_few_rows(work: Workspace) -> bool:
+    """Whether single solves on a workspace are tried in one call."""
+    return _in_one_call(work, *_OF_FITS)
+
+
+def _in_one_call(work: Workspace, rows: int, numbers: int) -> bool:
     if work.design.is_sparse or work.backend.shares_passes or work.on_gram:
         return False
     n, p = work.design.shape
-    return n <= _ROWS and n * p <= _NUMBERS and work.design.X.dtype == np.float64  # type: ignore[attr-defined]
+    return n <= rows and n * p <= numbers
+
+
+def fit_few_rows(
+    work: Workspace, restriction: Restriction, *, goal: float, good_start: float, max_iter: int
+) -> Solution | None:
+    """Solve from the workspace's point on, and move to the solution.
+
+    Parameters
+    ----------
+    work : Workspace
+    restriction : Restriction
+    goal, good_start : float
+        The gap to reach, and the one with which the point is left as it is.
+    max_iter : int
+        Budget of passes over X.
+
+    Returns
+    -------
+    Solution or None
+        None if it was not found, or there are features without an l1 part.
+    """
+    bounded = restriction.all_bounded or restriction.l1[restriction.usable].all()
+    if not (bounded and restriction.usable.size):
+        return None
+    l1 = restriction.l1
+    if restriction.usable.size < l1.size:
+        l1 = np.where(restriction.may_move, l1, np.inf)
+    coef, residual, gradient = work.coef.copy(), work.residual.copy(), work.gradient.copy()
+    found = work.backend.few_rows_fit(
+        work.design, work.y, work.centered, l1, restriction.l2, restriction.positive, work.max_rank,
+        coef, residual, gradient, min(max_iter, _MAX_PASSES), good_start, goal,
+        ROUNDING * work.y.size**0.5, work.sq_y**0.5,
+    )  # fmt: skip
+    if found is None:
+        return None
+    history = tuple(
+        Step(*step)
+        for step in zip(found.events.tolist(), found.gaps.tolist(), found.sizes.tolist())
+    )
+    if len(history) > 1:
+        work.move_to_point(Point(coef, residual, gradient, work.mean_square(residual)))
+        work.active_set.forget()
+    return work.solution(history[-1].dual_gap, goal, history[-1].n_iter, history=history)
 
 
 def walk_few_rows(

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from sparsereg.backends.protocol import FewRowsRules, FloatArray, IndexArray
 from sparsereg.penalties.elastic_net import ElasticNet
 from sparsereg.solvers.blas import single_threaded_blas
-from sparsereg.solvers.few_rows import has_few_rows, walk_few_rows
+from sparsereg.solvers.few_rows import walk_few_rows, walks_few_rows
 from sparsereg.solvers.problem import Stretch
 from sparsereg.solvers.reach import INSIDE, within_reach
 from sparsereg.solvers.restricted import walk_path
@@ -98,13 +98,15 @@ class LookAhead:
         rest = alphas[:size]
         if rest[-1] <= 0 or any(a <= b for a, b in zip((self._last.alpha, *rest), rest)):
             return  # not descending, or not on a logarithmic scale
-        if self._unit.free.size or not work.active_set.is_exact:
+        if self._unit.free.size:
             return
-        if self._has_slope() and has_few_rows(work):
+        if self._has_slope() and walks_few_rows(work):
             with single_threaded_blas():
                 found = self._walk_few_rows(alphas, size, tol)
             if found is not None:
                 yield found
+            return
+        if not work.active_set.is_exact:
             return
         for _ in range(_ATTEMPTS):
             with single_threaded_blas():

@@ -26,6 +26,7 @@ import numpy as np
 from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.penalties.elastic_net import ElasticNet
 from sparsereg.solvers.blas import single_threaded_blas
+from sparsereg.solvers.few_rows import fit_few_rows, fits_few_rows, walks_few_rows
 from sparsereg.solvers.problem import Solution, Step
 from sparsereg.solvers.residual_descent import CG_STEPS, MAX_EPOCHS, descend_on_residual
 from sparsereg.solvers.restricted import solve_on_pool
@@ -121,6 +122,14 @@ def _solve(
     everything = slice(None) if usable.size == work.coef.size else usable
     whole = restriction.gap(work, everything)
     work.start_feasible(restriction.may_move, restriction.free, restriction.positive)
+    # a path that is not walked in one call goes on from the pool of its first solves
+    if walks_few_rows(work) if settle else fits_few_rows(work):
+        good_start = min(target, EXACT * work.sq_y) if settle else target
+        found = fit_few_rows(
+            work, restriction, goal=target, good_start=good_start, max_iter=max_iter
+        )
+        if found is not None:
+            return found
     history: list[Step] = []
     working_set, best, level = usable[:0], work.coef, np.inf
     left_pool, crawled, cg_steps = False, 0, CG_STEPS
@@ -326,10 +335,11 @@ def _most_new(work: Workspace) -> tuple[int, float]:
 def _rough_will_do(work: Workspace) -> bool:
     """Whether X is tall and large, and the gradient in double precision exact enough."""
     n, p = work.design.shape
-    tall = work.whole_gram_fits and p >= _ROUGH_COLUMNS and n * p >= _ROUGH_SIZE
+    if not (work.whole_gram_fits and p >= _ROUGH_COLUMNS and n * p >= _ROUGH_SIZE):
+        return False
     moving = work.design.sqnorms > 0
     offsets = work.design.means[moving] ** 2 <= _ROUGH_OFFSET**2 * work.design.sqnorms[moving]
-    return tall and bool(np.all(offsets))
+    return bool(np.all(offsets))
 
 
 def _largest_pool(work: Workspace) -> int:

@@ -268,7 +268,8 @@ def test_folds_share_their_passes_over_x(name, storage, emulated, passes, monkey
     shared = len(passes)
     passes.clear()
     monkeypatch.setattr(EmulatedBackend, "shares_passes", False)
-    monkeypatch.setattr("sparsereg.solvers.few_rows._ROWS", 0)  # pass by pass, as on a device
+    monkeypatch.setattr("sparsereg.solvers.few_rows._OF_PATHS", (0, 0))  # as on a device
+    monkeypatch.setattr("sparsereg.solvers.few_rows._OF_FITS", (0, 0))
     apart = clone(estimator).set_params(backend="emulated").fit(X, y, sample_weight=WEIGHTS + 1.0)
     # five folds share; the path on all data and the moments of the columns are passes, too
     assert shared < 0.65 * len(passes)

@@ -10,7 +10,6 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from sparsereg.backends.numba import backend
 from sparsereg.losses import Squared
 from sparsereg.penalties import L1
-from sparsereg.solvers import few_rows
 from sparsereg.solvers.path import alpha_grid, solve_path
 from sparsereg.solvers.problem import Problem
 from sparsereg.solvers.reach import INSIDE, within_reach
@@ -127,9 +126,9 @@ def workspace(engine, X, y, weights=None):
     return Workspace(problem, engine)
 
 
+@pytest.mark.usefixtures("step_by_step")
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
-def test_a_path_on_few_rows_looks_at_few_columns(kind, monkeypatch):
-    monkeypatch.setattr(few_rows, "_ROWS", 0)  # not all of it in one call
+def test_a_path_on_few_rows_looks_at_few_columns(kind):
     X, y = data.toeplitz(60, 3000, 0.5) if kind == "dense" else data.text(300, 3000, 20_000)
     engine = Counting()
     work = workspace(engine, X, y)
@@ -161,6 +160,7 @@ def test_after_each_stretch_of_a_path_the_workspace_is_at_its_last_solution(weig
         np.testing.assert_allclose(work.gradient, gradient, atol=1e-13)
 
 
+@pytest.mark.usefixtures("step_by_step")
 def test_gram_blocks_of_a_path_are_made_on_one_thread_of_blas():
     """Otherwise the coefficients would depend on the number of threads."""
     threads = []

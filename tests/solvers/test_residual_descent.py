@@ -14,6 +14,8 @@ from sparsereg.solvers.problem import Problem
 from sparsereg.solvers.restriction import Restriction
 from sparsereg.solvers.workspace import Workspace
 
+pytestmark = pytest.mark.usefixtures("step_by_step")
+
 RNG = np.random.default_rng(3)
 N, P = 80, 300
 DENSE = RNG.standard_normal((N, P)) + 2.0 * RNG.standard_normal((N, 1))

@@ -9,6 +9,7 @@ from sparsereg import Lasso
 from sparsereg.solvers import working_set
 
 
+@pytest.mark.usefixtures("step_by_step")
 @pytest.mark.parametrize("seed", range(3))
 def test_subproblems_start_from_the_gradient_of_their_columns(monkeypatch, seed):
     rng = np.random.default_rng(seed)

@@ -10,6 +10,8 @@ from sparsereg import ElasticNet, Lasso, lasso_path
 from sparsereg.solvers import working_set
 from sparsereg.solvers.column_pool import ColumnPool
 
+pytestmark = pytest.mark.usefixtures("step_by_step")
+
 RNG = np.random.default_rng(8)
 N, P = 60, 900
 X = np.asfortranarray(RNG.standard_normal((N, P)) + RNG.standard_normal((N, 1)))
@@ -128,7 +130,6 @@ def test_paths_that_drop_far_columns_have_the_same_solutions(form, positive, mon
         keep_only(pool, wanted)
 
     monkeypatch.setattr(ColumnPool, "keep_only", counted)
-    monkeypatch.setattr("sparsereg.solvers.look_ahead.has_few_rows", lambda work: False)
     monkeypatch.setattr(working_set, "FAR_SHARE", 0.01)
     data = FORMS[form](CHANGING)
     how = {"positive": positive, "tol": 1e-10, "fit_intercept": True, "eps": 1e-2}

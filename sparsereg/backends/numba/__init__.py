@@ -17,6 +17,8 @@ from sparsereg.backends.numba import (
     descent,
     factor,
     few_rows,
+    few_rows_fit,
+    few_rows_pool,
     gap,
     gram_blocks,
     homotopy,
@@ -36,6 +38,7 @@ from sparsereg.backends.protocol import (
     ActiveSet,
     Balls,
     Design,
+    FewRowsFit,
     FewRowsPath,
     FewRowsRules,
     FloatArray,
@@ -55,6 +58,12 @@ def _arrays(fit: SupportFit) -> tuple[Any, ...]:
     return (
         fit.inverse, fit.loadings, fit.coef, fit.gradient, fit.remainder, fit.support, fit.inside
     )  # fmt: skip
+
+
+def _memory(X: FloatArray) -> tuple[FloatArray, int, int]:
+    """Return a dense X as one row of numbers, without a copy, and the steps to x_ij in it."""
+    row_step, column_step = (step // X.itemsize for step in X.strides)
+    return X.ravel(order="K"), row_step, column_step
 
 
 class NumbaBackend:
@@ -365,24 +374,51 @@ class NumbaBackend:
     ) -> FewRowsPath:
         n, p = design.shape
         K = levels.size
-        most = K * (few_rows.room_for(n, p) if l2.any() else max_rank)
+        most = K * (few_rows_pool.room_for(n, p) if l2.any() else max_rank)
         weights = np.ones(n) if design.sample_weight is None else design.sample_weight
         starts, events = np.zeros(K + 1, dtype=np.int64), np.zeros(K, dtype=np.int64)
         features, values = np.empty(most, dtype=np.int64), np.empty(most)
         left, gaps = np.empty((K, n)), np.empty(K)
-        X = design.X
-        memory = X.ravel(order="K")  # no copy: one of the orders is its own
-        row_step, column_step = (step // X.itemsize for step in X.strides)
         done = few_rows.follow_path(
-            memory, row_step, column_step, weights, design.means, design.sqnorms, y, centered, l1,
-            l2, may_move, positive, max_rank, levels, at_once, known_levels, residuals, gradients,
-            coef, tuple(rules), goal, noise, scale_y, starts, features, values, left, gaps, events,
+            *_memory(design.X), weights, design.means, design.sqnorms, y, centered, l1, l2,
+            may_move, positive, max_rank, levels, at_once, known_levels, residuals, gradients, coef,
+            tuple(rules), goal, noise, scale_y, starts, features, values, left, gaps, events,
         )  # fmt: skip
         end = starts[done]
         return FewRowsPath(
             starts[: done + 1], features[:end], values[:end], left[:done], gaps[:done],
             events[:done],
         )  # fmt: skip
+
+    def few_rows_fit(  # noqa: D102
+        self,
+        design: Any,
+        y: FloatArray,
+        centered: bool,
+        l1: FloatArray,
+        l2: FloatArray,
+        positive: bool,
+        max_rank: int,
+        coef: FloatArray,
+        residual: FloatArray,
+        gradient: FloatArray,
+        max_passes: int,
+        good_start: float,
+        goal: float,
+        noise: float,
+        scale_y: float,
+    ) -> FewRowsFit | None:
+        weights = np.ones(y.size) if design.sample_weight is None else design.sample_weight
+        gaps, sizes = np.empty(1 + max_passes), np.empty(1 + max_passes, dtype=np.int64)
+        events = np.empty_like(sizes)
+        n_seen = few_rows_fit.descend(
+            *_memory(design.X), weights, design.means, design.sqnorms, y, centered, l1, l2,
+            positive, max_rank, coef, residual, gradient, good_start, goal, noise,
+            scale_y, gaps, events, sizes,
+        )  # fmt: skip
+        if not n_seen:
+            return None
+        return FewRowsFit(gaps[:n_seen], events[:n_seen], sizes[:n_seen])
 
     def active_set_path(  # noqa: D102
         self,

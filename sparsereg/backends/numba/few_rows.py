@@ -4,33 +4,32 @@ With few rows some hundred columns matter at a time, and a pass over X takes les
 that lead to it. The steps are the same: columns are taken into the pool by what the gradient
 is expected to be, the homotopy visits several alphas, their residuals and gradients come from X,
 and each alpha is accepted by its duality gap.
-
-The pool lies here as rows: ``rows[k]`` is column ``pool[k]`` of X, centered, and ``gram`` has the
-products ``sum_i s_i rows[k, i] rows[l, i] / n``.
-
-X comes as its memory and two steps, which serve both orders, and loops take the place of array
-expressions, which take long to compile.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from sparsereg.backends.numba.few_rows_pool import (
+    FIRST_ROOM,
+    all_gradients,
+    copy,
+    gradients_of,
+    keep_near,
+    residuals_of,
+    room_for,
+    take,
+    take_in,
+    widened,
+    width_for,
+)
 from sparsereg.backends.numba.gap import dual_gaps
 from sparsereg.backends.numba.homotopy import DONE, follow
 from sparsereg.backends.numba.jit import kernel
-from sparsereg.backends.numba.reach import add_multiple, dot, within_reach
+from sparsereg.backends.numba.reach import dot, within_reach
 
-# Room for so many columns in the pool, and for so many per row more.
-_ROOM, _ROOM_PER_ROW = 250, 8
 # Changes of the active set, per column of the pool, beyond which the homotopy is cycling.
 _EVENTS_PER_FEATURE = 10
-
-
-@kernel()
-def room_for(n, p):
-    """Return how many columns the pool has room for."""
-    return min(p, _ROOM + _ROOM_PER_ROW * n)
 
 
 @kernel()
@@ -81,22 +80,22 @@ def follow_path(
     nearly, far, far_share, inside_share, most_at_once, attempts, few = rules
     n, p, K = y.shape[0], means.shape[0], levels.shape[0]
     x = (X, row_step, column_step)
-    ridge = False
+    ridge = l2[0] > 0.0
     lengths, roots = np.empty(p), np.empty(n)
     for j in range(p):
         lengths[j] = np.sqrt(sqnorms[j])
         ridge |= l2[j] > 0.0
     for i in range(n):
         roots[i] = np.sqrt(weights[i])
-    room = room_for(n, p)
+    most = room_for(n, p)
+    room = min(FIRST_ROOM, most)
     pool, inside = np.empty(room, dtype=np.int64), np.zeros(p, dtype=np.bool_)
-    rows, gram = np.empty((room, n)), np.empty((room, room))
+    rows, gram = np.empty((room, width_for(n))), np.empty((room, room))
     rank = room if ridge else max_rank
     factor, active = np.empty(rank * (rank + 1) // 2), np.zeros(rank, dtype=np.int64)
     sign, n_active = np.zeros(room), np.int64(-1)
     known, known_gradients = np.empty((4, n)), np.empty((4, p))
-    everything, wanted = np.arange(p), np.empty(p, dtype=np.int64)
-    expected = np.empty(p)
+    wanted, expected = np.empty(p, dtype=np.int64), np.empty(p)
     m, done = np.int64(0), np.int64(0)
     starts[0] = 0
 
@@ -109,7 +108,7 @@ def follow_path(
         for j in range(p):
             value = (1.0 + ahead) * last_gradients[1, j] - ahead * last_gradients[0, j]
             expected[j] = (value if positive else abs(value)) / target
-        m = _keep_near(
+        m = keep_near(
             pool, m, inside, rows, gram, active, sign, n_active, expected, coef, l1, far, far_share
         )
         n_wanted = 0
@@ -119,16 +118,21 @@ def follow_path(
                 wanted[n_wanted] = j
                 n_wanted += 1
         for _ in range(attempts):
-            if m + n_wanted > room:
+            if m + n_wanted > most:
                 return done
-            _take_in(x, weights, means, wanted[:n_wanted], pool, m, inside, rows, gram)
+            if m + n_wanted > pool.shape[0]:
+                pool, rows, gram, sign = widened(pool, rows, gram, sign, m, m + n_wanted, most)
+                if ridge:  # whose factor is another one at each level
+                    rank = pool.shape[0]
+                    factor, active = np.empty(rank * (rank + 1) // 2), np.zeros(rank, np.int64)
+            take_in(x, weights, means, wanted[:n_wanted], pool, m, inside, rows, gram)
             m += n_wanted
             columns, now = pool[:m], levels[done : done + left]
             # 2. down the levels, by the homotopy on the pool
             coefs = np.zeros((left, m))
             walked, n_active = _walk(
-                rows, gram, _take(l1, columns), _take(l2, columns), ridge, positive, min(m, rank),
-                now, _take(coef, columns), weights, last_residuals[1], factor, active, sign,
+                rows, gram, take(l1, columns), take(l2, columns), ridge, positive, min(m, rank),
+                now, take(coef, columns), weights, last_residuals[1], factor, active, sign,
                 n_active, coefs, events[done:],
             )  # fmt: skip
             if walked == 0:
@@ -136,16 +140,16 @@ def follow_path(
             now, coefs = now[:walked], coefs[:walked]
             # 3. what they leave, and the gradients of the last two: a pass over X
             found = residuals[done : done + walked]
-            weighted, sq_residuals = _residuals(y, coefs, rows, weights, centered, found)
+            weighted, sq_residuals = residuals_of(y, coefs, rows, weights, centered, found)
             first = max(walked - 2, 0)
             n_ends = walked - first
-            _gradients(x, means, weighted[first:], everything, known_gradients)
+            all_gradients(x, means, weighted[first:], known_gradients)
             # 4. the columns within reach between, and the gap at each level
             for k in range(2):
                 end = found[first + k] if k < n_ends else found[first]
                 if k == n_ends:
-                    known_gradients[1, :] = known_gradients[0]
-                known_gradients[2 + k, :] = last_gradients[k]
+                    copy(known_gradients[0], known_gradients[1])
+                copy(last_gradients[k], known_gradients[2 + k])
                 for i in range(n):
                     known[k, i] = roots[i] * end[i]
                     known[2 + k, i] = roots[i] * last_residuals[k, i]
@@ -158,24 +162,25 @@ def follow_path(
                 known, known_gradients, points, lengths, bounds, l1, positive, noise
             )
             seen, size = np.empty(p, dtype=np.int64), m
-            seen[:m] = columns
+            for c in range(m):
+                seen[c] = columns[c]
             for j in range(p):
                 if reached[j] and may_move[j] and not inside[j]:
                     seen[size] = j
                     size += 1
-            seen = seen[:size].copy()
+            seen = seen[:size]
             seen_coefs, seen_gradients = np.zeros((walked, size)), np.empty((walked, size))
             others = seen[m:]
             outside = np.empty((walked, others.shape[0]))
-            _gradients(x, means, weighted, others, outside)
+            gradients_of(x, means, weighted, others, outside)
             for k in range(walked):
-                seen_coefs[k, :m] = coefs[k]
-                seen_gradients[k, m:] = outside[k]
+                copy(coefs[k], seen_coefs[k])
+                copy(outside[k], seen_gradients[k, m:])
                 for c in range(m):
-                    seen_gradients[k, c] = dot(rows[c], weighted[k]) / n
+                    seen_gradients[k, c] = dot(rows[c, :n], weighted[k]) / n
             of_levels, scales = dual_gaps(
-                seen_coefs, seen_gradients, now, _take(l1, seen), _take(l2, seen),
-                _take(sqnorms, seen), positive, sq_residuals, scale_y, noise,
+                seen_coefs, seen_gradients, now, take(l1, seen), take(l2, seen),
+                take(sqnorms, seen), positive, sq_residuals, scale_y, noise,
             )  # fmt: skip
             # 5. those that are right
             n_right = 0
@@ -194,13 +199,13 @@ def follow_path(
                 if k < first and k < n_right - 1:
                     continue  # its gradient is not known, and not needed
                 last_levels[0], last_levels[1] = last_levels[1], now[k]
-                last_residuals[0, :] = last_residuals[1]
-                last_residuals[1, :] = found[k]
-                last_gradients[0, :] = last_gradients[1]
+                copy(last_residuals[1], last_residuals[0])
+                copy(found[k], last_residuals[1])
+                copy(last_gradients[1], last_gradients[0])
                 if k >= first:
-                    last_gradients[1, :] = known_gradients[k - first]
+                    copy(known_gradients[k - first], last_gradients[1])
                 else:
-                    _gradients(x, means, weighted[k : k + 1], everything, last_gradients[1:])
+                    all_gradients(x, means, weighted[k : k + 1], last_gradients[1:])
             if n_right:
                 for c in range(m):
                     coef[columns[c]] = coefs[n_right - 1, c]
@@ -235,7 +240,7 @@ def _walk(
     for i in range(n):
         weighted[i] = weights[i] * residual[i]
     for c in range(m):
-        slopes[c] = dot(rows[c], weighted) / n
+        slopes[c] = dot(rows[c, :n], weighted) / n
     l1_now, l2_now = np.empty(m), np.empty(m)
     for k in range(levels.shape[0]):
         for c in range(m):
@@ -248,104 +253,5 @@ def _walk(
         )  # fmt: skip
         if status != DONE:
             return k, n_active
-        coefs[k, :] = at
+        copy(at, coefs[k])
     return levels.shape[0], n_active
-
-
-@kernel()
-def _residuals(y, coefs, rows, weights, centered, out):
-    """Put ``y - coefs @ rows`` into ``out``; return it times the weights, and its mean squares."""
-    n = y.shape[0]
-    weighted, squares = np.empty((coefs.shape[0], n)), np.empty(coefs.shape[0])
-    for k in range(coefs.shape[0]):
-        residual = out[k]
-        residual[:] = y
-        for c in range(coefs.shape[1]):
-            if coefs[k, c] != 0.0:
-                add_multiple(-coefs[k, c], rows[c], residual)
-        mean = dot(weights, residual) / n if centered else 0.0
-        for i in range(n):
-            residual[i] -= mean
-            weighted[k, i] = weights[i] * residual[i]
-        squares[k] = dot(weighted[k], residual) / n
-    return weighted, squares
-
-
-@kernel()
-def _take(values, positions):
-    out = np.empty(positions.shape[0])
-    for c in range(positions.shape[0]):
-        out[c] = values[positions[c]]
-    return out
-
-
-@kernel()
-def _take_in(x, weights, means, new, pool, m, inside, rows, gram):
-    """Append columns to the pool that has m of them."""
-    X, row_step, column_step = x
-    n = weights.shape[0]
-    weighted = np.empty(n)
-    for c in range(new.shape[0]):
-        j, at = new[c], m + c
-        pool[at], inside[j] = j, True
-        for i in range(n):
-            rows[at, i] = X[i * row_step + j * column_step] - means[j]
-            weighted[i] = weights[i] * rows[at, i]
-        for d in range(at + 1):
-            gram[at, d] = dot(weighted, rows[d]) / n
-            gram[d, at] = gram[at, d]
-
-
-@kernel()
-def _keep_near(
-    pool, m, inside, rows, gram, active, sign, n_active, expected, coef, l1, far, far_share
-):  # fmt: skip
-    """Drop columns at zero that are far from their bound, if they are many; return how many stay.
-
-    The active columns are found at their new positions.
-    """
-    kept, moved, size = np.empty(m, dtype=np.int64), np.full(m, -1), np.int64(0)
-    for c in range(n_active):
-        moved[active[c]] = 0
-    for c in range(m):
-        j = pool[c]
-        if coef[j] != 0.0 or moved[c] == 0 or expected[j] >= far * l1[j]:
-            kept[size] = c
-            moved[c] = size
-            size += 1
-    if m - size <= far_share * m:
-        return m
-    for c in range(m):
-        inside[pool[c]] = False
-    for c in range(size):
-        old = kept[c]
-        pool[c], sign[c] = pool[old], sign[old]
-        rows[c, :] = rows[old]
-        inside[pool[c]] = True
-        for d in range(size):
-            gram[c, d] = gram[old, kept[d]]
-    for c in range(n_active):
-        active[c] = moved[active[c]]
-    return size
-
-
-@kernel()
-def _gradients(x, means, weighted, columns, out):
-    """Put X_c[:, columns]' (s r) / n for the rows s r of ``weighted`` into the rows of out."""
-    X, row_step, column_step = x
-    n = weighted.shape[1]
-    totals = np.empty(weighted.shape[0])
-    for k in range(weighted.shape[0]):
-        totals[k] = weighted[k].sum()
-    column = np.empty(n)
-    for c in range(columns.shape[0]):
-        start = columns[c] * column_step
-        if row_step == 1:
-            read = X[start : start + n]
-            for k in range(weighted.shape[0]):
-                out[k, c] = (dot(read, weighted[k]) - means[columns[c]] * totals[k]) / n
-        else:
-            for i in range(n):
-                column[i] = X[start + i * row_step]
-            for k in range(weighted.shape[0]):
-                out[k, c] = (dot(column, weighted[k]) - means[columns[c]] * totals[k]) / n
