@@ -134,7 +134,7 @@ class ElasticNetCV(PathCV):
             penalties.append(penalty)
             grids.append(grid)
             tables.append(self._cross_validate(data, work, whole, backend, walk, len(grid), splits))
-            if tables[-1].n_finished < len(grid):
+            if tables[-1].interrupted:
                 break
 
         # 2. the choice
@@ -259,7 +259,9 @@ def _choose(
     grids: list[FloatArray], tables: list[CrossValidatedPath], selection: Selection
 ) -> tuple[int, int]:
     """Return the number of the l1_ratio with the best mean score, and the index of its alpha."""
-    best_means = [_best_mean(_scores(table)) for table in tables]
+    # by the folds that an interruption left to all of them
+    finished = [~np.all(np.isnan(_scores(table)), axis=0) for table in tables]
+    best_means = [_best_mean(_scores(table)[:, np.all(finished, axis=0)]) for table in tables]
     chosen = int(np.argmax(best_means))
     table = tables[chosen]
     return chosen, select_alpha(grids[chosen][: table.n_finished], _scores(table), selection)
