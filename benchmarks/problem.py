@@ -107,6 +107,8 @@ class Fitted:
         Mean squared errors on the test sets.
     fold_coefs : sequence of ndarray or sparse matrix of shape (n_features, n_alphas)
         Of each training set, if they are known.
+    working_set : int or None
+        Columns of the largest Gram matrix that the solver held, if it tells.
     """
 
     coefs: Any
@@ -115,6 +117,7 @@ class Fitted:
     alpha: float | None = None
     mse_path: Vector | None = None
     fold_coefs: Sequence[Any] = ()
+    working_set: int | None = None
 
 
 def judge(problem: Problem, coefs: Any) -> tuple[Vector, Vector]:
