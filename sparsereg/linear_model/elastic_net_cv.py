@@ -145,6 +145,7 @@ class ElasticNetCV(PathCV):
         work.move_to(np.zeros_like(work.coef))
         steps = solve_path(work, penalty, grid[: table.n_finished], tol=tol, max_iter=max_iter)
         path = self._finish_path(steps, table.n_finished, index, work.coef.shape)
+        del work, steps  # their memory is free for the coefficients
         self._warn_unless_converged(path, tables)
         self._keep_tables(grids, tables)
         self.alpha_, self.l1_ratio_ = float(grid[index]), ratios[chosen]
