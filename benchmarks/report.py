@@ -113,9 +113,10 @@ def one_line(problem: dict[str, Any]) -> str:
 
 
 def _comparison(results: dict[str, Any]) -> tuple[list[str], list[list[str]], list[str]]:
-    """One row for each problem and target, one column for each package, then ratio and memory (ours, and a peer's)."""
+    """One row for each problem and target, one column for each package, then ratio and memory."""
     packages, problems = results["packages"], results["problems"]
-    header = ["data", "α/α_max", "error", *packages, "ours / best peer", "memory / X", "least peer's"]
+    ours_and_peers = ["ours / best peer", "memory / X", "least peer's"]
+    header = ["data", "α/α_max", "error", *packages, *ours_and_peers]
     rows = [
         [
             problem["dataset"],

@@ -281,7 +281,7 @@ alpha_ : float
 alphas_ : ndarray of shape (n_alphas,) or (n_l1_ratio, n_alphas)
     The grid, decreasing.
 mse_path_ : ndarray of shape (n_alphas, n_folds) or (n_l1_ratio, n_alphas, n_folds)
-    Mean squared error on each held-out fold.
+    Mean squared error on each held-out fold; NaN for folds that Ctrl-C left unfinished.
 scores_ : ndarray of shape (n_alphas, n_folds) or (n_l1_ratio, n_alphas, n_folds)
     What ``scoring`` said, greater is better; ``-mse_path_`` without it.
 """,

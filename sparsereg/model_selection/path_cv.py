@@ -6,7 +6,7 @@ solves take place on a Gram matrix, test errors are computed for many alphas at 
 
 There are as many folds at a time as there are threads for them, and one that is done keeps nothing
 but its coefficients and scores: the Gram matrices of the others are not there yet, or no longer. On
-a device all of them go side by side, in step to the pass: their gradients come from one pass over X.
+a device all go side by side, in step to the pass: their gradients come from one pass over X.
 
 What a fold does at an alpha is a *walk*: it may fit one model there, or offer several candidates.
 """
@@ -251,7 +251,7 @@ def cross_validate_path(
             for k, (train, test) in enumerate(splits)
         ]
         walks = [fold.steps(whole, walk, n_alphas) for fold in folds]
-        steps = chain.from_iterable(walks)
+        steps: Iterator[None] = chain.from_iterable(walks)
         if n_threads > 1:
             tasks = [partial(together.follow, steps_of_fold) for steps_of_fold in walks]
             steps = steps_of(together, tasks, lambda: sum(f.n_solved for f in folds), total)

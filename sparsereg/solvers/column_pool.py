@@ -261,9 +261,7 @@ class KeptActiveSet:
         self._state.n_active = -1
 
 
-def _factorize(
-    state: ActiveSet, gram: FloatArray, active: IndexArray, l2: FloatArray
-) -> bool:
+def _factorize(state: ActiveSet, gram: FloatArray, active: IndexArray, l2: FloatArray) -> bool:
     """Put the factor of the Gram matrix of the active columns where it belongs, rows by rows.
 
     With U'U = G, the first rows A of U known, and P the next ones, ``P'P = (G - A'A)`` in the
