@@ -126,7 +126,7 @@ def _sparsereg(problem: Problem, tol: float, **variant: Any) -> Fitted:
         model = _fitted(LassoCV(max_iter=_MAX_ITER, **variant), problem, tol)
     return replace(
         _answer(model), gaps=model.dual_gap_, fold_coefs=model.fold_coef_path_,
-        working_set=max(sizes, default=None),
+        coef_path=model.coef_path_, working_set=max(sizes, default=None),
     )  # fmt: skip
 
 

@@ -308,7 +308,8 @@ def _timed(fit: Fit, problem: Problem, tol: float, measure_memory: bool = False)
     coefs = fitted.coefs
     n_bytes = sum(
         part.data.nbytes if sparse.issparse(part) else np.asarray(part).nbytes
-        for part in (coefs, *fitted.fold_coefs)
+        for part in (coefs, fitted.coef_path, *fitted.fold_coefs)
+        if part is not None
     )
     return {
         "status": "ok",
