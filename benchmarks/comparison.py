@@ -359,8 +359,7 @@ class _Session:
                 winner = fastest(variants, target, paths.reference)
                 if winner is not None:
                     repeat(winner, attempts[id(winner)], self.protocol.repeats)
-        ours = [run for run in runs if run.package == OURS]
-        self._measure_memory(solvers, paths.reference, ours, self._n_paths)
+        self._measure_memory(solvers, paths.reference, runs, self._n_paths)
         return _Sweep(paths.reference, runs)
 
     def _measure_memory(
@@ -394,7 +393,7 @@ class _Session:
             return run
         run.objectives, run.gaps = path.objectives.copy(), path.gaps.copy()
         run.n_nonzero = path.n_nonzero
-        run.answer_mib = answer.answer_mib
+        run.answer_mib, run.working_set = answer.answer_mib, answer.working_set
         k = int(np.argmin(np.abs(self.problem.alphas - answer.alpha)))
         (final,), (gap,) = judge(self.problem.at(self.problem.alphas[k]), answer.coefs)
         run.objectives[k], run.gaps[k] = max(run.objectives[k], final), max(run.gaps[k], gap)
@@ -480,6 +479,7 @@ def _record(problem: Problem, swept: _Sweep, protocol: Protocol) -> dict[str, An
                 "n_nonzero": run.n_nonzero,
                 "peak_mib": run.peak_mib,
                 "answer_mib": run.answer_mib,
+                "working_set": run.working_set,
             }
             | run.details
             for run in runs

@@ -122,8 +122,12 @@ def cv_glmnet_gram(problem: Problem, tol: float) -> Fitted:
 def _sparsereg(problem: Problem, tol: float, **variant: Any) -> Fitted:
     from sparsereg import LassoCV
 
-    model = _fitted(LassoCV(max_iter=_MAX_ITER, **variant), problem, tol)
-    return replace(_answer(model), gaps=model.dual_gap_, fold_coefs=model.fold_coef_path_)
+    with packages.pool_sizes() as sizes:
+        model = _fitted(LassoCV(max_iter=_MAX_ITER, **variant), problem, tol)
+    return replace(
+        _answer(model), gaps=model.dual_gap_, fold_coefs=model.fold_coef_path_,
+        coef_path=model.coef_path_, working_set=max(sizes, default=None),
+    )  # fmt: skip
 
 
 def _sklearn(problem: Problem, tol: float, **variant: Any) -> Fitted:

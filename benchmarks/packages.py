@@ -20,6 +20,8 @@ Packages are imported where they are called, because each process has but one of
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -30,7 +32,7 @@ from .glmnet import call_glmnet
 from .problem import Fitted, Matrix, Problem
 from .protocol import OURS, Solver
 
-__all__ = ["ONE_ALPHA", "PATHS", "fits_gram", "is_dense", "is_tall"]
+__all__ = ["ONE_ALPHA", "PATHS", "fits_gram", "is_dense", "is_tall", "pool_sizes"]
 
 # A Gram matrix of more columns than this is not worth its time.
 _MAX_GRAM = 5000
@@ -43,22 +45,43 @@ def fit_sparsereg(problem: Problem, tol: float) -> Fitted:
     from sparsereg import Lasso
 
     model = Lasso(problem.alpha, fit_intercept=problem.fit_intercept, tol=tol, max_iter=_MAX_ITER)
-    model.fit(problem.X, problem.y)
-    return Fitted(model.coef_, gaps=model.dual_gap_)
+    with pool_sizes() as sizes:
+        model.fit(problem.X, problem.y)
+    return Fitted(model.coef_, gaps=model.dual_gap_, working_set=max(sizes, default=None))
 
 
 def path_sparsereg(problem: Problem, tol: float) -> Fitted:
     from sparsereg import lasso_path
 
-    _, coefs, gaps = lasso_path(
-        problem.X,
-        problem.y,
-        alphas=problem.alphas,
-        fit_intercept=problem.fit_intercept,
-        tol=tol,
-        max_iter=_MAX_ITER,
-    )
-    return Fitted(coefs, gaps=gaps)
+    with pool_sizes() as sizes:
+        _, coefs, gaps = lasso_path(
+            problem.X,
+            problem.y,
+            alphas=problem.alphas,
+            fit_intercept=problem.fit_intercept,
+            tol=tol,
+            max_iter=_MAX_ITER,
+        )
+    return Fitted(coefs, gaps=gaps, working_set=max(sizes, default=None))
+
+
+@contextmanager
+def pool_sizes() -> Iterator[list[int]]:
+    """Collect how many columns the Gram matrices of sparsereg have, each time that one grows."""
+    from sparsereg.solvers.column_pool import ColumnPool
+
+    sizes: list[int] = []
+    add = ColumnPool.add
+
+    def noted(pool: ColumnPool, new: Any) -> None:
+        add(pool, new)
+        sizes.append(len(pool))
+
+    ColumnPool.add = noted  # type: ignore[method-assign]
+    try:
+        yield sizes
+    finally:
+        ColumnPool.add = add  # type: ignore[method-assign]
 
 
 def path_sklearn(problem: Problem, tol: float) -> Any:

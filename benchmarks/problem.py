@@ -107,6 +107,10 @@ class Fitted:
         Mean squared errors on the test sets.
     fold_coefs : sequence of ndarray or sparse matrix of shape (n_features, n_alphas)
         Of each training set, if they are known.
+    coef_path : ndarray of shape (n_features, n_alphas) or None
+        Of all data, where a cross-validation returns that, too.
+    working_set : int or None
+        Columns of the largest Gram matrix that the solver held, if it tells.
     """
 
     coefs: Any
@@ -115,6 +119,8 @@ class Fitted:
     alpha: float | None = None
     mse_path: Vector | None = None
     fold_coefs: Sequence[Any] = ()
+    coef_path: Any = None
+    working_set: int | None = None
 
 
 def judge(problem: Problem, coefs: Any) -> tuple[Vector, Vector]:

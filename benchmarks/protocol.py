@@ -192,6 +192,8 @@ class Run:
         The largest number along the path.
     peak_mib, answer_mib : float or None
         Memory used during the call, and how much of it is the answer; of the runs that count.
+    working_set : int or None
+        Columns of the largest Gram matrix that the solver held, if it tells.
     details : dict
         What only some families record.
     """
@@ -208,6 +210,7 @@ class Run:
     n_nonzero: int | None = None
     peak_mib: float | None = None
     answer_mib: float | None = None
+    working_set: int | None = None
     details: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -219,7 +222,7 @@ class Run:
             run.objectives, run.gaps = judge(problem, coefs)
             run.reported_gaps = answer.gaps
             run.n_nonzero = int((coefs != 0).sum(axis=0).max())
-            run.answer_mib = answer.answer_mib
+            run.answer_mib, run.working_set = answer.answer_mib, answer.working_set
         return run
 
     @property
@@ -587,6 +590,7 @@ def _reached(run: Run, reference: Reference) -> dict[str, Any]:
         "n_nonzero": run.n_nonzero,
         "peak_mib": run.peak_mib,
         "answer_mib": run.answer_mib,
+        "working_set": run.working_set,
     }
 
 

@@ -72,6 +72,8 @@ class Answer:
         only, and None for a solver that computes in yet another process.
     answer_mib : float
         Memory of the coefficients as they were returned, which is part of the peak.
+    working_set : int or None
+        Columns of the largest Gram matrix that the solver held, if it tells.
     """
 
     status: str
@@ -83,6 +85,7 @@ class Answer:
     fold_coefs: Sequence[sparse.csc_matrix] = ()
     peak_mib: float | None = None
     answer_mib: float = 0.0
+    working_set: int | None = None
 
 
 class Worker:
@@ -305,7 +308,8 @@ def _timed(fit: Fit, problem: Problem, tol: float, measure_memory: bool = False)
     coefs = fitted.coefs
     n_bytes = sum(
         part.data.nbytes if sparse.issparse(part) else np.asarray(part).nbytes
-        for part in (coefs, *fitted.fold_coefs)
+        for part in (coefs, fitted.coef_path, *fitted.fold_coefs)
+        if part is not None
     )
     return {
         "status": "ok",
@@ -317,6 +321,7 @@ def _timed(fit: Fit, problem: Problem, tol: float, measure_memory: bool = False)
         "fold_coefs": [columns(item) for item in fitted.fold_coefs],
         "peak_mib": max(peak - before, 0.0) if known else None,
         "answer_mib": n_bytes / 2**20,
+        "working_set": fitted.working_set,
     }
 
 

@@ -166,11 +166,12 @@ selection : {"min", "1se"} or callable, default="min"
     standard error of it, and a callable gets ``(alphas, scores)``, of shapes (n_alphas,) and
     (n_alphas, n_folds), and returns an index.
 n_jobs : int, default=None
-    Number of threads over the folds; None is 1 and -1 is all processors.
+    Number of folds at a time, each in a thread and with Gram matrices of its own; None is 1
+    and -1 is all processors.
 """,
     "verbose_cv": """
 verbose : int, default=0
-    1 shows a progress bar over the alphas.
+    1 shows a progress bar over the alphas of all folds.
 """,
     "solution_attributes": """
 coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
@@ -281,7 +282,7 @@ alpha_ : float
 alphas_ : ndarray of shape (n_alphas,) or (n_l1_ratio, n_alphas)
     The grid, decreasing.
 mse_path_ : ndarray of shape (n_alphas, n_folds) or (n_l1_ratio, n_alphas, n_folds)
-    Mean squared error on each held-out fold.
+    Mean squared error on each held-out fold; NaN for folds that Ctrl-C left unfinished.
 scores_ : ndarray of shape (n_alphas, n_folds) or (n_l1_ratio, n_alphas, n_folds)
     What ``scoring`` said, greater is better; ``-mse_path_`` without it.
 """,

@@ -122,7 +122,7 @@ class PathCV(SparseLinearModel):
         ConvergenceWarning
             If ``tol`` was not reached at some alpha; it names the worst gap.
         PathInterruptedWarning
-            If Ctrl-C cut the path short; alpha is then chosen among the finished ones.
+            If Ctrl-C cut it short; alpha is then chosen by what is finished.
         """
         _raise_for_params(params, self, "fit")
         with unchanged_on_failure(self):

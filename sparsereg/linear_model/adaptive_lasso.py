@@ -340,8 +340,9 @@ def initial_estimate(
     shared = {name: getattr(model, name) for name in names}
     if isinstance(initial, str) and initial == "lasso_cv":
         lasso = LassoCV(cv=folds, **shared).fit(data.X, data.y, work.sample_weight)
-        if lasso.intercept_path_.size < lasso.n_alphas:  # Ctrl-C: there is no model to keep yet
-            raise KeyboardInterrupt
+        lengths = [lasso.intercept_path_.size, *(path.shape[1] for path in lasso.fold_coef_path_)]
+        if min(lengths) < lasso.n_alphas:
+            raise KeyboardInterrupt  # Ctrl-C: there is no model to keep yet
         return lasso.coef_.astype(np.float64)
     if isinstance(initial, str) and initial == "ols":
         squares = Lasso(0.0, **shared).fit(data.X, data.y, work.sample_weight)

@@ -165,6 +165,7 @@ class AdaptiveLassoCV(PathCV):
         work.move_to(np.zeros(data.X.shape[1]))
         steps = self._path_on_all(reweighting, work, self.alphas_, initial, index)
         path = self._finish_path(steps, table.n_finished, index, data.X.shape[1])
+        del work, steps  # their memory is free for the coefficients
         self._warn_unless_converged(path, [table])
         self._keep_path(data.dtype, path, index, [records[0] for records in table.records])
 

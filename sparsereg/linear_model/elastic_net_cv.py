@@ -134,7 +134,7 @@ class ElasticNetCV(PathCV):
             penalties.append(penalty)
             grids.append(grid)
             tables.append(self._cross_validate(data, work, whole, backend, walk, len(grid), splits))
-            if tables[-1].n_finished < len(grid):
+            if tables[-1].interrupted:
                 break
 
         # 2. the choice
@@ -145,6 +145,7 @@ class ElasticNetCV(PathCV):
         work.move_to(np.zeros_like(work.coef))
         steps = solve_path(work, penalty, grid[: table.n_finished], tol=tol, max_iter=max_iter)
         path = self._finish_path(steps, table.n_finished, index, work.coef.shape)
+        del work, steps  # their memory is free for the coefficients
         self._warn_unless_converged(path, tables)
         self._keep_tables(grids, tables)
         self.alpha_, self.l1_ratio_ = float(grid[index]), ratios[chosen]
@@ -259,7 +260,9 @@ def _choose(
     grids: list[FloatArray], tables: list[CrossValidatedPath], selection: Selection
 ) -> tuple[int, int]:
     """Return the number of the l1_ratio with the best mean score, and the index of its alpha."""
-    best_means = [_best_mean(_scores(table)) for table in tables]
+    # by the folds that an interruption left to all of them
+    finished = [~np.all(np.isnan(_scores(table)), axis=0) for table in tables]
+    best_means = [_best_mean(_scores(table)[:, np.all(finished, axis=0)]) for table in tables]
     chosen = int(np.argmax(best_means))
     table = tables[chosen]
     return chosen, select_alpha(grids[chosen][: table.n_finished], _scores(table), selection)

@@ -174,6 +174,7 @@ class RelaxedLassoCV(PathCV):
         )
         steps = (blend.solution for (blend,) in blends)
         path = self._finish_path(steps, table.n_finished, index, data.X.shape[1])
+        del work, blends, steps  # their memory is free for the coefficients
         self._warn_unless_converged(path, [table])
         self._keep_path(data.dtype, path, index, [records[chosen] for records in table.records])
 

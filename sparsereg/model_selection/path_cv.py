@@ -1,10 +1,12 @@
-"""Cross-validation of a path: all folds walk down the alphas together.
+"""Cross-validation of a path: every fold walks down the alphas.
 
 A fold is the whole data with zero weight on the rows that do not train: nothing is copied, and the
 residual of the test rows, which is the prediction error, comes with every solve that reads X. Where
-solves take place on a Gram matrix, test errors are computed for many alphas at once. Because the
-folds are in step, an interruption leaves a complete table of the alphas that are finished. On a
-device they are in step to the pass: the gradients of all folds come from one pass over X.
+solves take place on a Gram matrix, test errors are computed for many alphas at once.
+
+There are as many folds at a time as there are threads for them, and one that is done keeps nothing
+but its coefficients and scores: the Gram matrices of the others are not there yet, or no longer. On
+a device all go side by side, in step to the pass: their gradients come from one pass over X.
 
 What a fold does at an alpha is a *walk*: it may fit one model there, or offer several candidates.
 """
@@ -12,10 +14,9 @@ What a fold does at an alpha is a *walk*: it may fit one model there, or offer s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,16 +76,18 @@ class CrossValidatedPath:
     records : list of lists of PathRecord
         A list per fold with an entry per candidate.
     mse, scores : list of ndarray of shape (n_candidates, n_folds)
-        An array per alpha.
+        An array per alpha; NaN for folds that an interruption left unfinished.
+    interrupted : bool
     """
 
     records: list[list[PathRecord]]
-    mse: list[FloatArray] = field(default_factory=list)
-    scores: list[FloatArray] = field(default_factory=list)
+    mse: list[FloatArray]
+    scores: list[FloatArray]
+    interrupted: bool = False
 
     @property
     def n_finished(self) -> int:
-        """Number of alphas that every fold has finished."""
+        """Number of alphas that are finished in every fold that counts."""
         return len(self.mse)
 
 
@@ -93,60 +96,58 @@ class _Fold:
 
     def __init__(
         self,
-        whole: AnyWorkspace,
         problem: Problem,
         backend: Backend,
         train: IndexArray,
         test: IndexArray,
-        walk: Walk,
         scorer: Scorer | None,
     ):
         weights = (
             np.ones(len(problem.y)) if problem.sample_weight is None else problem.sample_weight
         )
         self._problem, self._backend = problem, backend
-        self._test, self._scorer = test, scorer
+        self._train, self._test, self._scorer = train, test, scorer
         self.records: list[PathRecord] = []
         self._test_weights = weights[test]
         self._judged: list[list[Judged | Solution]] = []
-        self._n_visited = 0
+        self._n_judged = 0
+        self._design: Any = None
         times = np.bincount(train, minlength=weights.size)
-        training = weights * times
-        if not training.any():
+        self._left_out = np.flatnonzero(times == 0) if times.max() == 1 else None
+        self._training = weights * times
+        if not self._training.any():
             raise ValueError("A training fold has zero total sample weight: use fewer folds.")
-        training *= training.size / training.sum()
-        fold = Problem(
-            problem.X, problem.y, problem.penalty, problem.loss, training, problem.fit_intercept
-        )
-        left_out = np.flatnonzero(times == 0) if times.max() == 1 else None
-        self._work = part_of(whole, fold, backend, left_out)
-        self._steps = walk(self._work, train)
+        self._training *= weights.size / self._training.sum()
 
-    def walk(self, n_alphas: int, together: LockStep) -> None:
-        """Solve at all alphas."""
-        for _ in range(n_alphas):
-            self.advance()
-            together.note()
+    def steps(self, whole: AnyWorkspace, walk: Walk, n_alphas: int) -> Iterator[None]:
+        """Solve at all alphas; yield after each."""
+        part = replace(self._problem, sample_weight=self._training)
+        work = part_of(whole, part, self._backend, self._left_out)
+        self._design, shape = work.design, work.coef.shape
+        walked = walk(work, self._train)
+        del work  # it belongs to the walk, and goes with it
+        for k in range(n_alphas):
+            if self.n_solved <= k:  # it may have come together with one before
+                self._take(next(walked), shape)
+            if k == n_alphas - 1 or self.n_solved - self._n_judged >= _JUDGED_TOGETHER:
+                self.judge()
+            yield
+        self._design = None
 
-    def advance(self) -> None:
-        """Solve at the next alpha, unless it came together with one before."""
-        self._n_visited += 1
-        if self.n_solved >= self._n_visited:
-            return
-        found = next(self._steps)
+    def _take(self, found: Sequence[Candidate] | Stretch, shape: tuple[int, ...]) -> None:
         if isinstance(found, Stretch):
-            self._append([found])
+            self._append([found], shape)
             self._judged.extend([entry] for entry in self._judge_stretch(found))
             return
-        self._append([candidate.solution for candidate in found])
+        self._append([candidate.solution for candidate in found], shape)
         self._judged.append([
             c.solution if c.residual is None else self._judge(c.solution, c.residual[self._test])
             for c in found
         ])  # fmt: skip
 
-    def _append(self, found: Sequence[Solution | Stretch]) -> None:
+    def _append(self, found: Sequence[Solution | Stretch], shape: tuple[int, ...]) -> None:
         if not self.records:
-            self.records.extend(PathRecord(self._work.coef.shape) for _ in found)
+            self.records.extend(PathRecord(shape) for _ in found)
         for record, solutions in zip(self.records, found):
             record.append(solutions)
 
@@ -155,22 +156,26 @@ class _Fold:
         """Number of alphas that are recorded and judged, or wait to be."""
         return len(self._judged)
 
-    def judged(self, n_alphas: int) -> list[list[Judged]]:
-        """Return the test error and the score of each candidate at the first alphas."""
-        rows = self._judged[:n_alphas]
+    def judge(self) -> None:
+        """Compute the test errors and scores that wait, all at once."""
+        rows = self._judged[self._n_judged :]
         waiting = [entry for row in rows for entry in row if isinstance(entry, Solution)]
         if waiting:
             errors = iter(self._errors(waiting))
-            self._judged[:n_alphas] = [
+            self._judged[self._n_judged :] = [
                 [self._judge(e, next(errors)) if isinstance(e, Solution) else e for e in row]
                 for row in rows
             ]
-        return self._judged[:n_alphas]  # type: ignore[return-value]
+        self._n_judged = len(self._judged)
+
+    def judged(self, n_alphas: int) -> FloatArray:
+        """Return error and score of each candidate at the first alphas: (alpha, candidate, 2)."""
+        return np.array(self._judged[:n_alphas])
 
     def _errors(self, solutions: Sequence[Solution]) -> FloatArray:
         coefs = np.array([solution.coef for solution in solutions])
         used = np.flatnonzero(np.any(coefs != 0, axis=0))
-        design = self._work.design
+        design = self._design
         fitted = self._backend.fitted_rows(design, self._test, used, coefs[:, used])
         intercepts = np.array([solution.intercept for solution in solutions])
         levels = intercepts + coefs[:, used] @ design.means[used]
@@ -226,79 +231,69 @@ def cross_validate_path(
     scorer : callable or None
         None scores by the negative mean squared error.
     n_threads : int
-        Not used where folds are in lock step: each has its own then.
+        Folds at a time; not used where they are in lock step: all are then.
     verbose : int
 
     Returns
     -------
     CrossValidatedPath
-        Cut short, with a warning, if interrupted after the first alpha.
+        If interrupted after the first alpha, the largest part in which each fold has finished each
+        alpha, with a warning.
     """
-    # limited here for the threads of the folds too: only one thread of a process may set limits
     # on a Gram matrix there are no passes to share
     in_lock_step = backend.shares_passes and not whole.on_gram
-    with single_threaded_blas(), LockStep(backend, len(splits)) as together:
-
-        def fold_of(number: int) -> _Fold:
-            member = together.member(number) if in_lock_step else backend
-            return _Fold(whole, problem, member, *splits[number], walk, scorer)
-
-        numbers = range(len(splits))
-        if in_lock_step:
-            making = together.start([partial(fold_of, number) for number in numbers])
-            folds = [fold.result() for fold in making]
-        else:
-            folds = [fold_of(number) for number in numbers]
-        table = CrossValidatedPath([fold.records for fold in folds])
+    n_threads = len(splits) if in_lock_step else n_threads
+    total = n_alphas * len(splits)
+    # limited here for the threads of the folds too: only one thread of a process may set limits
+    with single_threaded_blas(), LockStep(backend, n_threads) as together:
+        folds = [
+            _Fold(problem, together.member(k) if in_lock_step else backend, train, test, scorer)
+            for k, (train, test) in enumerate(splits)
+        ]
+        walks = [fold.steps(whole, walk, n_alphas) for fold in folds]
+        steps: Iterator[None] = chain.from_iterable(walks)
+        if n_threads > 1:
+            tasks = [partial(together.follow, steps_of_fold) for steps_of_fold in walks]
+            steps = steps_of(together, tasks, lambda: sum(f.n_solved for f in folds), total)
         try:
-            with ThreadPoolExecutor(n_threads) if n_threads > 1 else nullcontext() as pool:
-                if in_lock_step:
-                    walks = [partial(fold.walk, n_alphas, together) for fold in folds]
-                    steps = steps_of(together, walks, lambda: _finished(folds), n_alphas)
-                else:
-                    steps = _advance_together(folds, n_alphas, pool)
-                for k, _ in enumerate(progress(steps, n_alphas, "cross-validation", verbose), 1):
-                    if k % _JUDGED_TOGETHER == 0 or k == n_alphas:
-                        _judge_together(folds, k, table)
+            for _ in progress(steps, total, "cross-validation", verbose):
+                pass
         except KeyboardInterrupt:
             together.stop()
-            if not _finished(folds):
-                raise
-            _keep_finished(folds, n_alphas, table)
+            return _what_is_finished(folds, n_alphas)
+    return _table(folds, n_alphas)
+
+
+def _what_is_finished(folds: Sequence[_Fold], n_alphas: int) -> CrossValidatedPath:
+    """Return, with a warning, the part with the most (fold, alpha) pairs that has no gaps."""
+    solved = np.sort([fold.n_solved for fold in folds])[::-1]
+    if not solved[0]:
+        raise KeyboardInterrupt
+    finished = int(solved[np.argmax(solved * np.arange(1, solved.size + 1))])
+    counted = [fold for fold in folds if fold.n_solved >= finished]
+    every = len(counted) == len(folds)
+    who = "every fold has" if every else f"{len(counted)} of {len(folds)} folds have"
+    warn_caller(
+        f"Interrupted: alpha is chosen among the {finished} of {n_alphas} alphas that {who} "
+        f"finished.",
+        PathInterruptedWarning,
+    )
+    for fold in counted:
+        fold.judge()
+    table = _table(folds, finished)
+    table.interrupted = True
     return table
 
 
-def _finished(folds: Sequence[_Fold]) -> int:
-    return min(fold.n_solved for fold in folds)
-
-
-def _keep_finished(folds: Sequence[_Fold], n_alphas: int, table: CrossValidatedPath) -> None:
-    """Cut the table, with a warning, after the alphas that every fold has finished."""
-    finished = _finished(folds)
-    _judge_together(folds, finished, table)
-    warn_caller(
-        f"Interrupted: alpha is chosen among the {finished} of {n_alphas} alphas that every fold "
-        f"has finished.",
-        PathInterruptedWarning,
-    )
-    table.records = [[record.first(finished) for record in records] for records in table.records]
-
-
-def _advance_together(folds: Sequence[_Fold], n_alphas: int, pool: Any) -> Iterator[None]:
-    for _ in range(n_alphas):
-        if pool is None:
-            for fold in folds:
-                fold.advance()
-        else:
-            list(pool.map(_Fold.advance, folds))
-        yield
-
-
-def _judge_together(folds: Sequence[_Fold], finished: int, table: CrossValidatedPath) -> None:
-    """Add the finished alphas to the table that are not there yet."""
-    del table.scores[table.n_finished :]  # an interruption may have come between the two
-    of_folds = [fold.judged(finished)[table.n_finished :] for fold in folds]
-    for row in zip(*of_folds):
-        judged = np.array(row)  # fold, candidate, (error, score)
-        table.scores.append(judged[:, :, 1].T)
-        table.mse.append(judged[:, :, 0].T)
+def _table(folds: Sequence[_Fold], n_alphas: int) -> CrossValidatedPath:
+    """Return the first alphas of the folds that have finished so many, NaN for the others."""
+    furthest = max(folds, key=lambda fold: fold.n_solved).records
+    judged = np.full((len(folds), n_alphas, len(furthest), 2), np.nan)
+    records = []
+    for k, fold in enumerate(folds):
+        if fold.n_solved >= n_alphas:
+            judged[k] = fold.judged(n_alphas)
+        n_recorded = min(fold.n_solved, n_alphas)
+        records.append([record.first(n_recorded) for record in fold.records or furthest])
+    mse, scores = judged.transpose(3, 1, 2, 0)
+    return CrossValidatedPath(records, list(mse), list(scores))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from scipy.linalg.blas import dtrsm
 from scipy.linalg.lapack import dpotrf
 
 from sparsereg.backends.protocol import ActiveSet, Backend, Design, FloatArray, IndexArray
@@ -28,8 +29,8 @@ _SPARE, _DOUBLED = 0.0625, 400
 _RESERVED = 4
 # A factor has room for so many columns from the start.
 _FIRST_ROOM = 64
-# Rows that are copied at a time when columns are dropped.
-_ROWS_MOVED = 64
+# Rows that are copied at a time when columns are dropped, and rows of a factor that are computed.
+_ROWS_MOVED, _ROWS_FACTORIZED = 64, 128
 
 
 class ColumnPool:
@@ -234,11 +235,7 @@ class KeptActiveSet:
         if state.active.size < rank:
             most = self._pool.n_moving if l2 > 0 else self._max_rank
             room = max(rank, min(max(int((1 + _SPARE) * rank), _FIRST_ROOM), most))
-            used, wider = max(state.n_active, 0), ActiveSet.with_room(room, 0)
-            for row, known in zip(_rows(wider, used), _rows(state, used)):
-                row[:] = known
-            wider.active[:used] = state.active[:used]
-            state.factor, state.active = wider.factor, wider.active
+            _make_room(state, room)
         return state
 
     def _follow_the_pool(self) -> None:
@@ -258,7 +255,7 @@ class KeptActiveSet:
     def factorize(self, coef: FloatArray, l2: FloatArray, free: np.ndarray) -> None:
         """Factorize the free columns and the support of coef at once, if they are independent.
 
-        Otherwise the state stays as it is, and the homotopy appends them one by one.
+        Otherwise the state belongs to no point, and the homotopy appends them one by one.
 
         Parameters
         ----------
@@ -271,14 +268,9 @@ class KeptActiveSet:
         rank = active.size if l2.any() else min(len(self._pool), self._max_rank)
         if not _FACTORIZED_TOGETHER <= active.size <= min(rank, state.active.size):
             return
-        square = self._pool.gram[np.ix_(active, active)]
-        square.flat[:: active.size + 1] += l2[active]
-        diagonal = square.diagonal().copy()
-        factor, failed = dpotrf(square.T, lower=True, clean=True, overwrite_a=True)
-        if failed or np.any(factor.diagonal() ** 2 <= _DEPENDENT * diagonal):
+        state.n_active = -1
+        if not _factorize(state, self._pool.gram, active, l2[active]):
             return
-        for i, row in enumerate(_rows(state, active.size)):
-            row[:] = factor[i:, i]
         state.active[: active.size] = active
         state.sign[active] = np.where(free[active], 1.0, np.sign(coef[active]))
         state.n_active = active.size
@@ -297,6 +289,56 @@ class KeptActiveSet:
     def forget(self) -> None:
         """Say that coefficients were moved by somebody else."""
         self._state.n_active = -1
+
+
+def _factorize(state: ActiveSet, gram: FloatArray, active: IndexArray, l2: FloatArray) -> bool:
+    """Put the factor of the Gram matrix of the active columns where it belongs, rows by rows.
+
+    With U'U = G, the first rows A of U known, and P the next ones, ``P'P = (G - A'A)`` in the
+    columns from P's on: neither G nor U is there a second time.
+
+    Returns whether the columns are independent.
+    """
+    size = active.size
+    rows = list(_rows(state, size))
+    for first in range(0, size, _ROWS_FACTORIZED):
+        last = min(first + _ROWS_FACTORIZED, size)
+        panel = gram[np.ix_(active[first:last], active[first:])]
+        width = last - first
+        panel[:, :width] += np.diag(l2[first:last])
+        least = _DEPENDENT * panel.diagonal()
+        for start in range(0, first, _ROWS_FACTORIZED):
+            above = np.empty((_ROWS_FACTORIZED, size - first))
+            for i in range(start, start + _ROWS_FACTORIZED):
+                above[i - start] = rows[i][first - i :]
+            panel -= above[:, :width].T @ above
+        corner, failed = dpotrf(panel[:, :width])
+        if failed or np.any(corner.diagonal() ** 2 <= least):
+            return False
+        panel = dtrsm(1.0, corner, panel.T, side=1, overwrite_b=1).T
+        for i in range(width):
+            rows[first + i][:] = panel[i, i:]
+    return True
+
+
+def _make_room(state: ActiveSet, room: int) -> None:
+    """Widen the factor in place."""
+    used, old = max(state.n_active, 0), state.active.size
+    factor, state.factor = state.factor, np.empty(0)
+    size = room * (room + 1) // 2
+    if not used:
+        factor = np.empty(0)  # gone before there is another
+    try:
+        factor.resize(size)
+    except ValueError:  # somebody still holds it
+        factor = np.concatenate([factor, np.empty(size - factor.size)])
+    for i in range(used - 1, -1, -1):  # from the end: none goes where one is still to be read
+        start, before = (i * c - i * (i - 1) // 2 for c in (room, old))
+        factor[start : start + used - i] = factor[before : before + used - i]
+    state.factor = factor
+    active = np.zeros(room, dtype=np.int64)
+    active[:used] = state.active[:used]
+    state.active = active
 
 
 def _rows(state: ActiveSet, used: int) -> Iterator[FloatArray]:

@@ -8,7 +8,7 @@ and not by the clock: results do not depend on timing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Condition
 from typing import Any, TypeVar
@@ -51,7 +51,7 @@ class LockStep:
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
-        self._pool.shutdown()
+        self._pool.shutdown(cancel_futures=True)
 
     def member(self, number: int) -> Any:
         """Return the backend of one solve."""
@@ -68,6 +68,11 @@ class LockStep:
             self._changed.notify_all()
             if self._stopped:
                 raise Stopped
+
+    def follow(self, steps: Iterable[None]) -> None:
+        """Take the steps one after another, and tell of each."""
+        for _ in steps:
+            self.note()
 
     def until(self, is_done: Callable[[], bool]) -> None:
         """Wait until something is done: it is asked whenever a member makes progress."""
@@ -135,7 +140,7 @@ class _Member:
 def steps_of(
     together: LockStep, walks: Sequence[Callable[[], None]], n_done: Callable[[], int], n_steps: int
 ) -> Iterator[None]:
-    """Run walks side by side; yield after each step that all of them have done."""
+    """Run walks side by side; yield after each of the steps that they do in all."""
     running = together.start(walks)
 
     def failed() -> list[Future[None]]:
@@ -146,3 +151,5 @@ def steps_of(
         for walk in failed():
             walk.result()
         yield
+    for walk in running:
+        walk.result()

@@ -633,12 +633,30 @@ def test_a_miniature_family_gives_complete_json_and_tables(tmp_path, monkeypatch
         assert cell["packages"]["scikit-learn"]["seconds"] > 0
         assert cell["packages"]["scikit-sparsereg"]["seconds"] > 0
         assert cell["ratio"] > 0
+        own = cell["packages"]["scikit-sparsereg"]
+        assert own["n_nonzero"] <= own["working_set"] <= 60
+        assert cell["packages"]["scikit-learn"]["working_set"] is None
     assert all(run["relative_error"] >= 0 for run in problem["runs"])
     assert read["summary"][-1]["n_ratios"] == 2
     assert "| tiny | 0.1 | 1e-04 |" in file.with_suffix(".md").read_text()
     printed = capsys.readouterr().out
     assert "geometric mean" in printed
     assert "peak memory" in printed
+
+
+@pytest.mark.parametrize(
+    ("peak", "by_working_set", "by_support"), [(30.0, 1, 1), (35.0, 1, 0), (50.0, 0, 0)]
+)
+def test_memory_is_held_to_the_gram_matrix_of_the_working_set(peak, by_working_set, by_support):
+    own = {"peak_mib": peak, "answer_mib": 1.0, "n_nonzero": 1920, "working_set": 2200}
+    packages = {OURS: own, "celer": {"peak_mib": 4.0}, "skglm": {"peak_mib": 2.0}, "adelie": None}
+    cell = {"target": 1e-6, "packages": packages}
+    problem = {"dataset": "x", "alphas": "0.1", "x_mib": 100.0, "cells": [cell]}
+    note = report._memory_note({"ours": OURS, "problems": [problem]})
+    # 8 bytes times 1,920 squared are 28.1 MiB and times 2,200 squared 36.9
+    assert f"in {by_working_set} of 1 cells ({by_support} by" in note
+    assert ("2200 columns" in note) == (not by_working_set)
+    assert report._memory(packages, OURS, 100.0) == [f"{peak:.0f}%", "2%"]
 
 
 def test_cross_validation_takes_its_tolerances_over_from_the_paths(tmp_path, capsys):

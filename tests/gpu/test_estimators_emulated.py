@@ -287,22 +287,24 @@ def test_lock_step_does_not_depend_on_timing(emulated):
         np.testing.assert_array_equal(fit.coef_, fits[0].coef_)
 
 
-def test_an_interruption_of_lock_step_keeps_what_every_fold_has_finished(emulated, monkeypatch):
+def test_an_interruption_of_lock_step_keeps_what_is_finished(emulated, monkeypatch):
     seen = []
 
     def steps(iterator, *args):
         for step in iterator:
             seen.append(step)
-            if len(seen) == 4:
+            if len(seen) == 30:
                 raise KeyboardInterrupt
             yield step
 
     monkeypatch.setattr("sparsereg.model_selection.path_cv.progress", steps)
     before = threading.active_count()
-    with pytest.warns(PathInterruptedWarning, match="of 20 alphas that every fold has finished"):
+    with pytest.warns(PathInterruptedWarning, match="of 20 alphas that"):
         model = LassoCV(cv=3, n_alphas=20, backend="emulated").fit(np.asfortranarray(VALUES), Y)
-    assert 4 <= len(model.alphas_) <= 20
-    assert np.all(np.isfinite(model.mse_path_))
+    finished = np.isfinite(model.mse_path_)
+    assert np.array_equal(finished.any(axis=0), finished.all(axis=0))
+    # (20, 9, 1) is the least that three folds with 30 in all have in common
+    assert np.count_nonzero(finished) >= 18
     assert threading.active_count() == before
 
 

@@ -105,18 +105,28 @@ def test_a_path_interrupted_before_its_first_alpha_is_interrupted(monkeypatch):
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_an_interrupted_cross_validation_keeps_the_alphas_that_every_fold_finished(
-    monkeypatch, n_jobs
-):
+def test_an_interrupted_cross_validation_keeps_the_folds_that_are_finished(monkeypatch, n_jobs):
     model = LassoCV(cv=3, n_alphas=10, n_jobs=n_jobs)
     whole = model.fit(X, Y).mse_path_
-    if n_jobs == 1:
-        press_ctrl_c(monkeypatch, after=3 * 4 + 1)
-    else:
-        raise_in_solve(monkeypatch, after=3 * 4 + 1)
+    interrupt = press_ctrl_c if n_jobs == 1 else raise_in_solve
+    interrupt(monkeypatch, after=2 * 10 + 5)
     with pytest.warns(PathInterruptedWarning):
         model.fit(X, Y)
-    np.testing.assert_array_equal(model.mse_path_, whole[:4])
+    finished = ~np.isnan(model.mse_path_).all(axis=0)
+    n_alphas, n_folds = len(model.alphas_), np.count_nonzero(finished)
+    if n_jobs == 1:
+        assert (n_alphas, n_folds) == (10, 2)
+    # three folds that have solved 25 in all have at least so many in common
+    assert n_alphas * n_folds >= 18
+    np.testing.assert_array_equal(model.mse_path_[:, finished], whole[:n_alphas, finished])
+    assert [path.shape[1] <= n_alphas for path in model.fold_coef_path_] == [True] * 3
+
+
+def test_an_interrupted_cross_validation_says_what_is_finished(monkeypatch):
+    press_ctrl_c(monkeypatch, after=10 + 7)
+    with pytest.warns(PathInterruptedWarning, match="7 of 10 alphas that 2 of 3 folds have"):
+        model = LassoCV(cv=3, n_alphas=10).fit(X, Y)
+    np.testing.assert_array_equal(np.isnan(model.mse_path_), [[False, False, True]] * 7)
 
 
 INTERRUPTED = {"coef_path_": 1, "intercept_path_": 0, "alphas_": 0, "mse_path_": 0, "scores_": 0}
@@ -124,17 +134,17 @@ INTERRUPTED = {"coef_path_": 1, "intercept_path_": 0, "alphas_": 0, "mse_path_":
 
 @pytest.mark.parametrize(("name", "axis"), INTERRUPTED.items(), ids=INTERRUPTED.keys())
 def test_an_interrupted_cross_validation_has_tables_of_one_length(monkeypatch, name, axis):
-    press_ctrl_c(monkeypatch, after=3 * 4 + 1)
+    press_ctrl_c(monkeypatch, after=10 + 7)
     with pytest.warns(PathInterruptedWarning):
         model = LassoCV(cv=3, n_alphas=10).fit(X, Y)
-    assert np.shape(getattr(model, name))[axis] == 4
+    assert np.shape(getattr(model, name))[axis] == 7
 
 
-def test_an_interrupted_cross_validation_chooses_among_the_finished_alphas(monkeypatch):
-    press_ctrl_c(monkeypatch, after=3 * 4 + 1)
+def test_an_interrupted_cross_validation_chooses_by_the_finished_folds(monkeypatch):
+    press_ctrl_c(monkeypatch, after=10 + 7)
     with pytest.warns(PathInterruptedWarning):
         model = LassoCV(cv=3, n_alphas=10).fit(X, Y)
-    best = model.alphas_[np.argmin(model.mse_path_.mean(axis=1))]
+    best = model.alphas_[np.argmin(model.mse_path_[:, :2].mean(axis=1))]
     assert model.alpha_ == best
     assert np.all(np.isfinite(model.predict(X)))
 
@@ -142,7 +152,7 @@ def test_an_interrupted_cross_validation_chooses_among_the_finished_alphas(monke
 def test_a_cross_validation_interrupted_at_once_leaves_the_estimator_as_it_was(monkeypatch):
     model = LassoCV(cv=3, n_alphas=10).fit(X, Y)
     before = pickle.dumps(vars(model))
-    press_ctrl_c(monkeypatch, after=2)
+    press_ctrl_c(monkeypatch, after=0)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X[:, :3], Y)
     assert pickle.dumps(vars(model)) == before
@@ -163,11 +173,16 @@ def test_interrupting_the_path_on_all_data_before_the_choice_is_an_interruption(
         LassoCV(cv=3, n_alphas=10, selection=lambda alphas, scores: 4).fit(X, Y)
 
 
-def test_interrupting_the_second_l1_ratio_keeps_the_first(monkeypatch):
-    press_ctrl_c(monkeypatch, after=3 * 10 + 3 * 6 + 1)
+def test_interrupting_the_second_l1_ratio_compares_by_the_folds_that_both_have(monkeypatch):
+    press_ctrl_c(monkeypatch, after=3 * 10 + 10 + 6)
     with pytest.warns(PathInterruptedWarning):
         model = ElasticNetCV(l1_ratio=[0.5, 1.0], cv=3, n_alphas=10).fit(X, Y)
-    assert np.all(np.isfinite(model.mse_path_))
+    assert model.mse_path_.shape == (2, 6, 3)
+    missing = np.zeros((2, 6, 3), dtype=bool)
+    missing[1, :, 2] = True
+    np.testing.assert_array_equal(np.isnan(model.mse_path_), missing)
+    best = model.mse_path_[:, :, :2].mean(axis=2).min(axis=1)
+    assert model.l1_ratio_ == [0.5, 1.0][np.argmin(best)]
     assert model.predict(X).shape == (N,)
 
 

@@ -150,3 +150,18 @@ def test_an_array_that_somebody_holds_is_left_to_them():
     np.testing.assert_array_equal(held, before)
     expected = backend.gram(pool._design, pool.columns, 15)
     np.testing.assert_allclose(pool.gram[:15, :15], expected, atol=1e-12)
+
+
+def test_folds_take_no_more_memory_than_one_of_them():
+    rng = np.random.default_rng(1)
+    wide = np.asfortranarray(rng.standard_normal((400, 2000)))
+    y = wide[:, :100] @ rng.standard_normal(100) + rng.standard_normal(400)
+    alphas = np.abs(wide.T @ (y - y.mean())).max() / 400 * np.geomspace(1.0, 0.02, 30)
+
+    def folds(n_folds):
+        rows = np.arange(400)
+        splits = [(np.flatnonzero(rows % 5 != k), rows[rows % 5 == k]) for k in range(n_folds)]
+        return LassoCV(alphas=alphas, cv=splits)
+
+    one, five = (peak_of(folds(n).fit, wide, y) for n in (1, 5))
+    assert five < 1.25 * one

@@ -485,11 +485,12 @@ def test_one_task_chooses_what_the_lasso_chooses():
 
 def test_an_interrupted_cross_validation_keeps_the_finished_alphas(monkeypatch):
     whole = MultiTaskLassoCV(cv=3, n_alphas=10).fit(X, Y)
-    press_ctrl_c(monkeypatch, after=3 * 4 + 1)
-    with pytest.warns(PathInterruptedWarning):
+    press_ctrl_c(monkeypatch, after=10 + 7)
+    with pytest.warns(PathInterruptedWarning, match="7 of 10 alphas that 2 of 3 folds"):
         part = MultiTaskLassoCV(cv=3, n_alphas=10).fit(X, Y)
-    np.testing.assert_array_equal(part.mse_path_, whole.mse_path_[:4])
-    assert part.coef_path_.shape == (T, P, 4)
+    np.testing.assert_array_equal(part.mse_path_[:, :2], whole.mse_path_[:7, :2])
+    assert part.coef_path_.shape == (T, P, 7)
+    assert [path.shape for path in part.fold_coef_path_] == [(T * P, 7), (T * P, 7), (T * P, 0)]
 
 
 def test_grid_search_takes_the_estimator():

@@ -301,3 +301,66 @@ def test_without_mappings_of_memory_squares_come_from_numpy(monkeypatch):
     square = reserved_square(30)
     assert square.shape == (30, 30)
     assert not square.any()
+
+
+# ------------------------------------------------------------------------------ factors at once
+
+RANDOM = np.random.default_rng(7)
+WIDE = RANDOM.standard_normal((400, 330))
+ACTIVE = np.sort(RANDOM.permutation(330)[:300])
+
+
+def factorized(X, l2):
+    """Return the state after factorizing ``ACTIVE`` on a pool of all columns, and its target."""
+    pool = ColumnPool(backend, backend.design(np.asfortranarray(X), None, True))
+    pool.add(np.arange(330))
+    kept = KeptActiveSet(pool, 330)
+    state = kept.for_solve(float(l2.max()))
+    coef = np.zeros(330)
+    coef[ACTIVE] = np.where(ACTIVE % 2 == 0, 1.0, -1.0)
+    kept.factorize(coef, l2, np.zeros(330, dtype=bool))
+    gram = pool.gram[np.ix_(ACTIVE, ACTIVE)] + np.diag(l2[ACTIVE])
+    return state, gram
+
+
+def upper(state, size):
+    """Return the factor as a matrix."""
+    room = state.active.size
+    starts = [i * room - i * (i - 1) // 2 for i in range(size)]
+    rows = [state.factor[start : start + size - i] for i, start in enumerate(starts)]
+    return np.array([np.concatenate([np.zeros(i), row]) for i, row in enumerate(rows)])
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.5])
+def test_a_factor_that_is_built_by_rows_is_that_of_the_gram_matrix(l2):
+    state, gram = factorized(WIDE, np.full(330, l2))
+    assert state.n_active == 300
+    np.testing.assert_array_equal(state.active[:300], ACTIVE)
+    np.testing.assert_array_equal(state.sign[ACTIVE], np.where(ACTIVE % 2 == 0, 1.0, -1.0))
+    np.testing.assert_allclose(upper(state, 300), np.linalg.cholesky(gram).T, atol=1e-12)
+
+
+@pytest.mark.parametrize("last", [40, 200, 299])
+def test_dependent_columns_leave_no_factor(last):
+    X = WIDE.copy()
+    X[:, ACTIVE[last]] = X[:, ACTIVE[:30]].sum(axis=1)
+    state, _ = factorized(X, np.zeros(330))
+    assert state.n_active == -1
+
+
+@pytest.mark.parametrize("somebody_holds_it", [False, True])
+def test_a_factor_is_the_same_after_it_got_more_room(somebody_holds_it):
+    pool = ColumnPool(backend, backend.design(np.asfortranarray(WIDE), None, True))
+    pool.add(np.arange(150))
+    kept = KeptActiveSet(pool, 330)
+    coef = np.ones(150)
+    kept.for_solve(0.0)
+    kept.factorize(coef, np.zeros(150), np.zeros(150, dtype=bool))
+    before = upper(kept.for_solve(0.0), 150)
+    held = kept.for_solve(0.0).factor if somebody_holds_it else None
+    pool.add(np.arange(150, 330))
+    state = kept.for_solve(0.0)
+    assert state.active.size == 330
+    assert held is not state.factor
+    np.testing.assert_array_equal(upper(state, 150), before)
+    np.testing.assert_array_equal(state.active[:150], np.arange(150))

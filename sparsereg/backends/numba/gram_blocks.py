@@ -58,8 +58,10 @@ def gram_block(design: Any, columns: IndexArray, n_new: int, rough: bool = False
         out = np.empty((n_new, columns.size))  # a row for each of the new columns
         step = rows_at_once(design, columns.size)
         for start in range(0, n, step):
-            packed = pack(design, columns, start, min(start + step, n))
-            _put_products(packed, known, out, add=start > 0)
+            # not kept: the next ones are packed where these were
+            _put_products(
+                pack(design, columns, start, min(start + step, n)), known, out, add=start > 0
+            )
     _mirror(out[:, known:])
     out /= n
     return out.T if known else out
