@@ -303,32 +303,6 @@ class RootBound:
         return np.flatnonzero(np.abs(self._relaxed) > 0.5 * self._relaxation.knot)
 
 
-def root_bound(
-    problem: SubsetProblem,
-    alpha: float,
-    point: DualPoint,
-    objective: float,
-    coef_bound: float | FloatArray = np.inf,
-) -> float | None:
-    """Return a proven lower bound of the l0 problem, or None where nothing can be proven.
-
-    Parameters
-    ----------
-    problem : SubsetProblem
-    alpha : float
-    point : DualPoint
-        Of a candidate w.
-    objective : float
-        Its objective.
-    coef_bound : float or ndarray of shape (p,)
-        |w_j| <= coef_bound is part of the problem.
-    """
-    root = RootBound(problem, alpha, coef_bound)
-    root.solve(objective)
-    root.include(point)
-    return root.lower
-
-
 def size_bound(
     problem: SubsetProblem,
     size: int,
