@@ -9,7 +9,7 @@ import numpy as np
 from sparsereg.backends.protocol import Backend, FloatArray, IndexArray
 from sparsereg.solvers.problem import Problem
 from sparsereg.solvers.unpenalized import UnpenalizedSpan
-from sparsereg.solvers.workspace import _CONSTANT, DataCache, check_scale_of_y
+from sparsereg.solvers.workspace import _CONSTANT, DataCache, _check_scale, check_gradients
 
 
 class MultiTaskWorkspace:
@@ -45,7 +45,8 @@ class MultiTaskWorkspace:
         with np.errstate(all="ignore"):
             self.sq_y = self.mean_square(self._y)
         if self.sq_y != 0.0 or self._y.any():
-            check_scale_of_y(self.sq_y, self.design)
+            _check_scale(self.sq_y, self.sq_y, "y")
+            check_gradients(self.sq_y, self.design)
         self._spans: dict[bytes, UnpenalizedSpan] = {}
         self.unpenalized_left = 0.0
         self.stiffness = 0.1

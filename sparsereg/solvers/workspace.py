@@ -132,7 +132,7 @@ class Workspace:
             if constant:
                 self.y[rows], self.sq_y = 0.0, 0.0
             else:
-                check_scale_of_y(self.sq_y, self.design)
+                _check_scale(self.sq_y, self.sq_y, "y")
         self.active_set = KeptActiveSet(self.pool, self.max_rank)
         self._spans: dict[bytes, UnpenalizedSpan] = {}
         self.unpenalized_left = 0.0
@@ -381,12 +381,11 @@ _ROUNDING = 8 * np.finfo(np.float64).eps
 _SMALLEST, _LARGEST = 1e-290, 1e300
 
 
-def check_scale_of_y(sq_y: float, design: Design) -> None:
-    """Refuse a y whose squares, or those of the gradients it has, leave float64."""
-    _check_scale(sq_y, sq_y, "y")
-    largest = float(np.max(design.sqnorms, initial=0.0))
-    if largest > 0.0:
-        _check_scale(largest * sq_y, largest * sq_y, "y times that of a column of X")
+def check_gradients(sq_y: float, design: Design) -> None:
+    """Refuse data whose gradients have squares that leave float64: a gap is made of them."""
+    largest = float(np.max(design.sqnorms, initial=0.0)) * sq_y
+    if sq_y > 0.0 and np.any(design.sqnorms):
+        _check_scale(largest, largest, "y times that of a column of X")
 
 
 def _check_scale(smallest: float, largest: float, what: str) -> None:
