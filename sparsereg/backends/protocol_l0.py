@@ -156,6 +156,28 @@ class SubsetPrimitives(Protocol):
     ) -> None:
         """Solve with each of these factors in place; zero where the smallest pivot is 0."""
 
+    def boxed_search(
+        self,
+        gram: FloatArray,
+        correlation: FloatArray,
+        ridge: FloatArray,
+        limit: FloatArray,
+        prices: FloatArray,
+        inside: npt.NDArray[np.uint8],
+        coef: FloatArray,
+        max_size: int,
+        max_moves: int,
+        most_tried: int,
+        least: float,
+    ) -> tuple[float, int]:
+        """Add, drop and exchange columns, with refits in the box |z| <= limit, in place.
+
+        ``inside`` marks the support; columns with a negative price stay as they are, of the others
+        at most ``max_size`` are inside. It ends where the ``most_tried`` most promising moves lower
+        the objective by no more than ``least``. Returns the objective, less the loss at zero, and
+        the number of moves. Formulas are in :mod:`sparsereg.backends.numba.boxed_swaps`.
+        """
+
     def solve_l0_node(
         self,
         gram: FloatArray,

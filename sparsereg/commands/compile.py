@@ -133,6 +133,7 @@ def _fits_of_l0(rng: np.random.Generator) -> None:
 
     for X, y in _problems(rng):
         L0Regressor(0.1).fit(X, y)
+        L0Regressor(0.01, coef_bound=0.1).fit(X, y)
         L0Regressor(0.1, l2=0.1, exact=True).fit(X, y)
         L0Regressor(0.001, l2=0.1).fit(sparse.csc_array(X), y)
         l0_path(X, y, max_size=5)

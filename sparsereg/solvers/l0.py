@@ -15,6 +15,7 @@ import numpy as np
 
 from sparsereg.backends.protocol import FloatArray, IndexArray
 from sparsereg.solvers.blas import single_threaded_blas
+from sparsereg.solvers.boxed_swaps import BoxedSwaps, End
 from sparsereg.solvers.branch_and_bound import Exact, branch_and_bound
 from sparsereg.solvers.l0_certificate import (
     DualPoint,
@@ -146,6 +147,13 @@ def best_of_size(
             entry = pool.best_up_to(size)
             history.append(Stage(stage, entry.half_rss))
         coef = problem.fit(entry.support, coef_bound)
+        if max_moves and np.any(np.abs(coef) >= coef_bound):
+            boxed = BoxedSwaps(problem, coef_bound)
+            starts = (problem.free, entry.support)
+            ends = [boxed.descend(start, 0.0, max_moves, size) for start in starts]
+            pool.n_moves += sum(end.n_moves for end in ends)
+            best = min(ends, key=lambda end: end.objective)
+            coef = problem.fit(best.support, coef_bound)
         start, point = coef, dual_point(problem, coef)
         objective = 0.5 * point.sq_norm + 0.5 * problem.l2 * float(coef @ coef)
         history = [Stage(stage, max(value, objective)) for stage, value in history]
@@ -236,37 +244,42 @@ def _search(
     if alpha == 0:
         best = problem.fit(np.flatnonzero(problem.usable), coef_bound)
         return best, [*history, Stage("least squares", problem.objective(best, alpha))], 0
-    # moves know no bound on the coefficients: with one, what they leave may be the better one, and
-    # that they agree says little
-    bounded = bool(np.isfinite(coef_bound))
-    refit, ends = Refit(problem), dict[bytes, bytes]()  # of each start, where its moves end
+    ends = dict[bytes, bytes]()  # of each start, where its moves end
     reached = list[bytes]()
+    refit = Refit(problem)
+    boxed = BoxedSwaps(problem, coef_bound) if np.isfinite(coef_bound) else None
     for name, start in starting_supports(problem, alpha, strategy, root):
         objective = history[-1].objective
         if _key(start) not in ends:
-            refit.move_to(start)
-            supports = [refit.support.copy()] if bounded and max_moves else []
-            moves += refit.descend(alpha, max_moves) if max_moves else 0
-            end = _key(refit.support)
-            # a bound on the coefficients only adds to the objective of the refit without
-            if end not in reached and refit.objective(alpha) < objective * (1.0 + _ROUNDING):
-                supports.append(refit.support)
-            for support in supports:
-                coef = problem.fit(support, coef_bound)
+            end = _descend(refit, boxed, start, alpha, max_moves)
+            moves += end.n_moves
+            key = _key(end.support)
+            if key not in reached and end.objective < objective * (1.0 + _ROUNDING):
+                coef = problem.fit(end.support, coef_bound)
                 value = problem.objective(coef, alpha)
                 if value < objective:
                     best, objective = coef, value
-            ends[_key(start)] = end
+            ends[_key(start)] = key
         reached.append(ends[_key(start)])
         history.append(Stage(f"{name}, moves" if max_moves else name, objective))
         if strategy == "portfolio":
             if len(reached) == 1:
                 root.solve(objective)
             closed = root.lower is not None and objective - root.lower <= _CLOSED * objective
-            agreed = not bounded and len(reached) >= _AGREEING and len(set(reached)) == 1
-            if closed or agreed:
+            if closed or (len(reached) >= _AGREEING and len(set(reached)) == 1):
                 break
     return best, history, moves
+
+
+def _descend(
+    refit: Refit, boxed: BoxedSwaps | None, start: IndexArray, alpha: float, max_moves: int
+) -> End:
+    """Return where the moves from a start end."""
+    if boxed is not None:
+        return boxed.descend(start, alpha, max_moves)
+    refit.move_to(start)
+    made = refit.descend(alpha, max_moves) if max_moves else 0
+    return End(refit.support, refit.objective(alpha), made)
 
 
 def _key(support: IndexArray) -> bytes:

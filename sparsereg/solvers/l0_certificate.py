@@ -200,10 +200,8 @@ def data_bounds(
     return np.minimum(bounds, limit)
 
 
-def solve_relaxation(
-    problem: SubsetProblem, relaxation: Relaxation, gap: float = _GAP
-) -> FloatArray:
-    """Minimize the relaxation on working sets, to a relative gap; return z, of shape (p,)."""
+def solve_relaxation(problem: SubsetProblem, relaxation: Relaxation) -> FloatArray:
+    """Minimize the relaxation on working sets; return z, of shape (p,)."""
     backend = problem.work.backend
     coef = np.zeros(problem.n_features)
     gradient = problem.correlation
@@ -213,7 +211,7 @@ def solve_relaxation(
         excess = np.abs(gradient) - relaxation.slope
         excess[~problem.usable | (relaxation.bound == 0)] = -np.inf
         excess[chosen] = -np.inf
-        violating = excess > gap**0.5 * problem.sq_y**0.5
+        violating = excess > _GAP**0.5 * problem.sq_y**0.5
         if not np.any(violating):
             break
         known = problem.known_rows[1] >= 0
@@ -229,7 +227,7 @@ def solve_relaxation(
         state = np.zeros(chosen.size, dtype=np.int8)
         backend.solve_l0_node(
             np.ascontiguousarray(rows[:, chosen]), problem.correlation[chosen], problem.sq_y,
-            *part, state, inner, outcome, np.inf, gap * problem.sq_y, _ROUNDS,
+            *part, state, inner, outcome, np.inf, _GAP * problem.sq_y, _ROUNDS,
             ROUNDING * n**0.5,
         )  # fmt: skip
         coef[:] = 0.0
@@ -239,10 +237,10 @@ def solve_relaxation(
 
 
 def relaxed_dual_point(
-    problem: SubsetProblem, relaxation: Relaxation, gap: float = _GAP
+    problem: SubsetProblem, relaxation: Relaxation
 ) -> tuple[FloatArray, DualPoint]:
     """Return the minimizer z of the relaxation and its residual as a dual point."""
-    relaxed = solve_relaxation(problem, relaxation, gap)
+    relaxed = solve_relaxation(problem, relaxation)
     return relaxed, dual_point(problem, relaxed * problem.per_norm)
 
 
@@ -301,32 +299,6 @@ class RootBound:
         if self._relaxation is None:
             return None
         return np.flatnonzero(np.abs(self._relaxed) > 0.5 * self._relaxation.knot)
-
-
-def root_bound(
-    problem: SubsetProblem,
-    alpha: float,
-    point: DualPoint,
-    objective: float,
-    coef_bound: float | FloatArray = np.inf,
-) -> float | None:
-    """Return a proven lower bound of the l0 problem, or None where nothing can be proven.
-
-    Parameters
-    ----------
-    problem : SubsetProblem
-    alpha : float
-    point : DualPoint
-        Of a candidate w.
-    objective : float
-        Its objective.
-    coef_bound : float or ndarray of shape (p,)
-        |w_j| <= coef_bound is part of the problem.
-    """
-    root = RootBound(problem, alpha, coef_bound)
-    root.solve(objective)
-    root.include(point)
-    return root.lower
 
 
 def size_bound(

@@ -9,7 +9,7 @@ import numpy as np
 from sparsereg.backends.protocol import Backend, FloatArray, IndexArray
 from sparsereg.solvers.problem import Problem
 from sparsereg.solvers.unpenalized import UnpenalizedSpan
-from sparsereg.solvers.workspace import _CONSTANT, DataCache, _check_scale
+from sparsereg.solvers.workspace import _CONSTANT, DataCache, _check_scale, check_gradients
 
 
 class MultiTaskWorkspace:
@@ -46,6 +46,7 @@ class MultiTaskWorkspace:
             self.sq_y = self.mean_square(self._y)
         if self.sq_y != 0.0 or self._y.any():
             _check_scale(self.sq_y, self.sq_y, "y")
+            check_gradients(self.sq_y, self.design)
         self._spans: dict[bytes, UnpenalizedSpan] = {}
         self.unpenalized_left = 0.0
         self.stiffness = 0.1

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from sparsereg.backends.protocol import FloatArray, IndexArray, KernelForm
 from sparsereg.penalties.elastic_net import ElasticNet
 from sparsereg.solvers.duality import DualGap
+from sparsereg.solvers.workspace import check_gradients
 
 
 @dataclass
@@ -43,6 +44,7 @@ class Restriction:
     @classmethod
     def of(cls, penalty: ElasticNet, work: Any) -> Restriction:
         """Return the restriction of a penalty to the data of a workspace."""
+        check_gradients(work.sq_y, work.design)
         form = penalty.kernel_form(work.design.shape[1])
         may_move, weights = work.design.sqnorms > 0, form.weights
         if penalty.weights is not None:

@@ -180,14 +180,13 @@ class SubsetProblem:
         """Return the objective at w, from the data."""
         return self.half_rss(coef) + alpha * float(np.sum(self.costs[coef != 0]))
 
-    def half_rss(self, coef: FloatArray, *, ridge: bool = True) -> float:
-        """Return (1/2) ||y - X w||_s^2 / n, and (l2/2) ||w||^2 if wanted, from the data."""
+    def half_rss(self, coef: FloatArray) -> float:
+        """Return (1/2) ||y - X w||_s^2 / n + (l2/2) ||w||^2, from the data."""
         work, support = self.work, np.flatnonzero(coef)
         residual = work.y - work.backend.fitted(work.design, support, coef[support])
         if work.centered:
             residual -= np.average(residual, weights=work.sample_weight)
-        half = 0.5 * work.mean_square(residual)
-        return half + 0.5 * self.l2 * float(coef @ coef) if ridge else half
+        return 0.5 * work.mean_square(residual) + 0.5 * self.l2 * float(coef @ coef)
 
     def compute_rows(self, missing: IndexArray, keep: IndexArray) -> None:
         """Make rows of G known that are not; where there is no room, those to ``keep`` stay."""

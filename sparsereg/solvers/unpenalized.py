@@ -22,6 +22,11 @@ class UnpenalizedSpan:
     design : Design
     columns : ndarray of int
         Needs n times this many float64 numbers of memory.
+
+    Attributes
+    ----------
+    rank : int
+        That of these columns.
     """
 
     def __init__(self, backend: Backend, design: Design, columns: IndexArray):
@@ -32,11 +37,11 @@ class UnpenalizedSpan:
             packed, mode="economic", pivoting=True, check_finite=False, overwrite_a=True
         )
         diagonal = np.abs(np.diag(r))
-        rank = int(np.sum(diagonal > max(packed.shape) * np.finfo(float).eps * diagonal[0]))
+        self.rank = int(np.sum(diagonal > max(packed.shape) * np.finfo(float).eps * diagonal[0]))
         self.columns = columns[pivots]
-        self._q = q[:, :rank]
-        self._rows = r[:rank] * scale[pivots]  # rows @ coef = q' target
-        self._rank_deficient = rank < columns.size
+        self._q = q[:, : self.rank]
+        self._rows = r[: self.rank] * scale[pivots]  # rows @ coef = q' target
+        self._rank_deficient = self.rank < columns.size
         if self._rank_deficient:
             self._basis, self._triangle = qr(self._rows.T, mode="economic", check_finite=False)
         self._root_weight = None if design.sample_weight is None else np.sqrt(design.sample_weight)

@@ -284,15 +284,18 @@ class Workspace:
         self.unpenalized_left = 0.0
         if columns.size == 0:
             return
-        key = columns.tobytes()
-        if key not in self._spans:
-            self._spans = {key: UnpenalizedSpan(self.backend, self.design, columns)}
-        span = self._spans[key]
+        span = self._span_of(columns)
         for _ in range(2):  # the second pass takes out what rounding left of the first
             coef = self.coef.copy()
             coef[span.columns] += span.fit(self.residual)
             self.set_coef(coef)
         self.unpenalized_left = 0.5 * span.sq_part(self.residual)
+
+    def _span_of(self, columns: IndexArray) -> UnpenalizedSpan:
+        key = columns.tobytes()
+        if key not in self._spans:
+            self._spans = {key: UnpenalizedSpan(self.backend, self.design, columns)}
+        return self._spans[key]
 
     def start_feasible(
         self, may_move: npt.NDArray[np.bool_], free: IndexArray, positive: bool
@@ -311,6 +314,8 @@ class Workspace:
         start = np.where(may_move, self.coef, 0.0)
         if positive:
             np.maximum(start, 0.0, out=start)
+        if free.size and self._span_of(free).rank >= self.max_rank:
+            start[:] = 0.0  # they fit everything by themselves: what is penalized is zero
         moved = not np.array_equal(start, self.coef)
         if moved:
             self.set_coef(start)
@@ -374,6 +379,13 @@ _ROUNDING = 8 * np.finfo(np.float64).eps
 
 # Squares must be representable, and so must their products with each other.
 _SMALLEST, _LARGEST = 1e-290, 1e300
+
+
+def check_gradients(sq_y: float, design: Design) -> None:
+    """Refuse data whose gradients have squares that leave float64: a gap is made of them."""
+    largest = float(np.max(design.sqnorms, initial=0.0)) * sq_y
+    if sq_y > 0.0 and np.any(design.sqnorms):
+        _check_scale(largest, largest, "y times that of a column of X")
 
 
 def _check_scale(smallest: float, largest: float, what: str) -> None:

@@ -614,3 +614,16 @@ def test_a_workspace_forgets_the_signs_of_columns_that_were_free():
         expected = Lasso(0.05, penalty_weights=weights, tol=1e-10).fit(X, y)
         assert solution.converged
         np.testing.assert_allclose(solution.coef, expected.coef_, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", [66, 178, 204, 225])
+def test_a_warm_start_is_left_where_unpenalized_features_fit_everything(seed):
+    rng = np.random.default_rng(seed)
+    X, y = rng.standard_normal((9, 30)), rng.standard_normal(9)
+    weights = rng.choice([0, 1, np.inf, 0.3], 30)
+    model = ElasticNet(0.01, fit_intercept=False, warm_start=True, tol=1e-12).fit(X, y)
+    assert np.any(model.coef_[weights > 0])
+    model.set_params(penalty_weights=weights).fit(X, y)
+    assert model.converged_
+    assert not np.any(model.coef_[weights > 0])
+    np.testing.assert_allclose(model.predict(X), y, atol=1e-10)

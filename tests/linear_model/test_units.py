@@ -11,7 +11,7 @@ import pytest
 from scipy import sparse
 from sklearn.base import clone
 
-from sparsereg import ElasticNetCV, Lasso, LassoCV, lasso_path
+from sparsereg import ElasticNet, ElasticNetCV, Lasso, LassoCV, lasso_path
 from sparsereg.exceptions import ConvergenceWarning
 
 N, P = 40, 12
@@ -282,3 +282,26 @@ def test_coefficients_beyond_float32_are_kept_in_float64_or_refused(run):
 def test_an_intercept_beyond_float32_is_kept_in_float64_or_refused():
     with refusal_of_units_allowed():
         assert np.isfinite(fit(X=X.astype(np.float32), y=np.full(N, 1e60)).intercept_)
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e-30, 1e-40, 1e-70])
+@pytest.mark.parametrize("positive", [False, True])
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_ridge_far_below_the_columns_is_certified(scale, positive, wide):
+    # alpha follows the units of y, and the ridge part with it: rounding of a gradient, squared and
+    # divided by the ridge, once made up the whole gap
+    data, y = (X[:8], Y[:8]) if wide else (X, Y)
+    settings = {"positive": positive, "tol": 1e-8}
+    model = ElasticNet(0.02 * scale, l1_ratio=0.5, **settings).fit(data, y * scale)
+    expected = fit(data, y, alpha=0.01, **settings)
+    np.testing.assert_allclose(model.coef_ / scale, expected.coef_, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1e-119, 1e-84, 1e-70, 1e70, 1e84, 1e140])
+@pytest.mark.parametrize("l1_ratio", [1.0, 0.5])
+def test_units_whose_products_leave_float64_are_solved_or_refused(scale, l1_ratio):
+    # squares of gradients once vanished, and with them the gap: zeros were called a solution
+    with refusal_of_units_allowed():
+        model = ElasticNet(0.1 * scale**2, l1_ratio=l1_ratio, tol=1e-8)
+        coef = model.fit(X * scale, Y * scale).coef_
+        np.testing.assert_allclose(coef, model.set_params(alpha=0.1).fit(X, Y).coef_, atol=1e-6)

@@ -10,7 +10,7 @@ from l0_problems import best_by_size, correlated, subset_problem
 
 from sparsereg import CEL0Regressor, L0Regressor
 from sparsereg.solvers.branch_and_bound import branch_and_bound
-from sparsereg.solvers.l0_certificate import Relaxation, data_bounds, dual_point, root_bound
+from sparsereg.solvers.l0_certificate import Relaxation, RootBound, data_bounds, dual_point
 
 P = 6
 
@@ -41,7 +41,10 @@ def test_no_bound_is_above_the_optimum_and_branch_and_bound_reaches_it(case):
     best = optimum(X, y, alpha, l2, bound)
     candidate = problem.fit(np.array([0, 1]), bound)
     objective = problem.objective(candidate, alpha)
-    proven = root_bound(problem, alpha, dual_point(problem, candidate), objective, bound)
+    root = RootBound(problem, alpha, bound)
+    root.solve(objective)
+    root.include(dual_point(problem, candidate))
+    proven = root.lower
     if l2 == 0 and np.isinf(bound) and n <= P:
         assert proven is None
         with pytest.raises(ValueError, match="Give l2 > 0 or coef_bound"):

@@ -139,7 +139,8 @@ def test_fits_together_are_the_fits_one_by_one(l2, weighted, monkeypatch):
     for coef, support, error in zip(coefs, supports, mse, strict=True):
         alone = problem.fit(support)
         np.testing.assert_allclose(coef, alone, rtol=1e-9, atol=1e-12 * np.abs(alone).max())
-        assert error == pytest.approx(2 * problem.half_rss(alone, ridge=False), rel=1e-10)
+        ridge = l2 * float(alone @ alone)
+        assert error == pytest.approx(2 * problem.half_rss(alone) - ridge, rel=1e-10)
 
 
 def test_one_size_is_searched_more_widely_where_the_lasso_disagrees():

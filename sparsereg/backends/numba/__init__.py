@@ -13,6 +13,7 @@ from sparsereg.backends.numba import (
     active_set,
     batch_descent,
     block_descent,
+    boxed_swaps,
     coordinate_gains,
     descent,
     factor,
@@ -549,6 +550,25 @@ class NumbaBackend:
         self, starts: IndexArray, factors: FloatArray, least: FloatArray, values: FloatArray
     ) -> None:
         factor.solve_supports(starts, factors, least, values)
+
+    def boxed_search(  # noqa: D102
+        self,
+        gram: FloatArray,
+        correlation: FloatArray,
+        ridge: FloatArray,
+        limit: FloatArray,
+        prices: FloatArray,
+        inside: npt.NDArray[np.uint8],
+        coef: FloatArray,
+        max_size: int,
+        max_moves: int,
+        most_tried: int,
+        least: float,
+    ) -> tuple[float, int]:
+        return boxed_swaps.search(
+            gram, correlation, ridge, limit, prices, inside, coef, max_size, max_moves, most_tried,
+            least,
+        )  # fmt: skip
 
     def solve_l0_node(  # noqa: D102
         self,

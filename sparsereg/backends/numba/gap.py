@@ -72,12 +72,13 @@ def dual_gap(
         # gap(a) is a parabola with its minimum at 1 + w'g / ||r||^2
         scale = max(0.0, min(1.0 + product / sq_residual, feasible))
     gap = _gap_at(
-        scale, coef, gradient, level, l1, l2, curvatures, positive, sq_residual, listed, n_listed
-    )
+        scale, coef, gradient, level, l1, l2, curvatures, positive, sq_residual, noise, listed,
+        n_listed,
+    )  # fmt: skip
     if ridge and feasible < scale:
         scaled = _gap_at(
-            feasible, coef, gradient, level, l1, l2, curvatures, positive, sq_residual, listed,
-            n_listed,
+            feasible, coef, gradient, level, l1, l2, curvatures, positive, sq_residual, noise,
+            listed, n_listed,
         )  # fmt: skip
         if scaled < gap:
             return scaled, feasible
@@ -86,7 +87,7 @@ def dual_gap(
 
 @kernel()
 def _gap_at(
-    a, coef, gradient, level, l1, l2, curvatures, positive, sq_residual, listed, n_listed
+    a, coef, gradient, level, l1, l2, curvatures, positive, sq_residual, noise, listed, n_listed
 ):  # fmt: skip
     total = 0.5 * (1.0 - a) ** 2 * sq_residual
     for k in range(n_listed):
@@ -95,15 +96,21 @@ def _gap_at(
         u = a * gradient[j]
         bound, ridge = level * l1[j], level * l2[j]
         excess = max((u if positive else abs(u)) - bound, 0.0)
-        if ridge > 0.0 and excess > 0.0 and w * u > 0.0:
-            # u exceeds its bound on the side of w: the whole term is one square
-            total += (ridge * abs(w) - excess) ** 2 / (2.0 * ridge)
+        within = 0.5 * ridge * w * w + abs(w) * max(bound - np.sign(w) * u, 0.0)
+        if excess == 0.0:
+            total += within
             continue
-        if w != 0.0:
-            total += 0.5 * ridge * w * w + abs(w) * max(bound - np.sign(w) * u, 0.0)
-        if excess > 0.0:
-            if ridge > 0.0:
-                total += excess * excess / (2.0 * ridge)
-            elif curvatures[j] > 0.0:  # rounding
-                total += excess * abs(w) + excess * excess / (2.0 * curvatures[j])
+        # squares of gradients may underflow, and so are never taken by themselves
+        term = np.inf
+        if ridge > 0.0 and w * u > 0.0:
+            # u exceeds its bound on the side of w: the whole term is one square
+            lack = ridge * abs(w) - excess
+            term = lack * (lack / (2.0 * ridge))
+        elif ridge > 0.0:
+            term = within + excess * (excess / (2.0 * ridge))
+        if ridge == 0.0 or excess <= noise * np.sqrt(curvatures[j]):
+            # rounding, which a ridge far below the curvature would blow up
+            hidden = excess * abs(w) + excess * (excess / (2.0 * curvatures[j]))
+            term = min(term, within + (hidden if curvatures[j] > 0.0 else 0.0))
+        total += term
     return total
