@@ -92,6 +92,18 @@ def combine(X: np.ndarray, means: FloatArray, columns: IndexArray, coef: FloatAr
     return out
 
 
+def pack_roughly(
+    X: np.ndarray, means: FloatArray, factors: FloatArray, columns: IndexArray, out: np.ndarray
+) -> None:
+    """Put X_c[:, columns] diag(factors) into float32 ``out``."""
+    first, last = (int(columns[0]), int(columns[-1])) if columns.size else (0, -1)
+    means = means[columns]
+    if last - first == columns.size - 1 and np.array_equal(columns, np.arange(first, last + 1)):
+        _pack_run_roughly(X, means, factors, first, out)
+    else:
+        _pack_listed_roughly(X, means, factors, columns, out)
+
+
 def _tiles(n: int, p: int) -> tuple[list[tuple[int, slice, int, int]], int]:
     """Cut n x p into tiles (run of rows, its rows, first column, end); return them, and the runs."""
     height = max(_ENTRIES // max(min(p, _WIDTH), 1), 64)
@@ -195,3 +207,19 @@ def _combine_listed(X, means, columns, coef, out):
             j = columns[k]
             total += coef[k] * (row[j] - means[j])
         out[i] = total
+
+
+@kernel()
+def _pack_run_roughly(X, means, factors, first, out):
+    for i in range(out.shape[0]):
+        row, packed = X[i, first : first + out.shape[1]], out[i]
+        for k in range(out.shape[1]):
+            packed[k] = np.float32((row[k] - means[k]) * factors[k])
+
+
+@kernel()
+def _pack_listed_roughly(X, means, factors, columns, out):
+    for i in range(out.shape[0]):
+        row, packed = X[i], out[i]
+        for k in range(out.shape[1]):
+            packed[k] = np.float32((row[columns[k]] - means[k]) * factors[k])

@@ -204,20 +204,28 @@ def pack(design: Any, columns: IndexArray, start: int, stop: int) -> FloatArray:
 
 
 def pack_roughly(
-    design: DenseDesign, columns: IndexArray, factors: FloatArray, start: int, out: np.ndarray
-) -> None:
-    """Put rows of sqrt(s) X_c[:, columns] diag(factors), from ``start`` on, into float32 ``out``.
+    design: DenseDesign,
+    columns: IndexArray,
+    factors: FloatArray,
+    start: int,
+    stop: int,
+    buffer: np.ndarray,
+) -> np.ndarray:
+    """Return rows of sqrt(s) X_c[:, columns] diag(factors) in float32, in the memory order of X.
 
-    It has a row per column. All on the calling thread: others may be packing other rows.
+    They are put into ``buffer``. All on the calling thread: others may be packing other rows.
     """
+    flat = buffer[: (stop - start) * columns.size]
     if design.X.flags.f_contiguous:
-        _pack_columns_roughly(design.X, design.means, factors, columns, start, out)
+        flat = flat.reshape(columns.size, -1)
+        _pack_columns_roughly(design.X, design.means, factors, columns, start, flat)
+        out = flat.T
     else:
-        centered = np.empty(out.shape)
-        _pack_rows(design.X, design.means, columns, start, centered)
-        np.multiply(centered, factors[:, None], out=out, casting="same_kind")
+        out = flat.reshape(-1, columns.size)
+        dense_rows.pack_roughly(design.X[start:stop], design.means, factors, columns, out)
     if design.sample_weight is not None:
-        out *= np.sqrt(design.sample_weight[start : start + out.shape[1]], dtype=np.float32)
+        out *= np.sqrt(design.sample_weight[start:stop], dtype=np.float32)[:, None]
+    return out
 
 
 def centered_columns(design: Any, columns: IndexArray, start: int, stop: int) -> FloatArray:
