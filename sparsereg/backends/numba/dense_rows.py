@@ -105,7 +105,7 @@ def pack_roughly(
 
 
 def _tiles(n: int, p: int) -> tuple[list[tuple[int, slice, int, int]], int]:
-    """Cut n x p into tiles (run of rows, its rows, first column, end); return them, and the runs."""
+    """Return tiles of n x p (number of the run, its rows, first column, end), and how many runs."""
     height = max(_ENTRIES // max(min(p, _WIDTH), 1), 64)
     cuts = range(0, n, height)
     tiles = [
