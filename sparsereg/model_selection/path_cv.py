@@ -28,7 +28,7 @@ from sparsereg.penalties.elastic_net import ElasticNet
 from sparsereg.solvers.blas import single_threaded_blas
 from sparsereg.solvers.driver import AnyWorkspace
 from sparsereg.solvers.lock_step import LockStep, steps_of
-from sparsereg.solvers.parts import part_of
+from sparsereg.solvers.parts import part_of, rows_left_out
 from sparsereg.solvers.path import PathRecord, solve_path
 from sparsereg.solvers.problem import Problem, Solution, Stretch
 
@@ -118,8 +118,7 @@ class _Fold:
         fold = Problem(
             problem.X, problem.y, problem.penalty, problem.loss, training, problem.fit_intercept
         )
-        left_out = np.flatnonzero(times == 0) if times.max() == 1 else None
-        self._work = part_of(whole, fold, backend, left_out)
+        self._work = part_of(whole, fold, backend, rows_left_out(train, weights.size))
         self._steps = walk(self._work, train)
 
     def walk(self, n_alphas: int, together: LockStep) -> None:

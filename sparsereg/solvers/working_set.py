@@ -208,12 +208,17 @@ def _solve(
 
 def take_whole_gram(work: Workspace, penalty: ElasticNet, n_alphas: int) -> None:
     """Build the Gram matrix of all columns at once where so many fits save more than it costs."""
+    if wants_whole_gram(work, penalty, n_alphas):
+        with single_threaded_blas():
+            work.pool.complete()
+
+
+def wants_whole_gram(work: Workspace, penalty: ElasticNet, n_alphas: int) -> bool:
+    """Whether so many fits save more than the Gram matrix of all columns costs."""
     saved = max(_SAVED_PASSES, n_alphas // _ALPHAS_PER_PASS)
     small = work.design.shape[1] <= _COLUMNS_PER_PASS * saved
     excluded = penalty.weights is not None and np.isinf(penalty.weights).any()
-    if small and not excluded and work.whole_gram_fits:
-        with single_threaded_blas():
-            work.pool.complete()
+    return bool(small and not excluded and work.whole_gram_fits)
 
 
 def null_model(work: Workspace, penalty: ElasticNet) -> None:
