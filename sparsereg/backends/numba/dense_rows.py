@@ -5,9 +5,10 @@ in order at the end: the tiles depend on the shape alone, and so do the results.
 two passes within each tile; with W_b the weight of a tile, m_b its means and Q_b its squares around
 them,
 
-    m = sum_b W_b m_b / W,        Q = sum_b (Q_b + W_b (m_b - m)^2),
+    m = sum_b W_b m_b / W,        Q = sum_b (Q_b + W_b (m_b - m)^2)
 
-which loses nothing where means are large (Chan, Golub and LeVeque, The American Statistician 1983).
+(Chan, Golub and LeVeque, The American Statistician 1983). All of it is relative to one of the rows,
+so that large means cost no digits of Q.
 """
 
 from __future__ import annotations
@@ -32,24 +33,27 @@ def moments(
     tiles, n_runs = _tiles(n, p)
     masses = np.zeros(n_runs)
     parts, squares = np.zeros((n_runs, p)), np.empty((n_runs, p))
+    origin = np.zeros(p)
+    if center:  # a row that counts: one far away without weight would cost digits
+        origin[:] = X[np.argmax(weights) if weights.size else 0]
 
     def task(start: int, stop: int) -> None:
         for run, rows, left, right in tiles[start:stop]:
             columns = slice(left, right)
             s = weights[rows] if weights.size else weights
             masses[run] = _tile_moments(
-                X[rows], s, center, left, right, parts[run, columns], squares[run, columns]
+                X[rows], s, origin, center, left, right, parts[run, columns], squares[run, columns]
             )
 
     run_blocks(task, len(tiles), 1, 2.0 * X.size)
-    if not center:
-        means[:] = 0.0
-        np.sum(squares, axis=0, out=sqnorms)
-    elif n_runs == 1:
-        means[:], sqnorms[:] = parts[0], squares[0]
-    else:
-        means[:] = parts[0] + masses @ (parts - parts[0]) / n
-        sqnorms[:] = squares.sum(axis=0) + masses @ (parts - means) ** 2
+    np.sum(squares, axis=0, out=sqnorms)
+    if n_runs == 1:
+        means[:] = parts[0]
+    else:  # not by BLAS, whose sums may depend on the number of threads
+        means[:] = np.einsum("b,bj->j", masses, parts) / n
+        if center:
+            sqnorms += np.einsum("b,bj->j", masses, (parts - means) ** 2)
+    means += origin
     sqnorms /= n
 
 
@@ -117,9 +121,9 @@ def _tiles(n: int, p: int) -> tuple[list[tuple[int, slice, int, int]], int]:
 
 
 @kernel()
-def _tile_moments(X, weights, center, left, right, mean, square):
-    """Put the means, and the sums of squares around them; return the weight of the rows."""
-    n, m = X.shape[0], right - left
+def _tile_moments(X, weights, origin, center, left, right, mean, square):
+    """Put the means less the origin, and sums of squares around them; return the weight."""
+    n, m, zero = X.shape[0], right - left, origin[left:right]
     weighted = weights.shape[0] > 0
     mass = weights.sum() if weighted else float(n)
     rest = np.zeros(m)  # what rounding left of the means
@@ -130,10 +134,10 @@ def _tile_moments(X, weights, center, left, right, mean, square):
             if weighted:
                 s = weights[i]
                 for c in range(m):
-                    mean[c] += s * row[c]
+                    mean[c] += s * (row[c] - zero[c])
             else:
                 for c in range(m):
-                    mean[c] += row[c]
+                    mean[c] += row[c] - zero[c]
         if mass > 0.0:
             for c in range(m):
                 mean[c] /= mass
@@ -141,7 +145,7 @@ def _tile_moments(X, weights, center, left, right, mean, square):
         row = X[i, left:right]
         s = weights[i] if weighted else 1.0
         for c in range(m):
-            d = row[c] - mean[c]
+            d = (row[c] - zero[c]) - mean[c]
             rest[c] += s * d
             square[c] += s * d * d
     if center and mass > 0.0:
