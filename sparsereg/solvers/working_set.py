@@ -4,8 +4,8 @@ Repeat until the duality gap of the whole problem is below the tolerance:
 
 1. one pass over X: residual, gradient of every feature, gap;
 2. working set: the support, the unpenalized features, and the features that violate their dual
-   bound or come nearest to it. On dense X the bounds come down in levels, each as low as the
-   columns that a pass may bring in allow: at the final bounds nearly every feature would look
+   bound or come nearest to it. On X that is not tall the bounds come down in levels, each as low as
+   the columns that a pass may bring in allow: at the final bounds nearly every feature would look
    relevant as long as the others are missing;
 3. solve the problem restricted to the working set: exactly, by the homotopy on its Gram matrix, or
    where that matrix would be too large, by coordinate descent on the residual.
