@@ -59,7 +59,7 @@ def _take_gram_by_parts(whole: Workspace, left_out: Sequence[IndexArray]) -> Non
     if not columns.size or not all(0 < weights[r].sum() <= 0.5 * weights.size for r in left_out):
         return
     gram = np.zeros((columns.size, columns.size))
-    for rows in left_out:
+    for rows in sorted(left_out, key=lambda rows: int(rows[0])):  # whatever their order is
         sums = _sums_of(whole, rows, columns)
         share = sums.weight / whole.y.size
         away = (sums.means - whole.design.means)[columns] if whole.centered else None
