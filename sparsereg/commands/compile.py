@@ -195,9 +195,10 @@ def _rough_products(rng: np.random.Generator) -> None:
     from sparsereg.backends import get_backend
 
     backend, X = get_backend("numba"), rng.standard_normal((20, 4))
-    for dtype in ("float64", "float32"):
-        design = backend.design(_stored(dtype, "columns")(X), None, True)
-        backend.gram(design, np.arange(4), 4, rough=True)
+    for store in (*_DENSE, *_OTHERS):
+        design = backend.design(store(X), None, True)
+        for columns in (np.arange(4), np.array([0, 2])):
+            backend.gram(design, columns, columns.size, rough=True)
 
 
 def _stored(dtype: str, form: str) -> Callable[[Any], Any]:

@@ -51,8 +51,7 @@ def validate_fit_data(
 ) -> Data:
     """Validate the arguments of ``fit`` and record the feature names.
 
-    With ``finite_later``, the caller notices values of X that are not finite, and lets
-    :func:`refuse_unless_finite` say so.
+    With ``finite_later``, values of X that are not finite are left to :func:`noticing_unfinite`.
     """
     if is_on_device(X):
         validate = partial(validate_fit_data, estimator, multi_output=multi_output)
@@ -87,11 +86,14 @@ def validate_multi_task_data(estimator: BaseEstimator, X: Any, y: Any, sample_we
     return _as_read(X, y, sample_weight)
 
 
-def validate_path_data(X: Any, y: Any, sample_weight: Any) -> Data:
-    """Validate the arguments of a path function: y of shape (n, T) is a multi-task problem."""
+def validate_path_data(X: Any, y: Any, sample_weight: Any, *, finite_later: bool = False) -> Data:
+    """Validate the arguments of a path function: y of shape (n, T) is a multi-task problem.
+
+    ``finite_later`` is that of :func:`validate_fit_data`.
+    """
     if is_on_device(X):
         return _validate_there(validate_path_data, None, X, y, sample_weight)
-    if not _is_clean(X, y):
+    if not _is_clean(X, y, finite_later):
         _check_indices(X)
         X = check_array(X, **_X_RULES, input_name="X")
         y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
@@ -115,10 +117,19 @@ def _validate_there(
     return data._replace(X=X)
 
 
-def refuse_unless_finite(estimator: BaseEstimator, X: Any) -> None:
-    """Raise scikit-learn's error where a value of X is not finite."""
-    if not is_on_device(X):
-        assert_all_finite(X, estimator_name=type(estimator).__name__, input_name="X")
+@contextmanager
+def noticing_unfinite(X: Any, estimator: BaseEstimator | None = None) -> Iterator[None]:
+    """Raise scikit-learn's error if the block raises because a value of X is not finite.
+
+    The block prepares a workspace: the moments of X, which read all of it, tell.
+    """
+    try:
+        yield
+    except ValueError:
+        if not is_on_device(X):
+            name = "" if estimator is None else type(estimator).__name__
+            assert_all_finite(X, estimator_name=name, input_name="X")
+        raise
 
 
 def _is_clean(X: Any, y: Any, finite_later: bool = False) -> bool:

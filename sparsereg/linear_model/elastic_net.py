@@ -22,7 +22,7 @@ from sparsereg.linear_model._data import (
     Data,
     check_penalty_weights,
     in_dtype,
-    refuse_unless_finite,
+    noticing_unfinite,
     unchanged_on_failure,
     validate_fit_data,
 )
@@ -172,11 +172,8 @@ class ElasticNet(SparseLinearModel):
         for k in range(targets.shape[1]):
             y = np.ascontiguousarray(targets[:, k])
             problem = Problem(data.X, y, penalty, Squared(), data.sample_weight, self.fit_intercept)
-            try:
+            with noticing_unfinite(data.X, self):
                 work = Workspace(problem, backend, cache)
-            except ValueError:  # the moments of X, which read all of it, tell what is not finite
-                refuse_unless_finite(self, data.X)
-                raise
             cache = work.cache
             if starts is not None:
                 work.move_to(starts[k])

@@ -23,7 +23,8 @@ from sparsereg.losses import Squared
 from sparsereg.model_selection.path_cv import CrossValidatedPath, path_walk
 from sparsereg.model_selection.selection import Selection, mean_scores, select_alpha
 from sparsereg.penalties import ElasticNet as ElasticNetPenalty
-from sparsereg.solvers.driver import make_workspace, prepare
+from sparsereg.solvers.driver import make_workspace
+from sparsereg.solvers.parts import prepare_parts
 from sparsereg.solvers.path import alpha_grid, solve_path
 from sparsereg.solvers.problem import Problem
 
@@ -123,7 +124,8 @@ class ElasticNetCV(PathCV):
         work = make_workspace(whole, backend)
         wanted = check_alphas(self.alphas, self.n_alphas)
         n_alphas = wanted if isinstance(wanted, int) else len(wanted)
-        prepare(work, penalty, n_alphas * (len(splits) + 1) * len(ratios))
+        n_solves = n_alphas * (len(splits) + 1) * len(ratios)
+        prepare_parts(work, penalty, n_solves, [train for train, _ in splits])
 
         # 1. every l1_ratio: all folds down the path
         penalties, grids, tables = [], [], []

@@ -20,7 +20,12 @@ from sparsereg.linear_model._base import (
     check_parameters_of,
     elastic_net_penalty,
 )
-from sparsereg.linear_model._data import check_alphas, check_penalty_weights, validate_path_data
+from sparsereg.linear_model._data import (
+    check_alphas,
+    check_penalty_weights,
+    noticing_unfinite,
+    validate_path_data,
+)
 from sparsereg.linear_model._docs import documented
 from sparsereg.linear_model._warnings import warn_unless_converged
 from sparsereg.losses import Squared
@@ -106,7 +111,7 @@ def enet_path(
     """
     check_parameters_of(enet_path, locals())
     engine = resolve_backend(backend, X)
-    data = validate_path_data(X, y, sample_weight)
+    data = validate_path_data(X, y, sample_weight, finite_later=True)
     n_features = data.X.shape[1]
     weights = check_penalty_weights(penalty_weights, n_features)
     if data.y.ndim == 1:
@@ -118,9 +123,9 @@ def enet_path(
         )
     else:
         penalty = L21(1.0, l1_ratio=l1_ratio, weights=weights)
-    work = make_workspace(
-        Problem(data.X, data.y, penalty, Squared(), data.sample_weight, fit_intercept), engine
-    )
+    problem = Problem(data.X, data.y, penalty, Squared(), data.sample_weight, fit_intercept)
+    with noticing_unfinite(data.X):
+        work = make_workspace(problem, engine)
     grid = alpha_grid(work, penalty, check_alphas(alphas, n_alphas), eps)
     if coef_init is not None:
         start = check_array(coef_init, ensure_2d=False, dtype=np.float64, input_name="coef_init")

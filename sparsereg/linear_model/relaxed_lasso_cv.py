@@ -20,7 +20,7 @@ from sparsereg.losses import Squared
 from sparsereg.model_selection.path_cv import Candidate
 from sparsereg.model_selection.selection import Selection, select_alpha
 from sparsereg.penalties import L1
-from sparsereg.solvers.driver import prepare
+from sparsereg.solvers.parts import prepare_parts
 from sparsereg.solvers.path import alpha_grid
 from sparsereg.solvers.problem import Problem
 from sparsereg.solvers.workspace import Workspace
@@ -149,7 +149,8 @@ class RelaxedLassoCV(PathCV):
         work = Workspace(whole, backend)
         grid = alpha_grid(work, penalty, check_alphas(self.alphas, self.n_alphas), self.eps)
         tol, max_iter = self.tol, self.max_iter
-        prepare(work, penalty, len(grid) * (len(splits) + 1))
+        n_solves = len(grid) * (len(splits) + 1)
+        prepare_parts(work, penalty, n_solves, [train for train, _ in splits])
 
         # 1. all folds down the path, with a candidate per gamma
         def walk(part: Workspace, train: IndexArray) -> Iterator[Sequence[Candidate]]:

@@ -29,7 +29,7 @@ from sparsereg.penalties.elastic_net import ElasticNet
 from sparsereg.solvers.blas import single_threaded_blas
 from sparsereg.solvers.driver import AnyWorkspace
 from sparsereg.solvers.lock_step import LockStep, steps_of
-from sparsereg.solvers.parts import part_of
+from sparsereg.solvers.parts import part_of, rows_left_out
 from sparsereg.solvers.path import PathRecord, solve_path
 from sparsereg.solvers.problem import Problem, Solution, Stretch
 
@@ -112,9 +112,8 @@ class _Fold:
         self._judged: list[list[Judged | Solution]] = []
         self._n_judged = 0
         self._design: Any = None
-        times = np.bincount(train, minlength=weights.size)
-        self._left_out = np.flatnonzero(times == 0) if times.max() == 1 else None
-        self._training = weights * times
+        self._left_out = rows_left_out(train, weights.size)
+        self._training = weights * np.bincount(train, minlength=weights.size)
         if not self._training.any():
             raise ValueError("A training fold has zero total sample weight: use fewer folds.")
         self._training *= weights.size / self._training.sum()

@@ -4,8 +4,8 @@ Repeat until the duality gap of the whole problem is below the tolerance:
 
 1. one pass over X: residual, gradient of every feature, gap;
 2. working set: the support, the unpenalized features, and the features that violate their dual
-   bound or come nearest to it. On dense X the bounds come down in levels, each as low as the
-   columns that a pass may bring in allow: at the final bounds nearly every feature would look
+   bound or come nearest to it. On X that is not tall the bounds come down in levels, each as low as
+   the columns that a pass may bring in allow: at the final bounds nearly every feature would look
    relevant as long as the others are missing;
 3. solve the problem restricted to the working set: exactly, by the homotopy on its Gram matrix, or
    where that matrix would be too large, by coordinate descent on the residual.
@@ -34,9 +34,11 @@ from sparsereg.solvers.restriction import Restriction
 from sparsereg.solvers.workspace import MAX_POOL, Workspace
 
 # A step brings in this many new columns, or this share of those known; more of them on sparse and
-# tall X, where a pass is dear beside what a larger pool costs. It lowers the level of the bounds at
-# least by this factor; at the end comes whatever is this near its bound.
+# tall X, where a pass is dear beside what a larger pool costs, and on tall X this share of all. It
+# lowers the level of the bounds at least by this factor; at the end comes whatever is this near its
+# bound.
 _MOST_NEW, _MOST_NEW_IF_DEAR, _DESCENT, _NEARLY = (48, 0.1), (64, 0.15), 0.9, 0.97
+_MOST_NEW_OF_TALL = 0.125
 # Columns of the first working set on the residual: on sparse X a pass is dear beside an idle one.
 _FIRST_SIZE, _FIRST_SPARSE_SIZE = 64, 4000
 # Between two passes come so many steps that look only at features this near their bound.
@@ -215,12 +217,17 @@ def _solve(
 
 def take_whole_gram(work: Workspace, penalty: ElasticNet, n_alphas: int) -> None:
     """Build the Gram matrix of all columns at once where so many fits save more than it costs."""
+    if wants_whole_gram(work, penalty, n_alphas):
+        with single_threaded_blas():
+            work.pool.complete()
+
+
+def wants_whole_gram(work: Workspace, penalty: ElasticNet, n_alphas: int) -> bool:
+    """Whether so many fits save more than the Gram matrix of all columns costs."""
     saved = max(_SAVED_PASSES, n_alphas // _ALPHAS_PER_PASS)
     small = work.design.shape[1] <= _COLUMNS_PER_PASS * saved
     excluded = penalty.weights is not None and np.isinf(penalty.weights).any()
-    if small and not excluded and work.whole_gram_fits:
-        with single_threaded_blas():
-            work.pool.complete()
+    return bool(small and not excluded and work.whole_gram_fits)
 
 
 def null_model(work: Workspace, penalty: ElasticNet) -> None:
@@ -238,7 +245,9 @@ def _descend(
     """Return the next level, and the features outside the pool that reach their bound there.
 
     The level multiplies the l1 bounds: it comes down to 1 as fast as new columns can be taken in.
-    Jumping down at once would bring in columns that only look relevant while others are missing.
+    Jumping down at once would bring in columns that only look relevant while others are missing. On
+    tall X those are few: the noise in a gradient is small there. The level is 1 from the start, and
+    the columns come in the order of how far they are above their bounds.
     """
     pool = work.pool
     # how far above its bound each feature outside the pool is: a share of it
@@ -261,6 +270,8 @@ def _descend(
         return 1.0, np.flatnonzero(reach > -np.inf)
     last = reach.size - n_forced - room
     enough = float(np.partition(reach, last)[last])
+    if work.whole_gram_fits:
+        return 1.0, np.flatnonzero(reach >= enough)
     level = max(1.0, min(enough, _DESCENT * last_level))
     return level, np.flatnonzero(reach >= (enough if last_level <= 1.0 else level))
 
@@ -328,8 +339,10 @@ def _choose(
 
 
 def _most_new(work: Workspace) -> tuple[int, float]:
-    passes_are_dear = work.design.is_sparse or work.whole_gram_fits
-    return _MOST_NEW_IF_DEAR if passes_are_dear else _MOST_NEW
+    at_least, share = _MOST_NEW_IF_DEAR
+    if work.whole_gram_fits:
+        return max(at_least, int(_MOST_NEW_OF_TALL * work.coef.size)), share
+    return (at_least, share) if work.design.is_sparse else _MOST_NEW
 
 
 def _rough_will_do(work: Workspace) -> bool:

@@ -6,7 +6,7 @@ paths, folds and several targets are all the same thing: another solve on the sa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -18,12 +18,30 @@ from sparsereg.solvers.problem import Problem, Solution, Step, Stretch
 from sparsereg.solvers.unpenalized import UnpenalizedSpan
 
 
+class RowSums(NamedTuple):
+    """What some of the rows know on their own: their weight, means, and products around these."""
+
+    weight: float
+    columns: IndexArray
+    means: FloatArray
+    y_mean: float
+    gram: FloatArray
+    slopes: FloatArray
+
+
 @dataclass
 class DataCache:
-    """The part of a workspace that does not depend on y: shared by targets."""
+    """The part of a workspace that does not depend on y: shared by targets.
+
+    Attributes
+    ----------
+    parts : dict of bytes to RowSums
+        By the row numbers, what was found on the way to the Gram matrix of all rows, once.
+    """
 
     design: Design
     pool: ColumnPool
+    parts: dict[bytes, RowSums] = field(default_factory=dict)
 
     @classmethod
     def of(cls, problem: Problem, backend: Backend) -> DataCache:

@@ -131,3 +131,46 @@ def test_gradients_from_the_gram_matrix_certify_what_those_from_x_do(
 def objective(X, y, model, alpha):
     residual = y - model.predict(X)
     return residual @ residual / (2 * len(y)) + alpha * np.abs(model.coef_).sum()
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("kind", ["unweighted", "weighted"])
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_the_whole_is_the_sum_of_what_is_left_out(fit_intercept, kind, offset):
+    rng = np.random.default_rng(3)
+    X, y = data()
+    X = X + offset * (np.arange(P) % 2)
+    X[:, 5] = 7.0
+    direct, _, _ = whole_and_part(X, y, weights_of(kind, rng), fit_intercept, np.arange(3))
+    problem = Problem(X, y, L1(), Squared(), direct.sample_weight, fit_intercept)
+    whole = Workspace(problem, direct.backend)
+    folds = np.array_split(rng.permutation(N), 4)
+    trains = [np.setdiff1d(np.arange(N), fold) for fold in folds]
+    parts.prepare_parts(whole, L1(), 500, trains)
+    assert len(whole.cache.parts) == 4
+    assert whole.on_gram
+    np.testing.assert_array_equal(whole.pool.columns, direct.pool.columns)
+    norms = np.sqrt(direct.pool.gram.diagonal())
+    error = np.abs(whole.pool.gram - direct.pool.gram) / np.outer(norms, norms)
+    assert np.max(error) < 1e-9
+    kept = np.ones(N) if direct.sample_weight is None else direct.sample_weight.copy()
+    kept[folds[2]] = 0.0
+    kept *= N / kept.sum()
+    fold = Problem(X, y, L1(), Squared(), kept, fit_intercept)
+    part = part_of(whole, fold, direct.backend, np.sort(folds[2]))
+    assert len(whole.cache.parts) == 3  # each is used up
+    own = Workspace(fold, direct.backend)
+    own.pool.complete()
+    error = np.abs(part.pool.gram - own.pool.gram) / np.outer(norms, norms)
+    assert np.max(error) < 1e-9
+    np.testing.assert_allclose(part.gradient / norms.max(), own.gradient / norms.max(), atol=1e-9)
+
+
+@pytest.mark.parametrize("rows", [np.arange(20, N), np.arange(30, N), np.r_[np.arange(N - 1), 0]])
+def test_parts_are_gathered_only_if_small_and_every_row_is_left_out_once(rows):
+    X, y = data()
+    whole, _, _ = whole_and_part(X, y, None, True, np.arange(3))
+    fresh = Workspace(Problem(X, y, L1(), Squared(), None, True), whole.backend)
+    parts.prepare_parts(fresh, L1(), 500, [rows, np.arange(30)])
+    assert not fresh.cache.parts
+    assert fresh.on_gram

@@ -113,9 +113,8 @@ def _rough_products(design: Any, columns: IndexArray, known: int) -> FloatArray:
                     buffer = idle.pop()
                 except IndexError:
                     buffer = np.empty(longest * columns.size, np.float32)
-                packed = buffer[: (bottom - top) * columns.size].reshape(columns.size, -1)
-                pack_roughly(design, columns, 1.0 / lengths, top, packed)
-                np.matmul(packed[known:], packed.T, out=products[k])
+                packed = pack_roughly(design, columns, 1.0 / lengths, top, bottom, buffer)
+                np.matmul(packed[:, known:].T, packed, out=products[k])
                 idle.append(buffer)
 
         run_blocks(task, len(group), 1, float(n) * out.size / PRODUCT)

@@ -17,14 +17,17 @@ from typing import Any
 
 import numpy as np
 
+from sparsereg.backends.numba import dense_rows
 from sparsereg.backends.numba.csc import add_column, column_dot
 from sparsereg.backends.numba.jit import REASSOCIATE, kernel
 from sparsereg.backends.numba.threads import run_blocks
 from sparsereg.backends.protocol import FloatArray, IndexArray
 
 # Columns per block of a pass; part of what makes results independent of the number of threads. Tall
-# columns come in blocks of so many entries, of whole lines of cache where rows are contiguous.
-_COLUMN_BLOCK, _BLOCK_ENTRIES, _NARROWEST, _NARROWEST_OF_ROWS = 512, 1 << 19, 8, 64
+# columns come in blocks of so many entries.
+_COLUMN_BLOCK, _BLOCK_ENTRIES, _NARROWEST = 512, 1 << 19, 8
+# Rows that a thread takes at a time where X w is summed by columns: long runs.
+_ROWS_SHARED = 8192
 # Columns per block of a packed copy; its size, so that it stays in cache, is at most a share of X
 # where that is not small.
 _PACK_BLOCK = 64
@@ -91,11 +94,13 @@ def make_design(
     rows = (weights_or_empty(sample_weight), center)
     if isinstance(X, np.ndarray):
         X = _readonly(X if X.flags.f_contiguous or X.flags.c_contiguous else np.asfortranarray(X))
-        moments = _moments_columns if X.flags.f_contiguous else _moments_rows
-        run_blocks(
-            lambda start, stop: moments(X, *rows, start, stop, means, sqnorms),
-            p, _columns_at_once(X), 2.0 * X.size,
-        )  # fmt: skip
+        if X.flags.f_contiguous:
+            run_blocks(
+                lambda start, stop: _moments_columns(X, *rows, start, stop, means, sqnorms),
+                p, _columns_at_once(X), 2.0 * X.size,
+            )  # fmt: skip
+        else:
+            dense_rows.moments(X, *rows, means, sqnorms)
         drop_constant_columns(lambda j: X[:, j], np.full(p, n), sample_weight, means, sqnorms)
         return DenseDesign(X, sample_weight, means, sqnorms)
     arrays = (_readonly(X.data), _readonly(X.indices), _readonly(X.indptr))
@@ -136,25 +141,22 @@ def xtr(design: Any, residual: FloatArray, columns: IndexArray | None = None) ->
     weighted = residual if design.sample_weight is None else design.sample_weight * residual
     listed = np.arange(p) if columns is None else columns
     means = design.means if columns is None else design.means[columns]
-    out = np.empty(listed.size)
-    block = _COLUMN_BLOCK if design.is_sparse else _columns_at_once(design.X)
+    work = float(design.nnz) * listed.size / max(p, 1)
     if design.is_sparse:
-
-        def task(start: int, stop: int) -> None:
-            _xtv_csc(design.data, design.indices, design.indptr, weighted, listed, start, stop, out)
-
+        out = np.empty(listed.size)
+        arrays = (design.data, design.indices, design.indptr)
+        run_blocks(
+            lambda start, stop: _xtv_csc(*arrays, weighted, listed, start, stop, out),
+            listed.size, _COLUMN_BLOCK, work,
+        )  # fmt: skip
     elif design.X.flags.f_contiguous:
-
-        def task(start: int, stop: int) -> None:
-            _xtv_columns(design.X, weighted, listed, start, stop, out)
-
+        out = np.empty(listed.size)
+        run_blocks(
+            lambda start, stop: _xtv_columns(design.X, weighted, listed, start, stop, out),
+            listed.size, _columns_at_once(design.X), work,
+        )  # fmt: skip
     else:
-        product = _xtv_rows if columns is None else _xtv_rows_listed
-
-        def task(start: int, stop: int) -> None:
-            product(design.X, weighted, listed, start, stop, out)
-
-    run_blocks(task, listed.size, block, float(design.nnz) * listed.size / max(p, 1))
+        out = dense_rows.products(design.X, weighted, columns)
     out -= means * weighted.sum()
     out /= n
     return out
@@ -169,17 +171,21 @@ def fitted(design: Any, columns: IndexArray, coef: FloatArray) -> FloatArray:
     if design.is_sparse:
         _xw_csc(design.data, design.indices, design.indptr, columns, coef, out)
         out -= design.means[columns] @ coef
+    elif design.X.flags.f_contiguous:
+        means = design.means[columns]
+        run_blocks(
+            lambda start, stop: _xw_columns(design.X, means, columns, coef, start, stop, out),
+            n, _ROWS_SHARED, float(n) * columns.size,
+        )  # fmt: skip
     else:
-        product = _xw_columns if design.X.flags.f_contiguous else _xw_rows
-        product(design.X, design.means, columns, coef, out)
+        out = dense_rows.combine(design.X, design.means, columns, coef)
     return out
 
 
 def _columns_at_once(X: np.ndarray) -> int:
-    """Return how many columns of a dense X make a block of a pass: a large X has several."""
-    narrowest = _NARROWEST if X.flags.f_contiguous else _NARROWEST_OF_ROWS
+    """Return how many contiguous columns make a block of a pass: a large X has several."""
     wanted = _BLOCK_ENTRIES // max(X.shape[0], 1)
-    return min(max(wanted - wanted % narrowest, narrowest), _COLUMN_BLOCK)
+    return min(max(wanted - wanted % _NARROWEST, _NARROWEST), _COLUMN_BLOCK)
 
 
 def rows_at_once(design: Any, n_columns: int) -> int:
@@ -198,20 +204,28 @@ def pack(design: Any, columns: IndexArray, start: int, stop: int) -> FloatArray:
 
 
 def pack_roughly(
-    design: DenseDesign, columns: IndexArray, factors: FloatArray, start: int, out: np.ndarray
-) -> None:
-    """Put rows of sqrt(s) X_c[:, columns] diag(factors), from ``start`` on, into float32 ``out``.
+    design: DenseDesign,
+    columns: IndexArray,
+    factors: FloatArray,
+    start: int,
+    stop: int,
+    buffer: np.ndarray,
+) -> np.ndarray:
+    """Return rows of sqrt(s) X_c[:, columns] diag(factors) in float32, in the memory order of X.
 
-    It has a row per column. All on the calling thread: others may be packing other rows.
+    They are put into ``buffer``. All on the calling thread: others may be packing other rows.
     """
+    flat = buffer[: (stop - start) * columns.size]
     if design.X.flags.f_contiguous:
-        _pack_columns_roughly(design.X, design.means, factors, columns, start, out)
+        flat = flat.reshape(columns.size, -1)
+        _pack_columns_roughly(design.X, design.means, factors, columns, start, flat)
+        out = flat.T
     else:
-        centered = np.empty(out.shape)
-        _pack_rows(design.X, design.means, columns, start, centered)
-        np.multiply(centered, factors[:, None], out=out, casting="same_kind")
+        out = flat.reshape(-1, columns.size)
+        dense_rows.pack_roughly(design.X[start:stop], design.means, factors, columns, out)
     if design.sample_weight is not None:
-        out *= np.sqrt(design.sample_weight[start : start + out.shape[1]], dtype=np.float32)
+        out *= np.sqrt(design.sample_weight[start:stop], dtype=np.float32)[:, None]
+    return out
 
 
 def centered_columns(design: Any, columns: IndexArray, start: int, stop: int) -> FloatArray:
@@ -323,15 +337,22 @@ def _xtv_columns(X, v, columns, start, stop, out):
 
 
 @kernel()
-def _xw_columns(X, means, columns, coef, out):
-    n = X.shape[0]
-    for k in range(columns.shape[0]):
-        j = columns[k]
-        mean = means[j]
-        value = coef[k]
-        if value != 0.0:
-            for i in range(n):
-                out[i] += value * (X[i, j] - mean)
+def _xw_columns(X, means, columns, coef, start, stop, out):
+    part, k = out[start:stop], 0
+    while k + 4 <= columns.shape[0]:  # four columns at a time, so that out is read once for them
+        first, second = X[start:stop, columns[k]], X[start:stop, columns[k + 1]]
+        third, fourth = X[start:stop, columns[k + 2]], X[start:stop, columns[k + 3]]
+        a, b, c, d = coef[k], coef[k + 1], coef[k + 2], coef[k + 3]
+        ma, mb, mc, md = means[k], means[k + 1], means[k + 2], means[k + 3]
+        for i in range(stop - start):
+            left = a * (first[i] - ma) + b * (second[i] - mb)
+            part[i] += left + (c * (third[i] - mc) + d * (fourth[i] - md))
+        k += 4
+    while k < columns.shape[0]:
+        column, value, mean = X[start:stop, columns[k]], coef[k], means[k]
+        for i in range(stop - start):
+            part[i] += value * (column[i] - mean)
+        k += 1
 
 
 @kernel()
@@ -363,90 +384,6 @@ def _take_rows_of_columns(X, rows, columns, out):
 
 
 # --------------------------------------------------------------------------------- contiguous rows
-
-
-@kernel()
-def _moments_rows(X, weights, center, start, stop, means, sqnorms):
-    n = X.shape[0]
-    m = stop - start
-    weighted = weights.shape[0] > 0
-    mean, square = means[start:stop], sqnorms[start:stop]  # loops from zero vectorize
-    rest = np.zeros(m)  # what rounding left of the means
-    mean[:] = 0.0
-    square[:] = 0.0
-    if center:
-        for i in range(n):
-            s = weights[i] if weighted else 1.0
-            row = X[i, start:stop]
-            for c in range(m):
-                mean[c] += s * row[c]
-        for c in range(m):
-            mean[c] /= n
-    for i in range(n):
-        s = weights[i] if weighted else 1.0
-        row = X[i, start:stop]
-        for c in range(m):
-            d = row[c] - mean[c]
-            rest[c] += s * d
-            square[c] += s * d * d
-    for c in range(m):
-        if center:
-            d = rest[c]
-            mean[c] += d / n
-            square[c] = max(square[c] - d * d / n, 0.0)
-        square[c] /= n
-
-
-@kernel()
-def _xtv_rows(X, v, columns, start, stop, out):
-    n = X.shape[0]
-    part = out[start:stop]
-    part[:] = 0.0
-    i = 0
-    while i + 4 <= n:  # four rows at a time, so that out is read and written once for all of them
-        a, b, c, d = v[i], v[i + 1], v[i + 2], v[i + 3]
-        first, second = X[i, start:stop], X[i + 1, start:stop]
-        third, fourth = X[i + 2, start:stop], X[i + 3, start:stop]
-        for j in range(stop - start):
-            part[j] += (a * first[j] + b * second[j]) + (c * third[j] + d * fourth[j])
-        i += 4
-    while i < n:
-        a, first = v[i], X[i, start:stop]
-        for j in range(stop - start):
-            part[j] += a * first[j]
-        i += 1
-
-
-@kernel()
-def _xtv_rows_listed(X, v, columns, start, stop, out):
-    n = X.shape[0]
-    for k in range(start, stop):
-        out[k] = 0.0
-    i = 0
-    while i + 4 <= n:
-        a = v[i]
-        b = v[i + 1]
-        c = v[i + 2]
-        d = v[i + 3]
-        for k in range(start, stop):
-            j = columns[k]
-            out[k] += (a * X[i, j] + b * X[i + 1, j]) + (c * X[i + 2, j] + d * X[i + 3, j])
-        i += 4
-    while i < n:
-        a = v[i]
-        for k in range(start, stop):
-            out[k] += a * X[i, columns[k]]
-        i += 1
-
-
-@kernel()
-def _xw_rows(X, means, columns, coef, out):
-    for i in range(X.shape[0]):
-        total = 0.0
-        for k in range(columns.shape[0]):
-            j = columns[k]
-            total += coef[k] * (X[i, j] - means[j])
-        out[i] += total
 
 
 @kernel()
