@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from sparsereg.backends.protocol import Backend, FloatArray, IndexArray
+from sparsereg.solvers.blas import single_threaded_blas
 from sparsereg.solvers.problem import Problem
 from sparsereg.solvers.unpenalized import UnpenalizedSpan
 from sparsereg.solvers.workspace import _CONSTANT, DataCache, _check_scale, check_gradients
@@ -50,7 +51,8 @@ class MultiTaskWorkspace:
         self._spans: dict[bytes, UnpenalizedSpan] = {}
         self.unpenalized_left = 0.0
         self.stiffness = 0.1
-        self.move_to(np.zeros((n_tasks, self.design.shape[1])))
+        with single_threaded_blas():
+            self.move_to(np.zeros((n_tasks, self.design.shape[1])))
 
     def _drop_constant_tasks(self, y: FloatArray) -> None:
         """Make exactly zero what is rounding noise beside the mean of its task."""
@@ -65,9 +67,11 @@ class MultiTaskWorkspace:
         return self.residuals.T
 
     def mean_square(self, residuals: FloatArray) -> float:
-        """Return ||R||_s^2 / n."""
-        weighted = residuals if self.sample_weight is None else self.sample_weight * residuals
-        return float(np.vdot(weighted, residuals)) / residuals.shape[1]
+        """Return ||R||_s^2 / n; not by BLAS, as for one target."""
+        squares = residuals * residuals
+        if self.sample_weight is not None:
+            squares *= self.sample_weight
+        return float(squares.sum()) / residuals.shape[1]
 
     def move_to(self, coef: FloatArray) -> None:
         """Make ``coef`` the current point: residuals and gradient afresh, one pass over X."""

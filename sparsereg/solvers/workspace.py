@@ -180,10 +180,15 @@ class Workspace:
         return float((weights * values).sum()) / float(weights.sum())
 
     def mean_square(self, residual: FloatArray) -> float:
-        """Return ||r||_s^2 / n."""
-        if self.sample_weight is None:
-            return float(residual @ residual) / residual.size
-        return float((self.sample_weight * residual) @ residual) / residual.size
+        """Return ||r||_s^2 / n.
+
+        Not by BLAS, which takes threads for it from 10,000 rows on: workspaces are made outside of
+        :func:`single_threaded_blas`, and results must not depend on the number of threads.
+        """
+        squares = residual * residual
+        if self.sample_weight is not None:
+            squares *= self.sample_weight
+        return float(squares.sum()) / residual.size
 
     @property
     def on_gram(self) -> bool:
