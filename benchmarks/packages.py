@@ -47,7 +47,10 @@ def fit_sparsereg(problem: Problem, tol: float) -> Fitted:
     model = Lasso(problem.alpha, fit_intercept=problem.fit_intercept, tol=tol, max_iter=_MAX_ITER)
     with pool_sizes() as sizes:
         model.fit(problem.X, problem.y)
-    return Fitted(model.coef_, gaps=model.dual_gap_, working_set=max(sizes, default=None))
+    sizes.extend(
+        step.working_set_size for step in model.history_
+    )  # few rows are solved without a pool
+    return Fitted(model.coef_, gaps=model.dual_gap_, working_set=max(sizes))
 
 
 def path_sparsereg(problem: Problem, tol: float) -> Fitted:

@@ -9,7 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from sparsereg._caller import warn_caller
 from sparsereg.backends.protocol import FloatArray
+from sparsereg.exceptions import PathInterruptedWarning
 from sparsereg.linear_model._base import (
     L1_RATIO_CONSTRAINT,
     SparseLinearModel,
@@ -133,11 +135,23 @@ class ElasticNetCV(PathCV):
             penalty = self._penalty(ratio, weights)
             grid = alpha_grid(work, penalty, wanted, self.eps)
             walk = path_walk(penalty, grid, tol=tol, max_iter=max_iter)
+            try:
+                table = self._cross_validate(data, work, whole, backend, walk, len(grid), splits)
+            except KeyboardInterrupt:  # before its first alpha
+                if not tables:
+                    raise
+                break
             penalties.append(penalty)
             grids.append(grid)
-            tables.append(self._cross_validate(data, work, whole, backend, walk, len(grid), splits))
-            if tables[-1].interrupted:
+            tables.append(table)
+            if table.interrupted:
                 break
+        if len(tables) < len(ratios):
+            warn_caller(
+                f"Interrupted: l1_ratio is chosen among {ratios[: len(tables)]}, without "
+                f"{ratios[len(tables) :]}.",
+                PathInterruptedWarning,
+            )
 
         # 2. the choice
         chosen, index = _choose(grids, tables, self.selection)
@@ -163,7 +177,7 @@ class ElasticNetCV(PathCV):
         mse = np.array([np.array(table.mse)[:finished, 0] for table in tables])
         scores = np.array([_scores(table)[:finished] for table in tables])
         alphas = np.array([grid[:finished] for grid in grids])
-        several = len(tables) > 1
+        several = len(self._l1_ratios()) > 1
         automatic = self.alphas is None or isinstance(self.alphas, Integral)
         self.mse_path_ = mse if several else mse[0]
         self.scores_ = scores if several else scores[0]

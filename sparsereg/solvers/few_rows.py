@@ -41,7 +41,7 @@ def _in_one_call(work: Workspace, rows: int, numbers: int) -> bool:
 
 
 def fit_few_rows(
-    work: Workspace, restriction: Restriction, *, goal: float, good_start: float, max_iter: int
+    work: Workspace, restriction: Restriction, *, goal: float, good_start: float, max_passes: int
 ) -> Solution | None:
     """Solve from the workspace's point on, and move to the solution.
 
@@ -51,8 +51,8 @@ def fit_few_rows(
     restriction : Restriction
     goal, good_start : float
         The gap to reach, and the one with which the point is left as it is.
-    max_iter : int
-        Budget of passes over X.
+    max_passes : int
+        Budget of passes over X, one for each level of the bounds.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def fit_few_rows(
     coef, residual, gradient = work.coef.copy(), work.residual.copy(), work.gradient.copy()
     found = work.backend.few_rows_fit(
         work.design, work.y, work.centered, l1, restriction.l2, restriction.positive, work.max_rank,
-        coef, residual, gradient, min(max_iter, _MAX_PASSES), good_start, goal,
+        coef, residual, gradient, min(max_passes, _MAX_PASSES), good_start, goal,
         ROUNDING * work.y.size**0.5, work.sq_y**0.5,
     )  # fmt: skip
     if found is None:

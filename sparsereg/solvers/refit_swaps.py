@@ -49,7 +49,7 @@ class Refit:
 
     def __init__(self, problem: SubsetProblem, support: IndexArray | None = None):
         self.problem, self._backend = problem, problem.work.backend
-        self._any_free = problem.free.size > 0
+        self._any_free, self._n_refreshed = problem.free.size > 0, 0
         p, room = problem.n_features, _ROOM
         self._fit = SupportFit(
             inverse=np.zeros((room, room)), loadings=np.zeros((room, p)), coef=np.zeros(room),
@@ -206,7 +206,7 @@ class Refit:
     def _search(self, alpha: float, max_moves: int) -> int:
         problem = self.problem
         least = _PROGRESS * problem.sq_y
-        made, at_refresh = 0, np.inf
+        made, refreshed, at_refresh = 0, self._n_refreshed, np.inf
         while made < max_moves:
             moves, wear, out, new = self._backend.refit_search(
                 self._fit, problem.known_rows, alpha, COLLINEAR, least, _WORN - self._wear,
@@ -223,10 +223,11 @@ class Refit:
                 if self._wear <= _WORN_AT_END:
                     break
                 self._refresh()  # what rounding left may hide a move, or show one
+            if self._n_refreshed > refreshed:  # what is true now shows whether moves led anywhere
                 value = self.objective(max(alpha, 0.0))
                 if not value < at_refresh - least:
                     break
-                at_refresh = value
+                refreshed, at_refresh = self._n_refreshed, value
         return made
 
     def _enter(self, column: int) -> None:
@@ -277,6 +278,7 @@ class Refit:
         self._add_wear(wear)
 
     def _refresh(self) -> None:
+        self._n_refreshed += 1
         support = self.support
         if not self._factorize(support):  # nearly dependent: in their order, leaving out the last
             self._wear = -np.inf  # there is nothing fresher to be had

@@ -128,8 +128,9 @@ def _solve(
     if walks_few_rows(work) if settle else fits_few_rows(work):
         good_start = min(target, EXACT * work.sq_y) if settle else target
         found = fit_few_rows(
-            work, restriction, goal=target, good_start=good_start, max_iter=max_iter
-        )
+            work, restriction, goal=target, good_start=good_start,
+            max_passes=(1 + _STEPS_IN_SIGHT) * max_iter,
+        )  # fmt: skip
         if found is not None:
             return found
     history: list[Step] = []

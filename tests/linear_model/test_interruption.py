@@ -186,6 +186,18 @@ def test_interrupting_the_second_l1_ratio_compares_by_the_folds_that_both_have(m
     assert model.predict(X).shape == (N,)
 
 
+@pytest.mark.parametrize("n_alphas_of_the_second", [0, 4])
+def test_interrupting_one_of_the_l1_ratios_says_which_are_missing(
+    monkeypatch, n_alphas_of_the_second
+):
+    press_ctrl_c(monkeypatch, after=3 * 10 + n_alphas_of_the_second)
+    with pytest.warns(PathInterruptedWarning, match=r"without .*1\.0\]"):
+        model = ElasticNetCV(l1_ratio=[0.5, 0.8, 1.0], cv=3, n_alphas=10).fit(X, Y)
+    n_ratios, n_finished = (1, 10) if n_alphas_of_the_second == 0 else (2, 4)
+    assert model.mse_path_.shape == (n_ratios, n_finished, 3)
+    assert model.predict(X).shape == (N,)
+
+
 def test_an_interruption_gives_blas_its_threads_back(monkeypatch):
     from threadpoolctl import threadpool_info
 
