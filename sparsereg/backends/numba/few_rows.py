@@ -229,7 +229,7 @@ def follow_path(
     return done
 
 
-@kernel()
+@kernel(inline="always")
 def _walk(
     rows, gram, l1, l2, ridge, positive, rank, levels, at, weights, residual, factor, active, sign,
     n_active, coefs, events,

@@ -146,9 +146,10 @@ def descend(
         columns, slopes = pool[:m], np.empty(m)
         for c in range(m):
             slopes[c] = dot(rows[c, :n], weighted[0]) / n
-        at, l1_now = take(coef, columns), take(l1, columns)
+        coefs, l1_now = np.empty((1, m)), np.empty(m)
+        at = coefs[0]
         for c in range(m):
-            l1_now[c] *= level
+            at[c], l1_now[c] = coef[columns[c]], level * l1[columns[c]]
         status, changes, n_active = follow(
             gram, slopes, at, l1_now, take(l2, columns), np.zeros(m, dtype=np.bool_), positive,
             min(m, rank), _EVENTS_PER_FEATURE * m + 100, 0.0, factor, active, sign, n_active,
@@ -159,7 +160,7 @@ def descend(
         for c in range(m):
             coef[columns[c]] = at[c]
         # 4. what it leaves: a pass over X
-        weighted, squares = residuals_of(y, at.reshape(1, m), rows, weights, centered, left)
+        weighted, squares = residuals_of(y, coefs, rows, weights, centered, left)
         all_gradients(x, means, weighted, gradients)
         sq_residual = squares[0]
         copy(left[0], residual)

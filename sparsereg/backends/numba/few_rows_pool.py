@@ -30,6 +30,15 @@ def copy(values, out):
 
 
 @kernel()
+def total(values):
+    """Return their sum."""
+    result = 0.0
+    for i in range(values.shape[0]):
+        result += values[i]
+    return result
+
+
+@kernel()
 def room_for(n, p):
     """Return how many columns the pool has room for."""
     return min(p, _ROOM + _ROOM_PER_ROW * n)
@@ -92,7 +101,8 @@ def take_in(x, weights, means, new, pool, m, inside, rows, gram):
         pool[m + c], inside[j] = j, True
         for i in range(n):
             row[i] = X[i * row_step + j * column_step] - means[j]
-        row[n:] = 0.0
+        for i in range(n, row.shape[0]):
+            row[i] = 0.0
     weighted = np.zeros((4, rows.shape[1]))
     for first in range(m, m + new.shape[0], 4):
         size = min(4, m + new.shape[0] - first)
@@ -174,7 +184,7 @@ def gradients_of(x, means, weighted, columns, out):
     n = weighted.shape[1]
     totals = np.empty(weighted.shape[0])
     for k in range(weighted.shape[0]):
-        totals[k] = weighted[k].sum()
+        totals[k] = total(weighted[k])
     column = np.empty(n)
     for c in range(columns.shape[0]):
         start = columns[c] * column_step
@@ -206,9 +216,9 @@ def all_gradients(x, means, weighted, out):
             for k in range(K):  # the other finds the block in cache
                 _add_rows(X, p, weighted[k], start, out[k, start : min(start + _BLOCK, p)])
     for k in range(K):
-        slopes, total = out[k], weighted[k].sum()
+        slopes, of_all = out[k], total(weighted[k])
         for j in range(p):
-            slopes[j] = (slopes[j] - means[j] * total) / n
+            slopes[j] = (slopes[j] - means[j] * of_all) / n
 
 
 @kernel(fastmath=REASSOCIATE)
@@ -225,7 +235,8 @@ def _two_dots(a, b, c):
 def _add_rows(X, p, v, start, out):
     """Put ``v' X[:, start:...]`` of X by rows into out, four rows at a time."""
     n, m = v.shape[0], out.shape[0]
-    out[:] = 0.0
+    for j in range(m):
+        out[j] = 0.0
     i = 0
     while i + 4 <= n:
         a, b, c, d = v[i], v[i + 1], v[i + 2], v[i + 3]

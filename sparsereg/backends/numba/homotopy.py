@@ -410,7 +410,8 @@ def follow(
                 remove(factor, active, k, leaving)
                 free_slot(slot, leaving, k)
                 k -= 1
-            blocked[:] = False
+            for j in range(m):
+                blocked[j] = False
             # the bound of an active column may have been wrong for a zero one: right from here on
             size = gradient[dropped] if positive else abs(gradient[dropped])
             if size > bound[dropped]:

@@ -29,6 +29,13 @@ def add_multiple(share, row, out):
 
 
 @kernel()
+def multiply(share, out):
+    """Multiply out by a number."""
+    for i in range(out.shape[0]):
+        out[i] *= share
+
+
+@kernel()
 def _combine(known, points, rounding):
     """Return the shares of known residuals that come nearest to each point, and how near.
 
@@ -36,8 +43,9 @@ def _combine(known, points, rounding):
     may do to a sum of known gradients with these shares is added to the distances.
     """
     m = known.shape[0]
-    basis, recipe, sizes = known.copy(), np.eye(m), np.empty(m)
+    basis, recipe, sizes = known.copy(), np.zeros((m, m)), np.empty(m)
     for i in range(m):
+        recipe[i, i] = 1.0
         sizes[i] = np.sqrt(dot(known[i], known[i]))
         for _ in range(2):
             for e in range(i):
@@ -46,8 +54,8 @@ def _combine(known, points, rounding):
                 add_multiple(-share, recipe[e], recipe[i])
         size = np.sqrt(dot(basis[i], basis[i]))
         scale = 1.0 / size if size > _DEPENDENT * sizes[i] else 0.0
-        basis[i] *= scale
-        recipe[i] *= scale
+        multiply(scale, basis[i])
+        multiply(scale, recipe[i])
 
     shares, distances = np.zeros((points.shape[0], m)), np.empty(points.shape[0])
     for k in range(points.shape[0]):
@@ -74,7 +82,8 @@ def within_reach(known, gradients, points, lengths, levels, l1, positive, roundi
         length, bound, found = lengths[start:stop], l1[start:stop], reached[start:stop]
         for k in range(points.shape[0]):
             radius, level = radii[k] / np.sqrt(points.shape[1]), levels[k]
-            center[:] = 0.0
+            for c in range(stop - start):
+                center[c] = 0.0
             for i in range(known.shape[0]):
                 share, row = shares[k, i], gradients[i, start:stop]
                 for c in range(stop - start):
