@@ -130,7 +130,8 @@ class ElasticNetCV(PathCV):
         prepare_parts(work, penalty, n_solves, [train for train, _ in splits])
 
         # 1. every l1_ratio: all folds down the path
-        penalties, grids, tables = [], [], []
+        penalties, grids = list[ElasticNetPenalty](), list[FloatArray]()
+        tables = list[CrossValidatedPath]()
         for ratio in ratios:
             penalty = self._penalty(ratio, weights)
             grid = alpha_grid(work, penalty, wanted, self.eps)
