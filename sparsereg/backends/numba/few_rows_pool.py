@@ -101,8 +101,7 @@ def take_in(x, weights, means, new, pool, m, inside, rows, gram):
         pool[m + c], inside[j] = j, True
         for i in range(n):
             row[i] = X[i * row_step + j * column_step] - means[j]
-        for i in range(n, row.shape[0]):
-            row[i] = 0.0
+        row[n:] = 0.0
     weighted = np.zeros((4, rows.shape[1]))
     for first in range(m, m + new.shape[0], 4):
         size = min(4, m + new.shape[0] - first)
@@ -235,8 +234,7 @@ def _two_dots(a, b, c):
 def _add_rows(X, p, v, start, out):
     """Put ``v' X[:, start:...]`` of X by rows into out, four rows at a time."""
     n, m = v.shape[0], out.shape[0]
-    for j in range(m):
-        out[j] = 0.0
+    out[:] = 0.0
     i = 0
     while i + 4 <= n:
         a, b, c, d = v[i], v[i + 1], v[i + 2], v[i + 3]

@@ -410,8 +410,7 @@ def follow(
                 remove(factor, active, k, leaving)
                 free_slot(slot, leaving, k)
                 k -= 1
-            for j in range(m):
-                blocked[j] = False
+            blocked[:] = False
             # the bound of an active column may have been wrong for a zero one: right from here on
             size = gradient[dropped] if positive else abs(gradient[dropped])
             if size > bound[dropped]:

@@ -7,6 +7,9 @@ from many threads at once.
 
 A counter that a kernel passes to another kernel starts as ``np.int64(0)``: a plain 0 is a type of
 its own while types are inferred, and the other kernel would be compiled for it, too.
+
+Operators on slices in place, as in ``a[i] *= b``, are written as loops: they may raise an error
+about shapes, and the kernels that build its message take longer to compile than a loop.
 """
 
 from __future__ import annotations

@@ -82,8 +82,7 @@ def within_reach(known, gradients, points, lengths, levels, l1, positive, roundi
         length, bound, found = lengths[start:stop], l1[start:stop], reached[start:stop]
         for k in range(points.shape[0]):
             radius, level = radii[k] / np.sqrt(points.shape[1]), levels[k]
-            for c in range(stop - start):
-                center[c] = 0.0
+            center[:] = 0.0
             for i in range(known.shape[0]):
                 share, row = shares[k, i], gradients[i, start:stop]
                 for c in range(stop - start):
