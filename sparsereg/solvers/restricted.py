@@ -1,8 +1,8 @@
 """Solving the problem restricted to a working set.
 
 On the Gram matrix of the pool: exactly, by the homotopy, with coordinate descent as the way to a
-good start; where ties stop it, by the homotopy with a small ridge, and coordinate descent at last. Where a Gram matrix would not pay, see
-:mod:`sparsereg.solvers.residual_descent`.
+good start; where ties stop it, with a small ridge, and by coordinate descent at last. Where a Gram
+matrix would not pay, see :mod:`sparsereg.solvers.residual_descent`.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _FROM_2_TO_1 = np.array([2.0, 1.0])
 _EVENTS_PER_FEATURE = 10
 # Where ties made it cycle, it is tried again with its starting bounds spread by these shares.
 _JITTERS = (0.0, 0.1, 1.0)
-# Where that did not help, a ridge around the last point makes the solution unique, this share of the
-# largest column; so many such steps bring back what the ridge changed.
+# Where that did not help, a ridge around the last point, this share of the largest column, makes
+# the solution unique; so many such steps bring back what the ridge changed.
 _PROXIMAL, _PROXIMAL_STEPS = 1e-7, 3
 # From this many columns on, a cold start tries coordinate descent before the homotopy.
 _DESCENT_FROM = 128
