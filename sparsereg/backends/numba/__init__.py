@@ -29,6 +29,7 @@ from sparsereg.backends.numba import (
     matrices,
     mixtures,
     multi_task,
+    notice,
     penalty_kernels,
     reach,
     refit,
@@ -683,3 +684,4 @@ class NumbaBackend:
 
 
 backend = NumbaBackend()
+notice.install()
