@@ -124,6 +124,37 @@ class ActiveSet:
         return cls(factor, np.zeros(room, dtype=np.int64), np.zeros(n_columns))
 
 
+class FewRowsProblem(NamedTuple):
+    """An elastic-net problem on dense X of few rows, and the duality gap to reach.
+
+    Attributes
+    ----------
+    design : Design
+    y : ndarray of shape (n,)
+        Centered if ``centered``.
+    centered : bool
+    l1, l2 : ndarray of shape (p,)
+        Strengths, those of a path at level 1.
+    positive : bool
+    max_rank : int
+        Of the centered X.
+    goal : float
+    noise, scale_y : float
+        What rounding does to gaps: see :mod:`sparsereg.solvers.duality`.
+    """
+
+    design: Any
+    y: FloatArray
+    centered: bool
+    l1: FloatArray
+    l2: FloatArray
+    positive: bool
+    max_rank: int
+    goal: float
+    noise: float
+    scale_y: float
+
+
 class FewRowsRules(NamedTuple):
     """How :mod:`sparsereg.solvers.look_ahead` goes ahead, for ``few_rows_path``.
 
@@ -542,14 +573,8 @@ class Backend(SubsetPrimitives, ReportPrimitives, MixturePrimitives, PatternPrim
 
     def few_rows_path(
         self,
-        design: Any,
-        y: FloatArray,
-        centered: bool,
-        l1: FloatArray,
-        l2: FloatArray,
+        problem: FewRowsProblem,
         may_move: npt.NDArray[np.bool_],
-        positive: bool,
-        max_rank: int,
         levels: FloatArray,
         at_once: int,
         known_levels: FloatArray,
@@ -557,45 +582,30 @@ class Backend(SubsetPrimitives, ReportPrimitives, MixturePrimitives, PatternPrim
         gradients: FloatArray,
         coef: FloatArray,
         rules: FewRowsRules,
-        goal: float,
-        noise: float,
-        scale_y: float,
     ) -> FewRowsPath:
-        """Solve at decreasing levels of the bounds, on dense X of few rows.
+        """Solve at decreasing levels of the bounds.
 
         Starts at the last of two solutions, with the coefficients ``coef`` of shape (p,); what they
         leave is in ``residuals`` and ``gradients``, a row each. All are overwritten by those of the
-        last solutions found. Ends where a level does not reach the gap ``goal``; what rounding does
-        to gaps is measured by ``noise`` and ``scale_y`` (:mod:`sparsereg.solvers.duality`). Not
-        called where ``shares_passes`` is True.
+        last solutions found. Ends where a level does not reach the goal. Not called where
+        ``shares_passes`` is True.
         """
 
     def few_rows_fit(
         self,
-        design: Any,
-        y: FloatArray,
-        centered: bool,
-        l1: FloatArray,
-        l2: FloatArray,
-        positive: bool,
-        max_rank: int,
+        problem: FewRowsProblem,
         coef: FloatArray,
         residual: FloatArray,
         gradient: FloatArray,
         max_passes: int,
         good_start: float,
-        goal: float,
-        noise: float,
-        scale_y: float,
     ) -> FewRowsFit | None:
-        """Solve from a point on, on dense X of few rows; l1 is positive.
-
-        It is infinite where a coefficient may not move.
+        """Solve from a point on; l1 is positive, and infinite where a coefficient may not move.
 
         ``coef``, ``residual`` and ``gradient`` of shape (p,), (n,), (p,) are overwritten by those
         of the solution. A start with the gap ``good_start`` is left as it is. Returns None where
-        the gap ``goal`` is not reached in so many passes over X; the three then mean nothing.
-        The rest is as in ``few_rows_path``.
+        the goal is not reached in so many passes over X; the three then mean nothing. Not called
+        where ``shares_passes`` is True.
         """
 
     def active_set_path(

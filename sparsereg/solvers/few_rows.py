@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sparsereg.backends.protocol import FewRowsRules, FloatArray
+from sparsereg.backends.protocol import FewRowsProblem, FewRowsRules, FloatArray
 from sparsereg.solvers.duality import ROUNDING
 from sparsereg.solvers.problem import Solution, Step, Stretch
 from sparsereg.solvers.restriction import Restriction
@@ -40,6 +40,15 @@ def _in_one_call(work: Workspace, rows: int, numbers: int) -> bool:
     return n <= rows and n * p <= numbers
 
 
+def _problem(
+    work: Workspace, restriction: Restriction, l1: FloatArray, goal: float
+) -> FewRowsProblem:
+    return FewRowsProblem(
+        work.design, work.y, work.centered, l1, restriction.l2, restriction.positive, work.max_rank,
+        goal, ROUNDING * work.y.size**0.5, work.sq_y**0.5,
+    )  # fmt: skip
+
+
 def fit_few_rows(
     work: Workspace, restriction: Restriction, *, goal: float, good_start: float, max_passes: int
 ) -> Solution | None:
@@ -67,9 +76,8 @@ def fit_few_rows(
         l1 = np.where(restriction.may_move, l1, np.inf)
     coef, residual, gradient = work.coef.copy(), work.residual.copy(), work.gradient.copy()
     found = work.backend.few_rows_fit(
-        work.design, work.y, work.centered, l1, restriction.l2, restriction.positive, work.max_rank,
-        coef, residual, gradient, min(max_passes, _MAX_PASSES), good_start, goal,
-        ROUNDING * work.y.size**0.5, work.sq_y**0.5,
+        _problem(work, restriction, l1, goal), coef, residual, gradient,
+        min(max_passes, _MAX_PASSES), good_start,
     )  # fmt: skip
     if found is None:
         return None
@@ -121,9 +129,8 @@ def walk_few_rows(
     """
     coef = work.coef.copy()
     found = work.backend.few_rows_path(
-        work.design, work.y, work.centered, unit.l1, unit.l2, unit.may_move, unit.positive,
-        work.max_rank, np.array(alphas), at_once, known_alphas, residuals, gradients, coef,
-        rules, goal, ROUNDING * work.y.size**0.5, work.sq_y**0.5,
+        _problem(work, unit, unit.l1, goal), unit.may_move, np.array(alphas), at_once, known_alphas,
+        residuals, gradients, coef, rules,
     )  # fmt: skip
     n_found = len(found.gaps)
     if not n_found:

@@ -42,6 +42,7 @@ from sparsereg.backends.protocol import (
     Design,
     FewRowsFit,
     FewRowsPath,
+    FewRowsProblem,
     FewRowsRules,
     FloatArray,
     IndexArray,
@@ -62,10 +63,14 @@ def _arrays(fit: SupportFit) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _memory(X: FloatArray) -> tuple[FloatArray, int, int]:
-    """Return a dense X as one row of numbers, without a copy, and the steps to x_ij in it."""
-    row_step, column_step = (step // X.itemsize for step in X.strides)
-    return X.ravel(order="K"), row_step, column_step
+def _few_rows(problem: FewRowsProblem) -> tuple[Any, ...]:
+    """Return X as one row of numbers, without a copy, the steps to x_ij in it, and its moments."""
+    design = problem.design
+    row_step, column_step = (step // design.X.itemsize for step in design.X.strides)
+    weights = np.ones(problem.y.size) if design.sample_weight is None else design.sample_weight
+    return (
+        design.X.ravel(order="K"), row_step, column_step, weights, design.means, design.sqnorms
+    )  # fmt: skip
 
 
 class NumbaBackend:
@@ -355,14 +360,8 @@ class NumbaBackend:
 
     def few_rows_path(  # noqa: D102
         self,
-        design: Any,
-        y: FloatArray,
-        centered: bool,
-        l1: FloatArray,
-        l2: FloatArray,
+        problem: FewRowsProblem,
         may_move: npt.NDArray[np.bool_],
-        positive: bool,
-        max_rank: int,
         levels: FloatArray,
         at_once: int,
         known_levels: FloatArray,
@@ -370,21 +369,17 @@ class NumbaBackend:
         gradients: FloatArray,
         coef: FloatArray,
         rules: FewRowsRules,
-        goal: float,
-        noise: float,
-        scale_y: float,
     ) -> FewRowsPath:
-        n, p = design.shape
-        K = levels.size
-        most = K * (few_rows_pool.room_for(n, p) if l2.any() else max_rank)
-        weights = np.ones(n) if design.sample_weight is None else design.sample_weight
+        q, K = problem, levels.size
+        n, p = q.design.shape
+        most = K * (few_rows_pool.room_for(n, p) if q.l2.any() else q.max_rank)
         starts, events = np.zeros(K + 1, dtype=np.int64), np.zeros(K, dtype=np.int64)
         features, values = np.empty(most, dtype=np.int64), np.empty(most)
         left, gaps = np.empty((K, n)), np.empty(K)
         done = few_rows.follow_path(
-            *_memory(design.X), weights, design.means, design.sqnorms, y, centered, l1, l2,
-            may_move, positive, max_rank, levels, at_once, known_levels, residuals, gradients, coef,
-            tuple(rules), goal, noise, scale_y, starts, features, values, left, gaps, events,
+            *_few_rows(q), q.y, q.centered, q.l1, q.l2, may_move, q.positive, q.max_rank,
+            levels, at_once, known_levels, residuals, gradients, coef, tuple(rules), q.goal,
+            q.noise, q.scale_y, starts, features, values, left, gaps, events,
         )  # fmt: skip
         end = starts[done]
         return FewRowsPath(
@@ -394,29 +389,19 @@ class NumbaBackend:
 
     def few_rows_fit(  # noqa: D102
         self,
-        design: Any,
-        y: FloatArray,
-        centered: bool,
-        l1: FloatArray,
-        l2: FloatArray,
-        positive: bool,
-        max_rank: int,
+        problem: FewRowsProblem,
         coef: FloatArray,
         residual: FloatArray,
         gradient: FloatArray,
         max_passes: int,
         good_start: float,
-        goal: float,
-        noise: float,
-        scale_y: float,
     ) -> FewRowsFit | None:
-        weights = np.ones(y.size) if design.sample_weight is None else design.sample_weight
+        q = problem
         gaps, sizes = np.empty(1 + max_passes), np.empty(1 + max_passes, dtype=np.int64)
         events = np.empty_like(sizes)
         n_seen = few_rows_fit.descend(
-            *_memory(design.X), weights, design.means, design.sqnorms, y, centered, l1, l2,
-            positive, max_rank, coef, residual, gradient, good_start, goal, noise,
-            scale_y, gaps, events, sizes,
+            *_few_rows(q), q.y, q.centered, q.l1, q.l2, q.positive, q.max_rank, coef, residual,
+            gradient, good_start, q.goal, q.noise, q.scale_y, gaps, events, sizes,
         )  # fmt: skip
         if not n_seen:
             return None
